@@ -1,0 +1,17 @@
+//! Units of work that a playbook can name: pure functions that write scripts and read replies.
+//!
+//! A module never touches a host, a file or a clock. Check mode, `--diff`, prompts, undo, the
+//! journal and loops all follow from [`Decision`], so a module cannot write in check mode or past
+//! the journal: it has no way to. One file per module; the registry is the list below.
+
+mod act;
+mod contract;
+mod ping;
+mod registry;
+
+pub use act::{Act, Source};
+pub use contract::{
+    AnyModule, Change, Decision, Diff, Effect, Failure, Foretell, Input, InputKind, Module,
+    Outcome, Prepared, Resolved, TreeEntry, Undo,
+};
+pub use registry::{find, names};

@@ -1,0 +1,39 @@
+//! All modules by name.
+
+use std::marker::PhantomData;
+
+use super::contract::{AnyModule, Erased};
+
+macro_rules! modules {
+    ($($file:ident :: $module:ident),* $(,)?) => {
+        static REGISTRY: &[&dyn AnyModule] =
+            &[$(&Erased::<super::$file::$module>(PhantomData)),*];
+    };
+}
+
+modules![ping::Ping,];
+
+/// Other names under which a module is known.
+const ALIASES: &[(&str, &str)] = &[("systemd", "service"), ("systemd_service", "service")];
+
+/// The module that a playbook calls `name` (short, or with `ansible.builtin.` /
+/// `ansible.legacy.`).
+pub fn find(name: &str) -> Option<&'static dyn AnyModule> {
+    let short = name
+        .strip_prefix("ansible.builtin.")
+        .or_else(|| name.strip_prefix("ansible.legacy."))
+        .unwrap_or(name);
+    let short = ALIASES
+        .iter()
+        .find(|(alias, _)| *alias == short)
+        .map_or(short, |(_, name)| name);
+    REGISTRY.iter().copied().find(|m| m.name() == short)
+}
+
+/// The names of all modules, aliases included.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    REGISTRY
+        .iter()
+        .map(|m| m.name())
+        .chain(ALIASES.iter().map(|(alias, _)| *alias))
+}

@@ -1,0 +1,29 @@
+# Functions that switchback's scripts may use. POSIX sh; builtins only, since a fork on the target
+# is the cost that counts. Variables of these functions start with SB_.
+
+# sb_kv NAME VALUE: one field of a reply.
+sb_kv() {
+  case $2 in
+  *\\* | *'
+'* | *"$SB_CR"*)
+    SB_rest=$2 SB_done=
+    while [ -n "$SB_rest" ]; do
+      SB_tail=${SB_rest#?}
+      SB_char=${SB_rest%"$SB_tail"}
+      case $SB_char in
+      \\) SB_char='\\' ;;
+      '
+') SB_char='\n' ;;
+      "$SB_CR") SB_char='\r' ;;
+      esac
+      SB_done=$SB_done$SB_char SB_rest=$SB_tail
+    done
+    printf '%s=%s\n' "$1" "$SB_done"
+    ;;
+  *) printf '%s=%s\n' "$1" "$2" ;;
+  esac
+}
+SB_CR=$(printf '\r')
+
+# sb_body: what follows on standard output is the body of the reply.
+sb_body() { printf '\n'; }

@@ -1,0 +1,11 @@
+//! The only IO with hosts: framed `sh` sessions over SSH masters, or a local `sh`.
+//!
+//! Knows nothing of playbooks or modules. Invariants: one request is sent at most once, there is
+//! no retry in here after the first byte of a script left; [`Failed::Unreachable`] means that
+//! nothing was sent, [`Failed::Lost`] that it may have run.
+
+mod target;
+
+pub use target::{
+    Become, BecomeMethod, Chunk, Connection, Failed, Job, SecretText, Stream, Target,
+};

@@ -5,6 +5,8 @@
 //! `tests/architecture.rs`). `ARCHITECTURE.md` says what each may know.
 
 pub mod diag;
+pub mod event;
+pub mod model;
 pub mod modules;
 pub mod script;
 pub mod transport;

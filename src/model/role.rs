@@ -1,0 +1,51 @@
+//! Roles as they are used and what their tasks see.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Field, Keywords};
+use crate::diag::Span;
+use crate::value::Map;
+
+/// An entry of `roles:`, a dependency, or the arguments of `include_role`/`import_role`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RoleUse {
+    /// Where it stands.
+    pub span: Span,
+    /// `role`/`name`, which may hold templates in `include_role`.
+    pub name: Field,
+    /// Keywords given with it.
+    pub keywords: Keywords,
+    /// Role parameters: keys that are no keywords.
+    pub params: Map,
+    /// `tasks_from`, `main` by default.
+    pub tasks_from: Option<Field>,
+    /// `vars_from`.
+    pub vars_from: Option<Field>,
+    /// `defaults_from`.
+    pub defaults_from: Option<Field>,
+    /// `handlers_from`.
+    pub handlers_from: Option<Field>,
+    /// `public`: whether its vars and defaults are seen by the rest of the play.
+    pub is_public: Option<bool>,
+    /// `allow_duplicates`.
+    pub allows_duplicates: Option<bool>,
+}
+
+/// What the tasks of one use of a role see.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RoleScope {
+    /// The role's name as Ansible shows it.
+    pub name: String,
+    /// Its folder.
+    pub path: String,
+    /// `defaults/`, those of its dependencies below its own.
+    pub defaults: Map,
+    /// `vars/`, likewise.
+    pub vars: Map,
+    /// Parameters of this use.
+    pub params: Map,
+    /// `allow_duplicates` of its metadata or of this use.
+    pub allows_duplicates: bool,
+    /// The names of the roles that depend on it, outermost first.
+    pub parents: Vec<String>,
+}

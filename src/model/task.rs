@@ -1,0 +1,135 @@
+//! Tasks and handlers.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Args, Cond, Condition, Field, Keywords, PointOfNoReturn, Progress, RoleScope, RoleUse, StepId,
+    UndoSpec,
+};
+use crate::diag::Span;
+
+/// A task or a handler.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Task {
+    /// Its stable name.
+    pub id: StepId,
+    /// Where it stands.
+    pub span: Span,
+    /// SHA-256 in hex of the task's text, for the detection of drift.
+    pub text_hash: String,
+    /// Its own keywords (not yet merged with the outer ones).
+    pub keywords: Keywords,
+    /// What it does.
+    pub action: Action,
+    /// `register`.
+    pub register: Option<String>,
+    /// `loop` or `with_*`.
+    pub r#loop: Option<Loop>,
+    /// `until`.
+    pub until: Option<Vec<Cond>>,
+    /// `retries`.
+    pub retries: Option<Field>,
+    /// `delay`, in seconds.
+    pub delay: Option<Field>,
+    /// `changed_when`.
+    pub changed_when: Option<Vec<Cond>>,
+    /// `failed_when`.
+    pub failed_when: Option<Vec<Cond>>,
+    /// `notify`: names or topics, which may hold templates.
+    pub notify: Vec<Field>,
+    /// `listen` of a handler.
+    pub listen: Vec<String>,
+    /// `async`, in seconds.
+    pub r#async: Option<Field>,
+    /// `poll`, in seconds.
+    pub poll: Option<Field>,
+    /// `undo`.
+    pub undo: Option<UndoSpec>,
+    /// `reads: true`: it changes nothing and may run again, in check mode and on protected hosts.
+    pub reads: bool,
+    /// `verify`: decides a lost attempt.
+    pub verify: Option<Condition>,
+    /// `point_of_no_return`.
+    pub point_of_no_return: Option<PointOfNoReturn>,
+    /// `progress`.
+    pub progress: Option<Progress>,
+    /// The role it belongs to: for its defaults and vars, and where its files are searched.
+    pub role: Option<Arc<RoleScope>>,
+    /// The folder of the file it stands in, where files are searched after the role's.
+    pub folder: String,
+}
+
+/// What a task does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Action {
+    /// A module of the registry or a controller-side action (`debug`, `set_fact`, …), by its short
+    /// name.
+    Module {
+        /// Short name.
+        name: String,
+        /// Where the name stands.
+        span: Span,
+        /// Its arguments.
+        args: Args,
+    },
+    /// `include_tasks`; the file is found at run time.
+    IncludeTasks {
+        /// The file, which may hold templates.
+        file: Field,
+        /// `apply`: keywords for the included tasks.
+        apply: Box<Keywords>,
+    },
+    /// `include_role`; the role is found at run time.
+    IncludeRole {
+        /// The role.
+        role: Box<RoleUse>,
+        /// `apply`: keywords for the included tasks.
+        apply: Box<Keywords>,
+    },
+    /// `meta`.
+    Meta {
+        /// `flush_handlers`, `end_play`, ….
+        what: String,
+        /// Where it stands.
+        span: Span,
+    },
+}
+
+/// How the items of a loop come about.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Loop {
+    /// `loop`, or which `with_*`.
+    pub kind: LoopKind,
+    /// The list, or the lookup's terms.
+    pub terms: Field,
+    /// `loop_control`.
+    pub control: LoopControl,
+}
+
+/// `loop` or the lookup of a `with_*`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LoopKind {
+    /// `loop:`.
+    Loop,
+    /// `with_NAME:`, the lookup's name.
+    With(String),
+}
+
+/// `loop_control`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LoopControl {
+    /// `loop_var`, `item` by default.
+    pub loop_var: Option<String>,
+    /// `index_var`.
+    pub index_var: Option<String>,
+    /// `label`.
+    pub label: Option<Field>,
+    /// `pause`, in seconds.
+    pub pause: Option<Field>,
+    /// `extended`.
+    pub extended: Option<Field>,
+    /// `break_when`.
+    pub break_when: Vec<Cond>,
+}

@@ -6,6 +6,8 @@
 
 pub mod diag;
 pub mod event;
+pub mod exec;
+pub mod journal;
 pub mod model;
 pub mod modules;
 pub mod script;

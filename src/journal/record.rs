@@ -1,0 +1,197 @@
+//! The records of a journal. Their JSON form is versioned by [`FORMAT`].
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::event::Status;
+use crate::model::{Item, Seal, StepId};
+use crate::modules::Act;
+use crate::value::{Map, Value};
+
+/// Version of the records; a reader refuses one it does not know.
+pub const FORMAT: u32 = 1;
+
+/// One execution of a step: on one host, in one batch, for one item of a loop, for the n-th time
+/// (a handler may be flushed twice, a role included twice).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Instance {
+    /// The step.
+    pub step: StepId,
+    /// The host it is for (not the delegate).
+    pub host: String,
+    /// Index of the batch of `serial`.
+    pub batch: u32,
+    /// Index of the item, in a loop.
+    pub item: Option<u32>,
+    /// How many times the same step ran before on the host in this run.
+    pub occurrence: u32,
+}
+
+/// One durable fact.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "record", rename_all = "snake_case")]
+pub enum Record {
+    /// The first record.
+    Opened {
+        /// [`FORMAT`].
+        format: u32,
+        /// Id of the run.
+        run: String,
+        /// Version of switchback.
+        version: String,
+        /// The playbook, absolute.
+        playbook: String,
+        /// Name of the change.
+        change: Option<String>,
+        /// Inventory sources, absolute where they are files.
+        inventory: Vec<String>,
+        /// SHA-256 over the playbook and all files it loads.
+        playbook_hash: String,
+        /// SHA-256 over the inventory.
+        inventory_hash: String,
+        /// Extra vars, secrets left out.
+        extra_vars: Map,
+        /// The command line's other options that a resume needs.
+        options: Value,
+        /// Who.
+        operator: String,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// A later process took the run up again.
+    Resumed {
+        /// Who.
+        operator: String,
+        /// What differed from the first start, one line each.
+        drift: Vec<String>,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// A question and its answer.
+    Answered {
+        /// What was asked, in one line.
+        question: String,
+        /// The answer.
+        answer: String,
+        /// Who: an operator or `policy`.
+        by: String,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// A change is about to be sent. Synced before its first byte leaves.
+    Intent {
+        /// Id of the attempt, unique in the run.
+        attempt: u64,
+        /// What it is an execution of.
+        instance: Instance,
+        /// The task's name.
+        name: String,
+        /// The module.
+        module: String,
+        /// The host it acts on.
+        acts_on: String,
+        /// The user to become there.
+        become_user: Option<String>,
+        /// By which method (`sudo`, `su`, `doas`).
+        become_method: Option<String>,
+        /// Whether it may simply run again.
+        converges: bool,
+        /// One line for a person.
+        summary: String,
+        /// Tags of the task, for seals.
+        tags: Vec<String>,
+        /// Entries that it seals.
+        seals: Vec<Seal>,
+        /// How it is taken back.
+        undo: UndoRecord,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// A step ended on a host. Synced before anything that depends on it starts.
+    Done {
+        /// The attempt, where there was an intent.
+        attempt: Option<u64>,
+        /// What it was an execution of.
+        instance: Instance,
+        /// How it ended.
+        status: Status,
+        /// Whether the failure was ignored.
+        is_ignored: bool,
+        /// The result as `register` sees it, redacted.
+        result: Value,
+        /// Facts it set.
+        facts: Map,
+        /// Milliseconds.
+        duration_ms: u64,
+    },
+    /// The undo of an attempt ended.
+    Undone {
+        /// The attempt whose change was taken back.
+        attempt: u64,
+        /// Whether it was taken back.
+        is_done: bool,
+        /// Why not, or what was done.
+        message: String,
+    },
+    /// A protected host was released.
+    Released {
+        /// The host.
+        host: String,
+        /// Who or which way back.
+        by: String,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// A rollback began.
+    RollbackStarted {
+        /// The way's name; `undo` is the stack.
+        way: String,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// A rollback ended.
+    RollbackEnded {
+        /// The way's name.
+        way: String,
+        /// Whether all of it was done.
+        is_complete: bool,
+    },
+    /// The process ended in an orderly way.
+    Closed {
+        /// Its exit code.
+        exit_code: u8,
+        /// When.
+        at: DateTime<Utc>,
+    },
+}
+
+/// How an attempt is taken back, as stored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "undo", rename_all = "snake_case")]
+pub enum UndoRecord {
+    /// By acts that the module derived.
+    Acts {
+        /// One line for a person.
+        summary: String,
+        /// What is to be done.
+        acts: Vec<Act>,
+    },
+    /// By the task's own `undo:`, with the variables it used.
+    Tasks {
+        /// One line for a person.
+        summary: String,
+        /// The tasks.
+        items: Vec<Item>,
+        /// The variables, as at the intent.
+        vars: Map,
+    },
+    /// It stays on purpose (`undo: keep`).
+    Keep,
+    /// Nobody knows how.
+    Unknown {
+        /// Why.
+        why: String,
+    },
+    /// Nothing lasting was changed.
+    NotNeeded,
+}

@@ -6,6 +6,7 @@
 
 mod act;
 mod contract;
+mod diff;
 mod ping;
 mod registry;
 

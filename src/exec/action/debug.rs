@@ -1,0 +1,54 @@
+//! `debug` and `fail`.
+
+use super::super::end::{ItemEnd, message};
+use super::super::item::{Early, Item};
+use super::super::run::{Run, plain_text};
+use crate::event::Status;
+use crate::value::{Map, Value};
+
+impl Run {
+    /// `debug`: shows a message or a variable (ansible-core 2.19, `plugins/action/debug.py`).
+    pub(super) fn debug(&self, item: &Item, args: &Value) -> Result<ItemEnd, Early> {
+        let verbosity = args.get("verbosity").and_then(Value::as_int).unwrap_or(0);
+        if verbosity > 0 {
+            return Ok(ItemEnd::new(
+                Status::Skipped,
+                Map::from([("skipped_reason".to_owned(), "Verbosity threshold not met.".into())]),
+            ));
+        }
+        let mut result = Map::new();
+        if let Some(var) = args.get("var") {
+            let name = plain_text(var).unwrap_or_default();
+            let rendered = match var {
+                Value::Str(text) if text.is_template() => {
+                    self.controller.render(var, &item.view)?.unwrap_or_default()
+                }
+                _ => self.variable(&name, item)?,
+            };
+            result.insert(name, rendered);
+        } else {
+            let msg = args.get("msg").cloned().unwrap_or_else(|| "Hello world!".into());
+            result.insert("msg".into(), msg);
+        }
+        Ok(ItemEnd::new(Status::Ok, result))
+    }
+
+    /// A variable by an expression such as `result.stdout`; what is undefined says so.
+    fn variable(&self, expression: &str, item: &Item) -> Result<Value, Early> {
+        let template = Value::Str(crate::value::Text::from_user(format!("{{{{ {expression} }}}}")));
+        match self.controller.render(&template, &item.view) {
+            Ok(value) => Ok(value.unwrap_or_default()),
+            Err(problem) if problem.is_undefined => {
+                Ok(format!("<< error 1 - {} >>", problem.message).into())
+            }
+            Err(problem) => Err(problem.into()),
+        }
+    }
+}
+
+/// `fail`.
+pub(super) fn fail(args: &Value) -> ItemEnd {
+    let msg = args.get("msg").and_then(plain_text);
+    let msg = msg.unwrap_or_else(|| "Failed as requested from task".to_owned());
+    ItemEnd::new(Status::Failed, message(msg))
+}

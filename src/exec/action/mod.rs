@@ -1,0 +1,48 @@
+//! Modules that act on the controller's own state and need no trip.
+//!
+//! Invariant: they change variables, groups and the course of the run, never a host.
+
+mod assert;
+mod debug;
+mod hosts;
+mod pause;
+mod vars;
+
+use super::end::ItemEnd;
+use super::halt::Flow;
+use super::item::{Early, Item};
+use super::run::Run;
+use crate::value::Value;
+
+/// Their names.
+pub const ACTIONS: &[&str] = &[
+    "add_host", "assert", "debug", "fail", "group_by", "include_vars", "pause", "set_fact",
+    "set_stats",
+];
+
+/// Whether `name` is one of them.
+pub(crate) fn is_action(name: &str) -> bool {
+    ACTIONS.contains(&name)
+}
+
+impl Run {
+    /// Runs an action.
+    pub(crate) async fn act(
+        &self,
+        item: &Item,
+        name: &str,
+        args: &Value,
+    ) -> Flow<Result<ItemEnd, Early>> {
+        Ok(match name {
+            "add_host" => self.add_host(item, args),
+            "assert" => self.assert(item, args),
+            "debug" => self.debug(item, args),
+            "fail" => Ok(debug::fail(args)),
+            "group_by" => self.group_by(item, args),
+            "include_vars" => self.include_vars(item, args),
+            "pause" => return self.pause(item, args).await.map(Ok),
+            "set_fact" => self.set_fact(item, args),
+            _ => Ok(vars::set_stats(args)),
+        })
+    }
+}

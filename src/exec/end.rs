@@ -1,0 +1,169 @@
+//! How a task, or one item of it, ended on one host, and what follows from it.
+
+use crate::event::{Report, Status};
+use crate::value::{Map, Value};
+
+/// The end of one item (or of a task without a loop) on one host.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ItemEnd {
+    pub(crate) status: Status,
+    /// The result as `register` sees it.
+    pub(crate) result: Map,
+    /// Facts for `ansible_facts`.
+    pub(crate) facts: Map,
+    /// Variables to set as `set_fact` does.
+    pub(crate) set: Map,
+    pub(crate) diff: Vec<String>,
+    pub(crate) summary: String,
+    pub(crate) duration_ms: u64,
+    pub(crate) attempts: u32,
+    /// The journal's number of the attempt, if it was one.
+    pub(crate) attempt: Option<u64>,
+    /// Nothing of it may be shown.
+    pub(crate) is_hidden: bool,
+}
+
+impl ItemEnd {
+    /// An end with this status and result; `changed`, `failed` and `skipped` are set from it.
+    pub(crate) fn new(status: Status, mut result: Map) -> Self {
+        result.entry("changed".into()).or_insert(Value::Bool(false));
+        match status {
+            Status::Changed => {
+                result.insert("changed".into(), Value::Bool(true));
+            }
+            Status::Failed | Status::Lost => {
+                result.insert("failed".into(), Value::Bool(true));
+            }
+            Status::Unreachable => {
+                result.insert("unreachable".into(), Value::Bool(true));
+            }
+            Status::Skipped => {
+                result.insert("skipped".into(), Value::Bool(true));
+            }
+            Status::Ok | Status::Unknown => {}
+        }
+        Self {
+            status,
+            result,
+            facts: Map::new(),
+            set: Map::new(),
+            diff: Vec::new(),
+            summary: String::new(),
+            duration_ms: 0,
+            attempts: 1,
+            attempt: None,
+            is_hidden: false,
+        }
+    }
+
+    /// A failure with a message.
+    pub(crate) fn failed(msg: impl Into<String>) -> Self {
+        Self::new(Status::Failed, message(msg))
+    }
+
+    /// A skip because of a condition.
+    pub(crate) fn skipped(condition: &str) -> Self {
+        let mut result = Map::new();
+        result.insert("skip_reason".into(), "Conditional result was False".into());
+        result.insert("false_condition".into(), condition.into());
+        Self::new(Status::Skipped, result)
+    }
+
+    /// The message of the result.
+    pub(crate) fn msg(&self) -> String {
+        self.result.get("msg").and_then(Value::as_str).unwrap_or_default().to_owned()
+    }
+
+    /// The result as a value.
+    pub(crate) fn value(&self) -> Value {
+        Value::from(self.result.clone())
+    }
+
+    /// What listeners are told. A hidden end tells its status only (`no_log`).
+    pub(crate) fn report(&self, is_ignored: bool, redact: &dyn Fn(&Value) -> Value) -> Report {
+        let result = if self.is_hidden { self.censored() } else { redact(&self.visible()) };
+        Report {
+            status: self.status,
+            is_ignored,
+            result,
+            diff: if self.is_hidden { Vec::new() } else { self.diff.clone() },
+            summary: if self.is_hidden { String::new() } else { self.summary.clone() },
+            duration_ms: self.duration_ms,
+            attempts: self.attempts,
+        }
+    }
+
+    /// The result without the engine's own marks.
+    fn visible(&self) -> Value {
+        Value::from(
+            self.result
+                .iter()
+                .filter(|(key, _)| !key.starts_with("_switchback"))
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect::<Map>(),
+        )
+    }
+
+    fn censored(&self) -> Value {
+        let mut map = Map::new();
+        map.insert(
+            "censored".into(),
+            "the output has been hidden due to the fact that 'no_log: true' was specified for \
+             this result"
+                .into(),
+        );
+        for key in ["changed", "failed", "skipped", "unreachable", "attempts"] {
+            if let Some(value) = self.result.get(key) {
+                map.insert(key.into(), value.clone());
+            }
+        }
+        Value::from(map)
+    }
+}
+
+/// A result that is only a message.
+pub(crate) fn message(msg: impl Into<String>) -> Map {
+    Map::from([("msg".to_owned(), Value::from(msg.into()))])
+}
+
+/// The aggregate of a loop, in Ansible's shape (ansible-core 2.19, `executor/task_executor.py`).
+pub(crate) fn aggregate(items: &[ItemEnd]) -> ItemEnd {
+    let any = |status: Status| items.iter().any(|end| end.status == status);
+    let all_skipped = items.iter().all(|end| end.status == Status::Skipped);
+    let status = [Status::Lost, Status::Unreachable, Status::Failed, Status::Unknown]
+        .into_iter()
+        .find(|status| any(*status))
+        .unwrap_or(if all_skipped {
+            Status::Skipped
+        } else if items.iter().any(|e| e.result.get("changed") == Some(&Value::Bool(true))) {
+            Status::Changed
+        } else {
+            Status::Ok
+        });
+    let is_changed = items.iter().any(|e| e.result.get("changed") == Some(&Value::Bool(true)));
+    let mut result = Map::new();
+    result.insert("results".into(), Value::from(items.iter().map(ItemEnd::value).collect::<Vec<_>>()));
+    result.insert("changed".into(), is_changed.into());
+    let msg = match status {
+        Status::Failed | Status::Lost => "One or more items failed",
+        Status::Skipped => "All items skipped",
+        _ => "All items completed",
+    };
+    result.insert("msg".into(), msg.into());
+    let mut end = ItemEnd::new(status, result);
+    end.is_hidden = items.iter().any(|e| e.is_hidden);
+    for item in items {
+        end.facts.extend(item.facts.clone());
+        end.set.extend(item.set.clone());
+        end.duration_ms += item.duration_ms;
+    }
+    end
+}
+
+/// The end of a loop over nothing.
+pub(crate) fn empty_loop() -> ItemEnd {
+    let mut result = Map::new();
+    result.insert("results".into(), Value::from(Vec::new()));
+    result.insert("skipped_reason".into(), "No items in the list".into());
+    ItemEnd::new(Status::Skipped, result)
+}

@@ -1,0 +1,557 @@
+//! The life of one item on one host: look, decide, and, once it may, apply.
+//!
+//! Invariants: nothing is sent that changes a host before its intent is on disk; an apply first
+//! compares what the probe saw; in check mode only probes and reading tasks are sent.
+
+use std::rc::Rc;
+
+use super::controller::{Problem, View};
+use super::effect::Live;
+use super::end::{ItemEnd, message};
+use super::frame::Frame;
+use super::halt::Flow;
+use super::run::Run;
+use crate::event::Status;
+use crate::journal::{Instance, Record};
+use crate::model::{Action, Cond, Task};
+use crate::modules::{
+    Act, AnyModule, Change, Decision, Effect, Failure, Foretell, Outcome, Prepared, Resolved,
+    Source,
+};
+use crate::script::{Reply, Script};
+use crate::transport::{Failed, Job, Target};
+use crate::value::{Map, Value};
+
+/// One item of a task on one host.
+#[derive(Clone)]
+pub(crate) struct Item {
+    pub(crate) task: Rc<Task>,
+    /// The keywords around it, the task's own innermost.
+    pub(crate) frame: Rc<Frame>,
+    pub(crate) host: String,
+    pub(crate) view: View,
+    pub(crate) instance: Instance,
+    pub(crate) is_check: bool,
+    pub(crate) is_hidden: bool,
+}
+
+/// What looking came to.
+pub(crate) enum Planned {
+    /// There is nothing left to do.
+    Ended(ItemEnd),
+    /// A change waits to be made.
+    Change(Box<Ready>),
+}
+
+/// A change that waits to be made.
+pub(crate) struct Ready {
+    pub(crate) module: &'static dyn AnyModule,
+    prepared: Box<dyn Prepared>,
+    inputs: Vec<Resolved>,
+    probe: Option<Script>,
+    seen: Vec<Reply>,
+    pub(crate) change: Change,
+    pub(crate) target: Target,
+    pub(crate) environment: Vec<(String, String)>,
+    pub(crate) args: Value,
+}
+
+/// Why an item ends early, on the way to a decision.
+pub(crate) enum Early {
+    End(Box<ItemEnd>),
+    Problem(Problem),
+}
+
+impl From<Problem> for Early {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
+}
+
+impl From<ItemEnd> for Early {
+    fn from(end: ItemEnd) -> Self {
+        Self::End(Box::new(end))
+    }
+}
+
+impl Item {
+    /// Whether the task only reads: it may run in check mode and on protected hosts.
+    pub(crate) fn reads(&self, effect: Effect) -> bool {
+        self.task.reads || effect == Effect::Reads
+    }
+
+    /// Whether it needs an intent: whatever may change a host does, but for a command that says
+    /// literally `changed_when: false` and nothing else of itself.
+    fn needs_intent(&self, effect: Effect) -> bool {
+        let is_literal_false = matches!(
+            self.task.changed_when.as_deref(),
+            Some([Cond::Literal(false)])
+        );
+        let says_more = self.task.undo.is_some() || self.task.point_of_no_return.is_some();
+        !self.reads(effect) && (!is_literal_false || says_more)
+    }
+}
+
+impl Run {
+    /// Looks at the host and decides. Nothing is changed by it.
+    pub(crate) async fn plan_item(&self, item: &Item) -> Flow<Planned> {
+        let began = self.port.now().millis;
+        let mut planned = match self.try_plan(item).await? {
+            Ok(planned) => planned,
+            Err(Early::End(end)) => Planned::Ended(*end),
+            Err(Early::Problem(problem)) => Planned::Ended(self.problem_end(item, &problem)),
+        };
+        if let Planned::Ended(end) = &mut planned {
+            end.duration_ms = self.port.now().millis.saturating_sub(began);
+            end.is_hidden = item.is_hidden;
+        }
+        Ok(planned)
+    }
+
+    /// A problem on the controller's side as the end of an item.
+    pub(crate) fn problem_end(&self, item: &Item, problem: &Problem) -> ItemEnd {
+        if problem.is_unknown && self.settings.is_check {
+            let mut result = message(problem.message.clone());
+            result.insert("_switchback_unknown".into(), Value::Bool(true));
+            return ItemEnd::new(Status::Unknown, result);
+        }
+        let place = self.controller.place(item.task.span);
+        let at = place.map(|p| format!(" (at {p})")).unwrap_or_default();
+        ItemEnd::failed(format!("{}{at}", problem.message))
+    }
+
+    async fn try_plan(&self, item: &Item) -> Flow<Result<Planned, Early>> {
+        let conditions = item.frame.conditions();
+        match self.first_false(conditions, &item.view) {
+            Ok(None) => {}
+            Ok(Some(condition)) => return Ok(Err(ItemEnd::skipped(&condition).into())),
+            Err(problem) => return Ok(Err(problem.into())),
+        }
+        let Action::Module { name, args, .. } = &item.task.action else {
+            return Ok(Err(Problem::new("an include cannot be planned as a module").into()));
+        };
+        let args = match self.arguments(item, name, args) {
+            Ok(args) => args,
+            Err(problem) => return Ok(Err(problem.into())),
+        };
+        if super::action::is_action(name) {
+            return Ok(self.act(item, name, &args).await?.map(Planned::Ended));
+        }
+        let Some(module) = crate::modules::find(name) else {
+            return Ok(Err(Problem::new(format!("there is no module `{name}`")).into()));
+        };
+        self.look(item, module, args).await
+    }
+
+    /// The rendered arguments: defaults of the module, `args:` as a whole, then each by name.
+    fn arguments(&self, item: &Item, name: &str, args: &crate::model::Args) -> Result<Value, Problem> {
+        let mut map = Map::new();
+        for field in item.frame.fields(|k| &k.module_defaults) {
+            let Some(Value::Map(defaults)) = self.controller.render(&field.value, &item.view)? else {
+                continue;
+            };
+            for (key, value) in defaults.iter() {
+                if key.rsplit('.').next() == Some(name) {
+                    map.extend(value.as_map().cloned().unwrap_or_default());
+                }
+            }
+        }
+        if let Some(whole) = &args.whole {
+            match self.controller.render(&whole.value, &item.view)? {
+                Some(Value::Map(whole)) => map.extend((*whole).clone()),
+                None | Some(Value::Null) => {}
+                Some(other) => {
+                    return Err(Problem::new(format!("`args` must be a mapping, found {}", other.type_name())));
+                }
+            }
+        }
+        for (key, value) in &args.fields {
+            // Conditions of `assert` are expressions, not templates.
+            if name == "assert" && key == "that" || name == "debug" && key == "var" {
+                map.insert(key.clone(), value.clone());
+            } else if let Some(value) = self.controller.render(value, &item.view)? {
+                map.insert(key.clone(), value);
+            } else {
+                map.shift_remove(key);
+            }
+        }
+        if name == "fetch" {
+            map.insert("_inventory_hostname".into(), item.host.as_str().into());
+        }
+        Ok(Value::from(map))
+    }
+
+    async fn look(
+        &self,
+        item: &Item,
+        module: &'static dyn AnyModule,
+        args: Value,
+    ) -> Flow<Result<Planned, Early>> {
+        let prepared = match module.prepare(&args) {
+            Ok(prepared) => prepared,
+            Err(why) => return Ok(Err(Problem::new(format!("{}: {why}", module.name())).into())),
+        };
+        let (target, environment) = match self.where_and_how(item) {
+            Ok(pair) => pair,
+            Err(problem) => return Ok(Err(problem.into())),
+        };
+        let inputs = match self.resolve_inputs(item, prepared.as_ref()).await? {
+            Ok(inputs) => inputs,
+            Err(early) => return Ok(Err(early)),
+        };
+        let probe = prepared.probe(&inputs);
+        let mut seen = Vec::new();
+        let mut next = probe.clone();
+        loop {
+            if let Some(script) = next.take() {
+                let job = self.job(item, &with_environment(&environment, &script.sh), None);
+                match self.port.trip(&target, job, None).await {
+                    Ok(reply) => seen.push(reply),
+                    Err(failed) => return Ok(Err(probe_failed(failed).into())),
+                }
+            }
+            match prepared.decide(&inputs, &seen) {
+                Err(failure) => return Ok(Err(failure_end(failure).into())),
+                Ok(Decision::Unchanged(outcome)) => {
+                    return Ok(Ok(Planned::Ended(outcome_end(outcome))));
+                }
+                Ok(Decision::Ask(script)) => next = Some(script),
+                Ok(Decision::Change(change)) => {
+                    let ready = Ready {
+                        module, prepared, inputs, probe, seen, change, target, environment, args,
+                    };
+                    return Ok(self.may_change(item, ready));
+                }
+            }
+        }
+    }
+
+    /// Check mode and protection: whether the change may be made at all.
+    fn may_change(&self, item: &Item, ready: Ready) -> Result<Planned, Early> {
+        let effect = ready.module.effect();
+        if item.is_check && !item.reads(effect) {
+            return Err(foretold(&ready).into());
+        }
+        if let Some(refusal) = self.protection_refusal(item, &ready) {
+            return Err(ItemEnd::failed(refusal).into());
+        }
+        Ok(Planned::Change(Box::new(ready)))
+    }
+
+    /// Target and environment of an item; a delegate's own connection variables count.
+    fn where_and_how(&self, item: &Item) -> Result<(Target, Vec<(String, String)>), Problem> {
+        let delegate = self.text(item.frame.keyword(|k| k.delegate_to.as_ref()), &item.view)?;
+        let target = match delegate.as_deref() {
+            Some(name) if name != item.host => {
+                let mut view = self.host_view(name);
+                view.search = item.view.search.clone();
+                self.target(name, &view, &item.frame)?
+            }
+            _ => self.target(&item.host, &item.view, &item.frame)?,
+        };
+        self.note_secrets(&target);
+        let mut environment: Vec<(String, String)> = Vec::new();
+        for field in item.frame.fields(|k| &k.environment) {
+            let rendered = self.controller.render(&field.value, &item.view)?;
+            let maps = match rendered {
+                Some(Value::Map(map)) => vec![map],
+                Some(Value::List(items)) => {
+                    items.iter().filter_map(|v| match v { Value::Map(m) => Some(m.clone()), _ => None }).collect()
+                }
+                _ => Vec::new(),
+            };
+            for (name, value) in maps.iter().flat_map(|map| map.iter()) {
+                let text = super::run::plain_text(value).unwrap_or_default();
+                environment.retain(|(known, _)| known != name);
+                environment.push((name.clone(), text));
+            }
+        }
+        Ok((target, environment))
+    }
+
+    async fn resolve_inputs(
+        &self,
+        item: &Item,
+        prepared: &dyn Prepared,
+    ) -> Flow<Result<Vec<Resolved>, Early>> {
+        let mut resolved = Vec::new();
+        for input in prepared.inputs() {
+            let path = match self.controller.find_file(input.folder, &input.path, &item.view.search) {
+                Ok(path) => path,
+                Err(why) => return Ok(Err(ItemEnd::failed(why).into())),
+            };
+            let mut file = match self.port.read(path.clone(), input.kind).await {
+                Ok(file) => file,
+                Err(why) => return Ok(Err(ItemEnd::failed(why).into())),
+            };
+            if input.kind == crate::modules::InputKind::Template {
+                let text = String::from_utf8_lossy(&file.bytes).into_owned();
+                match self.controller.render_file(&path, &text, &item.view) {
+                    Ok(Value::Str(text)) => file.bytes = text.as_str().as_bytes().to_vec(),
+                    Ok(_) => {}
+                    Err(problem) => return Ok(Err(problem.into())),
+                }
+                file.size = file.bytes.len() as u64;
+                file.sha1 = super::digest::sha1_hex(&file.bytes);
+            }
+            resolved.push(file);
+        }
+        Ok(Ok(resolved))
+    }
+
+    /// Makes a decided change: intent, acts, finish. `None`: the host has moved since it was looked
+    /// at, so it must be planned again.
+    pub(crate) async fn carry_out(&self, item: &Item, ready: &Ready) -> Flow<Option<ItemEnd>> {
+        let began = self.port.now().millis;
+        let effect = ready.module.effect();
+        let attempt = if item.needs_intent(effect) && !item.is_check {
+            Some(self.declare(item, ready).await?)
+        } else {
+            None
+        };
+        let mut replies = Vec::new();
+        let mut end = match self.apply(item, ready, attempt, &mut replies).await {
+            Applied::Moved => {
+                if let Some(attempt) = attempt {
+                    let message = "the host had changed meanwhile; nothing was done".to_owned();
+                    self.record(vec![Record::Undone { attempt, is_done: true, message }], true).await?;
+                }
+                return Ok(None);
+            }
+            Applied::Failed(failed) => apply_failed(failed, &replies),
+            Applied::Refused(why) => ItemEnd::failed(why),
+            Applied::Done => {
+                let finish = ready.prepared.finish(
+                    &ready.inputs, &ready.seen, &ready.change, &replies,
+                );
+                match finish {
+                    Ok(outcome) => outcome_end(outcome),
+                    Err(failure) => failure_end(failure),
+                }
+            }
+        };
+        end.duration_ms = self.port.now().millis.saturating_sub(began);
+        end.attempt = attempt;
+        end.is_hidden = item.is_hidden;
+        end.summary.clone_from(&ready.change.summary);
+        end.diff = ready.diffs();
+        Ok(Some(end))
+    }
+
+    async fn apply(
+        &self,
+        item: &Item,
+        ready: &Ready,
+        attempt: Option<u64>,
+        replies: &mut Vec<Reply>,
+    ) -> Applied {
+        for (index, act) in ready.change.acts.iter().enumerate() {
+            let guard = (index == 0).then(|| ready.guard()).flatten();
+            let prefix = self.act_prefix(attempt.unwrap_or(0));
+            let result = match act {
+                Act::Script { script, on } => {
+                    let sh = with_environment(&ready.environment, &format!("{prefix}{}", script.sh));
+                    let sh = guarded(guard.as_deref(), &sh);
+                    let target = match self.act_target(item, ready, on.as_deref()) {
+                        Ok(target) => target,
+                        Err(problem) => return Applied::Refused(problem.message),
+                    };
+                    self.port.trip(&target, self.job(item, &sh, None), self.live(item)).await
+                }
+                Act::Stream { script, source } => {
+                    let sh = with_environment(&ready.environment, &format!("{prefix}{}", script.sh));
+                    let sh = guarded(guard.as_deref(), &sh);
+                    let job = self.job(item, &sh, Some(source.clone()));
+                    self.port.trip(&ready.target, job, None).await
+                }
+                Act::Save { path, reply } => {
+                    let all: Vec<&Reply> = ready.seen.iter().chain(replies.iter()).collect();
+                    let bytes = all.get(*reply).map(|r| r.body().to_vec()).unwrap_or_default();
+                    match self.port.write(path.into(), bytes).await {
+                        Ok(()) => Ok(Reply::default()),
+                        Err(why) => return Applied::Refused(why),
+                    }
+                }
+                Act::Reconnect { timeout_s } => self.port.reconnect(&ready.target, *timeout_s).await,
+            };
+            match result {
+                Err(failed) => return Applied::Failed(failed),
+                Ok(reply) if guard.is_some() && reply.rc == MOVED && is_moved(&reply) => {
+                    return Applied::Moved;
+                }
+                Ok(reply) => {
+                    let rc = reply.rc;
+                    replies.push(reply);
+                    if rc != 0 {
+                        break;
+                    }
+                }
+            }
+        }
+        Applied::Done
+    }
+
+    fn act_target(&self, item: &Item, ready: &Ready, on: Option<&str>) -> Result<Target, Problem> {
+        match on {
+            None => Ok(ready.target.clone()),
+            Some(host) => self.target(host, &self.host_view(host), &item.frame),
+        }
+    }
+
+    /// Variables that every act's script may use: `$SB_KEEP` is where before-images of this attempt
+    /// are kept on the host.
+    pub(crate) fn act_prefix(&self, attempt: u64) -> String {
+        format!("SB_KEEP=$SB_SPOOL/keep/{}/{attempt}\n", self.settings.run)
+    }
+
+    pub(crate) fn job(&self, item: &Item, sh: &str, input: Option<Source>) -> Job {
+        let timeout = self
+            .number(item.frame.keyword(|k| k.timeout.as_ref()), &item.view)
+            .ok()
+            .flatten()
+            .filter(|seconds| *seconds > 0)
+            .map(|seconds| std::time::Duration::from_secs(seconds.unsigned_abs()));
+        Job { script: Script::new(sh), input, timeout }
+    }
+
+    fn live(&self, item: &Item) -> Option<Live> {
+        Some(Live {
+            host: item.host.clone(),
+            step: item.task.id.clone(),
+            progress: item.task.progress.clone(),
+            is_hidden: item.is_hidden,
+        })
+    }
+}
+
+/// What sending the acts came to.
+enum Applied {
+    Done,
+    Moved,
+    Failed(Failed),
+    Refused(String),
+}
+
+/// Exit status and mark of an apply that found the host moved.
+const MOVED: i32 = 93;
+const MOVED_MARK: &str = "switchback: the host has changed since it was looked at";
+/// Probe replies up to this size are compared as they are, larger ones by `cksum`.
+const COMPARED_LITERALLY_MAX: usize = 2048;
+
+fn is_moved(reply: &Reply) -> bool {
+    reply.stderr_text().contains(MOVED_MARK)
+}
+
+fn guarded(guard: Option<&str>, sh: &str) -> String {
+    match guard {
+        None => sh.to_owned(),
+        Some(guard) => format!("{guard}\n{sh}"),
+    }
+}
+
+impl Ready {
+    /// The shell text that compares what is there now with what the probe saw.
+    fn guard(&self) -> Option<String> {
+        let (probe, seen) = (self.probe.as_ref()?, self.seen.first()?);
+        let is_short = seen.stdout.len() <= COMPARED_LITERALLY_MAX && !seen.stdout.contains(&0);
+        let text = std::str::from_utf8(&seen.stdout).ok().filter(|_| is_short);
+        let probe = with_environment(&self.environment, &probe.sh);
+        let refuse = format!("{{ echo '{MOVED_MARK}' >&2; exit {MOVED}; }}");
+        Some(match text {
+            Some(text) => {
+                // A command substitution drops trailing newlines; the dot keeps them.
+                let expected = crate::script::quote(&format!("{text}."));
+                format!("[ \"$( ({probe}\n) </dev/null 2>/dev/null; printf . )\" = {expected} ] || {refuse}")
+            }
+            None => {
+                let expected = super::digest::cksum(&seen.stdout);
+                format!("[ \"$( ({probe}\n) </dev/null 2>/dev/null | cksum )\" = '{expected}' ] || {refuse}")
+            }
+        })
+    }
+
+    /// Unified diffs of the change.
+    pub(crate) fn diffs(&self) -> Vec<String> {
+        self.change.diff.iter().map(crate::modules::Diff::unified).filter(|d| !d.is_empty()).collect()
+    }
+}
+
+/// A script with the task's environment set before it.
+pub(crate) fn with_environment(environment: &[(String, String)], sh: &str) -> String {
+    let mut text = String::new();
+    for (name, value) in environment {
+        let is_name = !name.is_empty()
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+            && !name.as_bytes()[0].is_ascii_digit();
+        if is_name {
+            text.push_str(&format!("export {name}={}\n", crate::script::quote(value)));
+        }
+    }
+    text.push_str(sh);
+    text
+}
+
+fn foretold(ready: &Ready) -> ItemEnd {
+    let mut end = match &ready.change.foretell {
+        Foretell::Changed(result) => ItemEnd::new(Status::Changed, result.clone()),
+        Foretell::Skipped(msg) => {
+            let mut result = message(msg.clone());
+            result.insert("_switchback_unknown".into(), Value::Bool(true));
+            ItemEnd::new(Status::Skipped, result)
+        }
+    };
+    end.summary.clone_from(&ready.change.summary);
+    end.diff = ready.diffs();
+    end
+}
+
+pub(crate) fn outcome_end(outcome: Outcome) -> ItemEnd {
+    let status = match (&outcome.skipped, outcome.is_changed) {
+        (Some(_), _) => Status::Skipped,
+        (None, true) => Status::Changed,
+        (None, false) => Status::Ok,
+    };
+    let mut result = outcome.result;
+    if let Some(why) = outcome.skipped {
+        result.entry("msg".into()).or_insert_with(|| why.into());
+    }
+    if !outcome.facts.is_empty() {
+        result.insert("ansible_facts".into(), Value::from(outcome.facts.clone()));
+    }
+    let mut end = ItemEnd::new(status, result);
+    end.facts = outcome.facts;
+    end
+}
+
+pub(crate) fn failure_end(failure: Failure) -> ItemEnd {
+    let mut result = failure.result;
+    result.insert("msg".into(), failure.msg.into());
+    result.insert("changed".into(), failure.is_changed.into());
+    ItemEnd::new(Status::Failed, result)
+}
+
+/// A probe changes nothing, so losing it means only that the host cannot be reached.
+fn probe_failed(failed: Failed) -> ItemEnd {
+    let (reason, help) = match failed {
+        Failed::Unreachable { reason, help } => (reason, help),
+        Failed::Lost { reason } => (reason, None),
+    };
+    unreachable_end(&reason, help.as_deref())
+}
+
+fn apply_failed(failed: Failed, replies: &[Reply]) -> ItemEnd {
+    match failed {
+        Failed::Unreachable { reason, help } if replies.is_empty() => {
+            unreachable_end(&reason, help.as_deref())
+        }
+        Failed::Unreachable { reason, .. } | Failed::Lost { reason } => ItemEnd::new(
+            Status::Lost,
+            message(format!("the reply was lost, it may have run: {reason}")),
+        ),
+    }
+}
+
+pub(crate) fn unreachable_end(reason: &str, help: Option<&str>) -> ItemEnd {
+    let help = help.map(|h| format!("; {h}")).unwrap_or_default();
+    ItemEnd::new(Status::Unreachable, message(format!("{reason}{help}")))
+}

@@ -1,0 +1,176 @@
+//! One run: its parts, and the small questions that every other file of the core asks of them.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::controller::{Controller, HostScopes, Problem, View};
+use super::effect::Port;
+use super::halt::{Flow, Halt};
+use super::state::{Settings, State};
+use crate::event::Event;
+use crate::journal::Record;
+use crate::model::{Cond, Field};
+use crate::value::Value;
+use crate::vars::TaskScope;
+
+/// A run in the making. Cheap to clone: all clones are the same run.
+#[derive(Clone)]
+pub(crate) struct Run(Rc<Parts>);
+
+pub(crate) struct Parts {
+    pub(crate) port: Port,
+    pub(crate) controller: Rc<dyn Controller>,
+    pub(crate) settings: Settings,
+    pub(crate) state: RefCell<State>,
+}
+
+impl std::ops::Deref for Run {
+    type Target = Parts;
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl Run {
+    /// A run over these parts.
+    pub(crate) fn new(
+        port: Port,
+        controller: Rc<dyn Controller>,
+        settings: Settings,
+        state: State,
+    ) -> Self {
+        Self(Rc::new(Parts { port, controller, settings, state: RefCell::new(state) }))
+    }
+
+    /// Tells the listeners something.
+    pub(crate) fn notice(&self, is_warning: bool, text: impl Into<String>) {
+        self.port.emit(Event::Notice { is_warning, text: text.into() });
+    }
+
+    /// Appends to the journal, if this run has one.
+    pub(crate) async fn record(&self, records: Vec<Record>, is_synced: bool) -> Flow<()> {
+        if self.settings.journal.is_none() || records.is_empty() {
+            return Ok(());
+        }
+        self.port.append(records, is_synced).await.map_err(Halt::Journal)
+    }
+
+    /// The groups of the inventory as the magic variable shows them.
+    pub(crate) fn groups(&self) -> Value {
+        let mut state = self.state.borrow_mut();
+        if state.groups.is_none() {
+            state.groups = Some(state.inventory.groups_value());
+        }
+        state.groups.clone().unwrap_or_default()
+    }
+
+    /// Renders a keyword; `None` where it is absent or `omit`.
+    pub(crate) fn keyword(&self, field: Option<&Field>, view: &View) -> Result<Option<Value>, Problem> {
+        match field {
+            None => Ok(None),
+            Some(field) => self.controller.render(&field.value, view),
+        }
+    }
+
+    /// A keyword as a boolean; absent is `default`.
+    pub(crate) fn flag(
+        &self,
+        field: Option<&Field>,
+        view: &View,
+        default: bool,
+    ) -> Result<bool, Problem> {
+        match self.keyword(field, view)? {
+            None | Some(Value::Null) => Ok(default),
+            Some(value) => value.to_bool().ok_or_else(|| {
+                Problem::new(format!("expected a boolean, found {}", describe(&value)))
+            }),
+        }
+    }
+
+    /// A keyword as text.
+    pub(crate) fn text(&self, field: Option<&Field>, view: &View) -> Result<Option<String>, Problem> {
+        match self.keyword(field, view)? {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => plain_text(&value)
+                .map(Some)
+                .ok_or_else(|| Problem::new(format!("expected a string, found {}", value.type_name()))),
+        }
+    }
+
+    /// A keyword as a whole number.
+    pub(crate) fn number(&self, field: Option<&Field>, view: &View) -> Result<Option<i64>, Problem> {
+        match self.keyword(field, view)? {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => match &value {
+                Value::Int(i) => Ok(Some(*i)),
+                #[expect(clippy::cast_possible_truncation, reason = "seconds and counts are small")]
+                Value::Float(f) => Ok(Some(*f as i64)),
+                Value::Str(text) => text.as_str().trim().parse().map(Some).map_err(|_| {
+                    Problem::new(format!("expected a number, found `{}`", text.as_str()))
+                }),
+                other => Err(Problem::new(format!("expected a number, found {}", other.type_name()))),
+            },
+        }
+    }
+
+    /// Whether all conditions hold; the first that does not is returned.
+    pub(crate) fn first_false<'c>(
+        &self,
+        conditions: impl IntoIterator<Item = &'c Cond>,
+        view: &View,
+    ) -> Result<Option<String>, Problem> {
+        for condition in conditions {
+            match condition {
+                Cond::Literal(true) => {}
+                Cond::Literal(false) => return Ok(Some("False".to_owned())),
+                Cond::Expr { text, .. } => {
+                    if !self.controller.truth(text, view)? {
+                        return Ok(Some(text.clone()));
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// A view of a host outside any task, for patterns, play keywords and `hostvars`.
+    pub(crate) fn host_view(&self, host: &str) -> View {
+        View {
+            scope: self.scope_of(host).unwrap_or_default(),
+            hosts: Rc::new(self.clone()),
+            search: Rc::default(),
+        }
+    }
+}
+
+impl HostScopes for Run {
+    fn scope_of(&self, host: &str) -> Option<TaskScope> {
+        self.host_scope(host)
+    }
+
+    fn host_names(&self) -> Vec<String> {
+        self.state.borrow().inventory.host_names()
+    }
+
+    fn select(&self, pattern: &str) -> Result<Vec<String>, String> {
+        self.state.borrow().inventory.select(pattern)
+    }
+}
+
+/// Text of a scalar as Ansible converts it.
+pub(crate) fn plain_text(value: &Value) -> Option<String> {
+    match value {
+        Value::Str(text) => Some(text.as_str().to_owned()),
+        Value::Bool(b) => Some(if *b { "True" } else { "False" }.to_owned()),
+        Value::Int(i) => Some(i.to_string()),
+        Value::Float(f) => Some(format!("{f:?}")),
+        _ => None,
+    }
+}
+
+fn describe(value: &Value) -> String {
+    match value {
+        Value::Str(text) if !text.is_secret() => format!("`{}`", text.as_str()),
+        other => other.type_name().to_owned(),
+    }
+}

@@ -1,0 +1,278 @@
+//! What keeps a change safe: protection of reserves, conditions, guards, the journal's intents.
+
+use super::ask::Question;
+use super::controller::View;
+use super::end::ItemEnd;
+use super::halt::Flow;
+use super::item::{Item, Planned, Ready};
+use super::run::Run;
+use super::task::TaskRun;
+use crate::event::{Event, Status};
+use crate::journal::{Instance, Record, UndoRecord};
+use crate::model::{
+    Action, Condition, Keywords, Seal, StepId, Task, UndoSpec,
+};
+use crate::modules::{Act, Undo};
+use crate::transport::BecomeMethod;
+use crate::value::{Map, Value};
+
+impl Run {
+    /// Why a change may not be made on a protected host; `None` where it may.
+    pub(crate) fn protection_refusal(&self, item: &Item, ready: &Ready) -> Option<String> {
+        let acted_on = ready.change.acts.iter().filter_map(|act| match act {
+            Act::Script { on: Some(host), .. } => Some(host.as_str()),
+            _ => None,
+        });
+        let state = self.state.borrow();
+        let protected = std::iter::once(ready.target.host.as_str())
+            .chain(acted_on)
+            .find(|h| state.protected.contains(*h) && !state.replay.released.contains(*h))?;
+        let has_undo = match &item.task.undo {
+            Some(UndoSpec::Tasks(_)) => true,
+            Some(UndoSpec::Keep) => false,
+            None => matches!(ready.change.undo, Undo::Acts { .. } | Undo::NotNeeded),
+        };
+        if item.reads(ready.module.effect()) || has_undo || state.is_rolling_back {
+            return None;
+        }
+        Some(format!(
+            "`{protected}` is protected by the change: only steps that read (`reads: true`, \
+             read-only modules) or can be undone (`undo:`) run on it; release it with `switchback \
+             release {} {protected}` or by a way back that names it",
+            self.settings.run
+        ))
+    }
+
+    /// Puts an intent into the journal and on disk, and returns the attempt's number.
+    pub(crate) async fn declare(&self, item: &Item, ready: &Ready) -> Flow<u64> {
+        let attempt = {
+            let mut state = self.state.borrow_mut();
+            state.replay.next_attempt += 1;
+            state.undo_depth += 1;
+            state.replay.next_attempt
+        };
+        let user = ready.target.become_user.as_ref();
+        let record = Record::Intent {
+            attempt,
+            instance: item.instance.clone(),
+            name: item.task.keywords.name.as_ref().and_then(|f| super::run::plain_text(&f.value)).unwrap_or_default(),
+            module: ready.module.name().to_owned(),
+            acts_on: ready.target.host.clone(),
+            become_user: user.map(|b| b.user.clone()),
+            become_method: user.map(|b| method_name(b.method).to_owned()),
+            converges: ready.module.effect() != crate::modules::Effect::Once,
+            summary: if item.is_hidden { String::new() } else { self.redact(&ready.change.summary) },
+            tags: item.frame.tags(),
+            seals: item.task.point_of_no_return.as_ref().map_or_else(Vec::<Seal>::new, |p| p.seals.clone()),
+            undo: self.undo_record(item, ready),
+            at: self.port.now().wall,
+        };
+        self.record(vec![record], true).await?;
+        Ok(attempt)
+    }
+
+    fn undo_record(&self, item: &Item, ready: &Ready) -> UndoRecord {
+        match (&item.task.undo, &ready.change.undo) {
+            (Some(UndoSpec::Keep), _) => UndoRecord::Keep,
+            (Some(UndoSpec::Tasks(items)), _) => UndoRecord::Tasks {
+                summary: format!("undo tasks of `{}`", item.task.id),
+                items: items.clone(),
+                vars: self.snapshot(items, &item.view),
+            },
+            (None, Undo::Acts { summary, acts }) => {
+                UndoRecord::Acts { summary: summary.clone(), acts: acts.clone() }
+            }
+            (None, Undo::Unknown(why)) => UndoRecord::Unknown { why: (*why).to_owned() },
+            (None, Undo::NotNeeded) => UndoRecord::NotNeeded,
+        }
+    }
+
+    /// The variables that undo tasks mention, as they are now. Facts are left out: they are read
+    /// live. What a variable's own templates mention comes along.
+    fn snapshot(&self, items: &[crate::model::Item], view: &View) -> Map {
+        let text = serde_json::to_value(items).map(Value::from_json).unwrap_or_default();
+        let mut vars = Map::new();
+        let mut names = mentioned(&text);
+        while let Some(name) = names.pop() {
+            if vars.contains_key(&name) || name.starts_with("ansible_") {
+                continue;
+            }
+            let Some(raw) = view.scope.get(&name) else { continue };
+            if matches!(name.as_str(), "groups" | "hostvars" | "inventory_hostname" | "play_hosts") {
+                continue;
+            }
+            let rendered = self.controller.render(raw, view).ok().flatten();
+            vars.insert(name, rendered.unwrap_or_else(|| raw.clone()));
+        }
+        vars
+    }
+
+    /// Checks a condition on its hosts: name with host, whether it holds, what was seen.
+    pub(crate) async fn check_condition(
+        &self,
+        condition: &Condition,
+        default_hosts: &[String],
+        view: &View,
+    ) -> Flow<Vec<(String, bool, String)>> {
+        let hosts = match &condition.hosts {
+            None => default_hosts.to_vec(),
+            Some(field) => match self.pattern_hosts(field, view) {
+                Ok(hosts) => hosts,
+                Err(problem) => return Ok(vec![(condition.name.clone(), false, problem.message)]),
+            },
+        };
+        if hosts.is_empty() {
+            return Ok(vec![(condition.name.clone(), false, "no host to ask".to_owned())]);
+        }
+        let checks = hosts.iter().map(|host| self.check_on(condition, host));
+        let results = futures_util::future::join_all(checks).await;
+        let mut found = Vec::new();
+        for (host, result) in hosts.iter().zip(results) {
+            let (holds, seen) = result?;
+            self.port.emit(Event::Checked {
+                name: condition.name.clone(),
+                host: Some(host.clone()),
+                holds,
+                seen: seen.clone(),
+            });
+            let name = if hosts.len() > 1 { format!("{} ({host})", condition.name) } else { condition.name.clone() };
+            found.push((name, holds, seen));
+        }
+        Ok(found)
+    }
+
+    async fn check_on(&self, condition: &Condition, host: &str) -> Flow<(bool, String)> {
+        let task = condition_task(condition);
+        let frame = self.state.borrow().play.frame.clone();
+        let frame = frame.unwrap_or_else(|| super::frame::Frame::play(&Keywords::default()));
+        let frame = frame.inner(&task.keywords);
+        let view = self.task_view(host, &task, &frame);
+        let mut view = view;
+        let mut seen = "ok".to_owned();
+        if condition.module.is_some() {
+            let item = Item {
+                instance: Instance {
+                    step: task.id.clone(),
+                    host: host.to_owned(),
+                    batch: 0,
+                    item: None,
+                    occurrence: 0,
+                },
+                task: std::rc::Rc::new(task),
+                frame,
+                host: host.to_owned(),
+                view: view.clone(),
+                is_check: false,
+                is_hidden: false,
+            };
+            let end = match self.plan_item(&item).await? {
+                Planned::Ended(end) => end,
+                Planned::Change(ready) => self.carry_out(&item, &ready).await?.unwrap_or_else(|| {
+                    ItemEnd::failed("the host changed while it was looked at")
+                }),
+            };
+            seen = glimpse(&end);
+            if !matches!(end.status, Status::Ok | Status::Changed) && condition.that.is_empty()
+                || matches!(end.status, Status::Unreachable | Status::Lost)
+            {
+                return Ok((false, seen));
+            }
+            let mut layer = end.result.clone();
+            layer.insert("result".into(), end.value());
+            view = view.with(layer);
+        }
+        match self.first_false(&condition.that, &view) {
+            Ok(None) => Ok((true, seen)),
+            Ok(Some(unmet)) => Ok((false, format!("`{unmet}` is false; {seen}"))),
+            Err(problem) => Ok((false, problem.message)),
+        }
+    }
+
+    /// Health checks after a task: where one does not hold, the run pauses.
+    pub(crate) async fn check_guards(&self, run: &TaskRun) -> Flow<()> {
+        let guards = self.state.borrow().guards.clone();
+        if guards.is_empty() || run.task.reads || self.settings.is_check {
+            return Ok(());
+        }
+        let hosts = self.state.borrow().play.batch.clone();
+        let view = self.host_view("localhost");
+        for guard in &guards {
+            for (name, holds, seen) in self.check_condition(guard, &hosts, &view).await? {
+                if !holds {
+                    let why = format!("guard `{name}` does not hold: {seen}");
+                    let question = self.pause_question(&why, "the next task");
+                    self.ask(Question::Pause(Box::new(question))).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What was seen, in one line.
+fn glimpse(end: &ItemEnd) -> String {
+    let text = |key: &str| end.result.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    [text("stdout"), text("msg"), text("stderr")]
+        .into_iter()
+        .find(|t| !t.trim().is_empty())
+        .map_or_else(|| "ok".to_owned(), |t| t.lines().last().unwrap_or_default().to_owned())
+}
+
+/// A condition's question as a task that only reads.
+fn condition_task(condition: &Condition) -> Task {
+    let (name, args) = condition.module.clone().unwrap_or_default();
+    Task {
+        id: StepId(format!("condition/{}", condition.name)),
+        span: condition.span,
+        text_hash: String::new(),
+        keywords: Keywords::default(),
+        action: Action::Module { name, span: condition.span, args },
+        register: None,
+        r#loop: None,
+        until: None,
+        retries: None,
+        delay: None,
+        changed_when: None,
+        failed_when: None,
+        notify: Vec::new(),
+        listen: Vec::new(),
+        r#async: None,
+        poll: None,
+        undo: None,
+        reads: true,
+        verify: None,
+        point_of_no_return: None,
+        progress: None,
+        role: None,
+        folder: String::new(),
+    }
+}
+
+/// All words in the strings of a value that could be variables.
+fn mentioned(value: &Value) -> Vec<String> {
+    let mut names = Vec::new();
+    match value {
+        Value::Str(text) => {
+            let is_word = |c: char| c.is_alphanumeric() || c == '_';
+            names.extend(
+                text.as_str()
+                    .split(|c: char| !is_word(c))
+                    .filter(|w| w.starts_with(|c: char| c.is_alphabetic() || c == '_'))
+                    .map(str::to_owned),
+            );
+        }
+        Value::List(items) => items.iter().for_each(|v| names.extend(mentioned(v))),
+        Value::Map(map) => map.values().for_each(|v| names.extend(mentioned(v))),
+        _ => {}
+    }
+    names
+}
+
+/// The name of a become method as playbooks write it.
+pub(crate) fn method_name(method: BecomeMethod) -> &'static str {
+    match method {
+        BecomeMethod::Sudo => "sudo",
+        BecomeMethod::Su => "su",
+        BecomeMethod::Doas => "doas",
+    }
+}

@@ -1,0 +1,134 @@
+//! Which variables a task sees: the layers in Ansible's order of precedence.
+//!
+//! Source: ansible-core 2.19, `vars/manager.py` and "Variable precedence: where should I put a
+//! variable?" in its documentation.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::controller::{Search, View};
+use super::frame::{Frame, Kind};
+use super::run::Run;
+use crate::model::Task;
+use crate::value::{Map, Value};
+use crate::vars::{HostVars, TaskScope};
+
+impl Run {
+    /// What a host sees outside any task.
+    pub(crate) fn host_scope(&self, host: &str) -> Option<TaskScope> {
+        let known = self.state.borrow().inventory.has_host(host);
+        known.then(|| TaskScope::new(self.layers(host, None, None)))
+    }
+
+    /// What a task sees on a host.
+    pub(crate) fn task_view(&self, host: &str, task: &Task, frame: &Frame) -> View {
+        let search = Search {
+            role: task.role.as_ref().map(|role| role.path.clone().into()),
+            folder: task.folder.clone().into(),
+            playbook: self.state.borrow().play.folder.clone().into(),
+        };
+        View {
+            scope: TaskScope::new(self.layers(host, Some(task), Some(frame))),
+            hosts: Rc::new(self.clone()),
+            search: Rc::new(search),
+        }
+    }
+
+    fn layers(&self, host: &str, task: Option<&Task>, frame: Option<&Frame>) -> Vec<Arc<Map>> {
+        let role = task.and_then(|t| t.role.clone());
+        let magic = Arc::new(self.magic(host, task));
+        let state = self.state.borrow();
+        let nothing = HostVars::default();
+        let known = state.hosts.get(host).unwrap_or(&nothing);
+        let mut layers = vec![self.settings.connection_defaults.clone()];
+        layers.extend(state.play.role_defaults.iter().cloned());
+        layers.push(known.role_defaults.clone());
+        layers.extend(role.iter().map(|r| Arc::new(r.defaults.clone())));
+        layers.extend(state.inventory.layers(host));
+        layers.push(known.prefixed_facts.clone());
+        layers.extend(state.play.vars_layers.iter().cloned());
+        layers.extend(state.play.role_vars.iter().cloned());
+        layers.push(known.role_vars.clone());
+        layers.extend(role.iter().map(|r| Arc::new(r.vars.clone())));
+        if let Some(frame) = frame {
+            layers.extend(frame.vars(Kind::Inner));
+        }
+        layers.push(known.included.clone());
+        layers.push(known.set.clone());
+        layers.extend(role.iter().map(|r| Arc::new(r.params.clone())));
+        if let Some(frame) = frame {
+            layers.extend(frame.vars(Kind::Include));
+        }
+        layers.push(self.settings.extra_vars.clone());
+        layers.push(magic);
+        layers
+    }
+
+    /// The variables that nobody can override.
+    fn magic(&self, host: &str, task: Option<&Task>) -> Map {
+        let groups = self.groups();
+        let state = self.state.borrow();
+        let play = &state.play;
+        let list = |hosts: Vec<&String>| {
+            Value::from(hosts.into_iter().map(|h| Value::from(h.as_str())).collect::<Vec<_>>())
+        };
+        let live = |hosts: &'_ [String]| -> Value {
+            list(hosts.iter().filter(|h| !play.gone.contains(*h)).collect())
+        };
+        let names = state.inventory.groups_of(host);
+        let mut magic = Map::with_capacity(24);
+        let mut set = |name: &str, value: Value| magic.insert(name.to_owned(), value);
+        set("inventory_hostname", host.into());
+        set("inventory_hostname_short", host.split('.').next().unwrap_or(host).into());
+        set("group_names", Value::from(names.into_iter().map(Value::from).collect::<Vec<_>>()));
+        set("groups", groups);
+        set("ansible_play_name", play.name.as_str().into());
+        set("ansible_play_hosts_all", list(play.all_hosts.iter().collect()));
+        set("ansible_play_hosts", live(&play.all_hosts));
+        set("ansible_play_batch", live(&play.batch));
+        set("play_hosts", live(&play.batch));
+        set("playbook_dir", play.folder.as_str().into());
+        set("ansible_check_mode", self.settings.is_check.into());
+        set("ansible_diff_mode", self.settings.shows_diff.into());
+        set("ansible_forks", Value::Int(i64::try_from(self.settings.forks).unwrap_or(i64::MAX)));
+        set("ansible_version", ansible_version());
+        set("ansible_run_tags", tags(&self.settings.tags, "all"));
+        set("ansible_skip_tags", tags(&self.settings.skip_tags, ""));
+        set("switchback_run_id", self.settings.run.as_str().into());
+        if let Some(dir) = state.inventory.folder() {
+            set("inventory_dir", dir.into());
+        }
+        if let Some(file) = state.inventory.file_of(host) {
+            set("inventory_file", file.into());
+        }
+        if let Some(role) = task.and_then(|t| t.role.as_ref()) {
+            set("role_name", role.name.as_str().into());
+            set("ansible_role_name", role.name.as_str().into());
+            set("role_path", role.path.as_str().into());
+        }
+        if let Some(facts) = state.hosts.get(host).map(|h| h.facts.clone()) {
+            set("ansible_facts", Value::Map(facts));
+        } else {
+            set("ansible_facts", Value::from(Map::new()));
+        }
+        magic
+    }
+}
+
+fn tags(tags: &[String], default: &str) -> Value {
+    if tags.is_empty() && !default.is_empty() {
+        return Value::from(vec![default.into()]);
+    }
+    Value::from(tags.iter().map(|t| Value::from(t.as_str())).collect::<Vec<_>>())
+}
+
+/// The language level that playbooks may ask for: that of ansible-core 2.19.
+fn ansible_version() -> Value {
+    Value::from(Map::from([
+        ("full".to_owned(), "2.19.0".into()),
+        ("major".to_owned(), Value::Int(2)),
+        ("minor".to_owned(), Value::Int(19)),
+        ("revision".to_owned(), Value::Int(0)),
+        ("string".to_owned(), "2.19.0".into()),
+    ]))
+}

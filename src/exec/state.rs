@@ -1,0 +1,153 @@
+//! All state of a run, owned by the core and by nobody else.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::frame::Frame;
+use crate::event::Stats;
+use crate::inventory::Inventory;
+use crate::journal::{Instance, Record};
+use crate::model::{Condition, StepId, Task};
+use crate::value::{Map, Value};
+use crate::vars::HostVars;
+
+/// What a run was told on the command line; it never changes.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Id of the run.
+    pub run: String,
+    /// The playbook as given.
+    pub playbook: String,
+    /// Name of the change, or the playbook's file name: the word typed at a point of no return.
+    pub change: String,
+    /// `--check`.
+    pub is_check: bool,
+    /// `--diff`.
+    pub shows_diff: bool,
+    /// Hosts in parallel (`--forks`).
+    pub forks: usize,
+    /// Whether a person is asked before each change.
+    pub asks: bool,
+    /// `--step`: asked before reading tasks too.
+    pub asks_all: bool,
+    /// `-e`.
+    pub extra_vars: Arc<Map>,
+    /// `--tags`.
+    pub tags: Vec<String>,
+    /// `--skip-tags`.
+    pub skip_tags: Vec<String>,
+    /// `--limit`, resolved.
+    pub limit: Option<HashSet<String>>,
+    /// `--start-at-task`.
+    pub start_at: Option<String>,
+    /// `--force-handlers`.
+    pub force_handlers: bool,
+    /// `-u`, `--private-key`, `-b`, …: `ansible_*` variables below all others.
+    pub connection_defaults: Arc<Map>,
+    /// Where the journal is, if there is one.
+    pub journal: Option<String>,
+    /// The window of the change, in seconds.
+    pub window_s: Option<u64>,
+}
+
+/// What an earlier process of the same run left in the journal.
+#[derive(Clone, Debug, Default)]
+pub struct Replay {
+    /// Steps that ended, with their record.
+    pub done: HashMap<Instance, Record>,
+    /// Intents without an end: instance -> whether the module converges.
+    pub open: HashMap<Instance, bool>,
+    /// The next attempt's number.
+    pub next_attempt: u64,
+    /// Hosts released from protection.
+    pub released: BTreeSet<String>,
+}
+
+/// How far the operator lets the run go without being asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// Asked before each change.
+    #[default]
+    Step,
+    /// Not until the end of the play.
+    RestOfPlay,
+    /// Not any more; gates still stop.
+    Free,
+}
+
+/// State of the play that runs.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PlayState {
+    /// Hosts of the pattern, in order.
+    pub(crate) all_hosts: Vec<String>,
+    /// Hosts of the batch.
+    pub(crate) batch: Vec<String>,
+    /// Index of the batch.
+    pub(crate) batch_index: u32,
+    /// Hosts that left the play: failed, ended, unreachable.
+    pub(crate) gone: HashSet<String>,
+    /// Of those, the ones that failed.
+    pub(crate) failed: HashSet<String>,
+    /// Notified handlers by host.
+    pub(crate) notified: HashMap<String, Vec<String>>,
+    /// Handlers of the play, those of included roles added.
+    pub(crate) handlers: Vec<Task>,
+    /// Roles that ran, by host and name with parameters.
+    pub(crate) roles_done: HashSet<(String, String)>,
+    /// Defaults of the play's static roles.
+    pub(crate) role_defaults: Vec<Arc<Map>>,
+    /// Vars of the play's static roles.
+    pub(crate) role_vars: Vec<Arc<Map>>,
+    /// The play's `vars`, its prompts and its vars files, in this order.
+    pub(crate) vars_layers: Vec<Arc<Map>>,
+    /// The position of the play, for names of its own steps.
+    pub(crate) id: StepId,
+    /// The folder of its playbook.
+    pub(crate) folder: String,
+    /// The play's own keywords.
+    pub(crate) frame: Option<Rc<Frame>>,
+    /// `max_fail_percentage`.
+    pub(crate) max_fail_percentage: Option<f64>,
+    /// The play's name.
+    pub(crate) name: String,
+}
+
+/// All state that changes.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) inventory: Inventory,
+    pub(crate) hosts: HashMap<String, HostVars>,
+    pub(crate) stats: Stats,
+    /// Hosts out of the run: unreachable, excluded, or failed in an earlier play.
+    pub(crate) out: HashSet<String>,
+    /// Hosts whose last attempt is lost or still running.
+    pub(crate) parked: HashSet<String>,
+    pub(crate) replay: Replay,
+    pub(crate) occurrences: HashMap<(StepId, String, u32, Option<u32>), u32>,
+    pub(crate) protected: HashSet<String>,
+    pub(crate) pace: Pace,
+    pub(crate) play: PlayState,
+    /// Steps started so far.
+    pub(crate) started: usize,
+    /// Statically known steps.
+    pub(crate) total: usize,
+    /// Extra facts about what is left to do.
+    pub(crate) open: Vec<String>,
+    /// `groups`, made anew when the inventory changes.
+    pub(crate) groups: Option<Value>,
+    /// Whether `--start-at-task` has been met.
+    pub(crate) has_started_at: bool,
+    /// Milliseconds at the start, for the window.
+    pub(crate) began_ms: u64,
+    /// Whether steps of a rollback run.
+    pub(crate) is_rolling_back: bool,
+    /// Values to be masked wherever they turn up.
+    pub(crate) secrets: BTreeSet<String>,
+    /// Health checks of the change.
+    pub(crate) guards: Vec<Condition>,
+    /// Number of undo entries so far.
+    pub(crate) undo_depth: usize,
+    /// Names of the ways back.
+    pub(crate) way_names: Vec<String>,
+}

@@ -10,6 +10,7 @@ pub mod exec;
 pub mod journal;
 pub mod model;
 pub mod modules;
+pub mod report;
 pub mod script;
 pub mod transport;
 pub mod value;

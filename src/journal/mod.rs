@@ -5,6 +5,25 @@
 //! the first byte of its change leaves; nothing secret is in it in clear; a failed fsync ends the
 //! run.
 
+mod blob;
+mod error;
+mod line;
+mod reader;
 mod record;
+mod state;
+mod storage;
+mod store;
+mod undo;
+mod writer;
 
-pub use record::{Instance, Record, UndoRecord};
+#[cfg(test)]
+mod crash_tests;
+
+pub use error::{Error, Result};
+pub use reader::{Entry, Recovered, read};
+pub use record::{FORMAT, Instance, Record, UndoRecord};
+pub use state::{Answered, Attempt, Outcome, RunState, fold};
+pub use storage::{Disk, Storage};
+pub use store::{LATEST, Run, RunStatus, RunStore, RunSummary};
+pub use undo::{EntryState, UndoEntry};
+pub use writer::{Clock, Writer};

@@ -107,6 +107,12 @@ pub enum Record {
         /// When.
         at: DateTime<Utc>,
     },
+    /// An intent led to nothing: its attempt provably never started and never will. It takes the
+    /// intent's undo entry and seals with it.
+    NeverStarted {
+        /// The attempt.
+        attempt: u64,
+    },
     /// A step ended on a host. Synced before anything that depends on it starts.
     Done {
         /// The attempt, where there was an intent.

@@ -1,0 +1,227 @@
+//! What a run has come to, folded from its records.
+
+use std::collections::{BTreeMap, HashMap};
+
+use chrono::{DateTime, Utc};
+use indexmap::IndexMap;
+
+use super::record::{Instance, Record};
+use super::undo::{self, EntryState, UndoEntry};
+use crate::event::Status;
+use crate::value::{Map, Value};
+
+/// How a step ended on a host.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// The attempt, where there was an intent.
+    pub attempt: Option<u64>,
+    /// In a word.
+    pub status: Status,
+    /// Whether the failure was ignored.
+    pub is_ignored: bool,
+    /// The result as `register` sees it, redacted.
+    pub result: Value,
+    /// Facts it set.
+    pub facts: Map,
+    /// Milliseconds.
+    pub duration_ms: u64,
+}
+
+/// An intent of which nothing is known yet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attempt {
+    /// Its id.
+    pub attempt: u64,
+    /// What it is an execution of.
+    pub instance: Instance,
+    /// The task's name.
+    pub name: String,
+    /// The module.
+    pub module: String,
+    /// The host it acts on.
+    pub acts_on: String,
+    /// Whether it may simply run again.
+    pub converges: bool,
+    /// One line for a person.
+    pub summary: String,
+}
+
+/// A question that was answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// What was asked.
+    pub question: String,
+    /// The answer.
+    pub answer: String,
+    /// Who gave it.
+    pub by: String,
+    /// When.
+    pub at: DateTime<Utc>,
+}
+
+/// What a run has come to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RunState {
+    /// The first record ([`Record::Opened`]); none in a journal whose first write was lost.
+    pub opened: Option<Record>,
+    /// How often it was resumed.
+    pub resumed: u32,
+    /// How each instance ended; of several ends the last.
+    pub done: HashMap<Instance, Outcome>,
+    /// Intents without an end, by attempt.
+    pub open: BTreeMap<u64, Attempt>,
+    /// The undo stack, newest first.
+    pub undo: Vec<UndoEntry>,
+    /// The newest point of no return that stands: its attempt. No rollback of the stack goes to
+    /// entries older than it ([`UndoEntry::is_behind_point`]).
+    pub point_of_no_return: Option<u64>,
+    /// Released protected hosts, with who released them.
+    pub released: IndexMap<String, String>,
+    /// Answers, in order.
+    pub answers: Vec<Answered>,
+    /// The id for the next attempt; never used before in this run.
+    pub next_attempt: u64,
+    /// A way back that was begun and did not end.
+    pub rollback: Option<String>,
+    /// Ways back that ended, with whether all of each was done.
+    pub rolled_back: Vec<(String, bool)>,
+    /// The exit code, when the last process ended in an orderly way.
+    pub closed: Option<u8>,
+}
+
+impl RunState {
+    /// Entries that a rollback of the stack may undo now, newest first: those behind no point of
+    /// no return, neither sealed, undone, closed nor kept. An attempt that is still open is among
+    /// them; the caller must know that it does not run.
+    pub fn undoable(&self) -> impl Iterator<Item = &UndoEntry> {
+        self.undo
+            .iter()
+            .filter(|e| !e.is_behind_point && e.state.is_open())
+    }
+
+    /// Unsealed entries of a tag, newest first, for `undo_of: TAG` of a named way back; points of
+    /// no return that did not seal the tag do not matter to it.
+    pub fn undoable_of<'a>(&'a self, tag: &'a str) -> impl Iterator<Item = &'a UndoEntry> {
+        self.undo
+            .iter()
+            .filter(move |e| e.state.is_open() && e.tags.iter().any(|t| t == tag))
+    }
+}
+
+/// Folds records into what the run has come to.
+pub fn fold<'a>(records: impl IntoIterator<Item = &'a Record>) -> RunState {
+    let mut state = RunState {
+        next_attempt: 1,
+        ..RunState::default()
+    };
+    let mut stack = undo::Stack::default();
+    for record in records {
+        stack.add(record);
+        state.add(record);
+    }
+    (state.undo, state.point_of_no_return) = stack.finish();
+    state
+}
+
+impl RunState {
+    fn add(&mut self, record: &Record) {
+        // Whatever follows an orderly end means that a process took the run up again.
+        self.closed = None;
+        match record {
+            Record::Opened { .. } => self.opened = Some(record.clone()),
+            Record::Resumed { .. } => self.resumed += 1,
+            Record::Answered {
+                question,
+                answer,
+                by,
+                at,
+            } => self.answers.push(Answered {
+                question: question.clone(),
+                answer: answer.clone(),
+                by: by.clone(),
+                at: *at,
+            }),
+            Record::Intent { attempt, .. } => {
+                self.next_attempt = self.next_attempt.max(attempt + 1);
+                if let Some(open) = Attempt::of(record) {
+                    self.open.insert(*attempt, open);
+                }
+            }
+            Record::NeverStarted { attempt } => {
+                self.open.remove(attempt);
+            }
+            Record::Done { .. } => self.add_done(record),
+            Record::Undone { .. } => {}
+            Record::Released { host, by, .. } => {
+                self.released.insert(host.clone(), by.clone());
+            }
+            Record::RollbackStarted { way, .. } => self.rollback = Some(way.clone()),
+            Record::RollbackEnded { way, is_complete } => {
+                self.rollback = None;
+                self.rolled_back.push((way.clone(), *is_complete));
+            }
+            Record::Closed { exit_code, .. } => self.closed = Some(*exit_code),
+        }
+    }
+
+    fn add_done(&mut self, record: &Record) {
+        let Record::Done {
+            attempt,
+            instance,
+            status,
+            is_ignored,
+            result,
+            facts,
+            duration_ms,
+        } = record
+        else {
+            return;
+        };
+        if let Some(attempt) = attempt {
+            self.open.remove(attempt);
+        }
+        let outcome = Outcome {
+            attempt: *attempt,
+            status: *status,
+            is_ignored: *is_ignored,
+            result: result.clone(),
+            facts: facts.clone(),
+            duration_ms: *duration_ms,
+        };
+        self.done.insert(instance.clone(), outcome);
+    }
+}
+
+impl Attempt {
+    fn of(record: &Record) -> Option<Self> {
+        let Record::Intent {
+            attempt,
+            instance,
+            name,
+            module,
+            acts_on,
+            converges,
+            summary,
+            ..
+        } = record
+        else {
+            return None;
+        };
+        Some(Self {
+            attempt: *attempt,
+            instance: instance.clone(),
+            name: name.clone(),
+            module: module.clone(),
+            acts_on: acts_on.clone(),
+            converges: *converges,
+            summary: summary.clone(),
+        })
+    }
+}
+
+impl EntryState {
+    /// Whether it can still be undone: it stands, or an earlier try to undo it failed.
+    pub fn is_open(&self) -> bool {
+        matches!(self, Self::Stands | Self::UndoFailed { .. })
+    }
+}

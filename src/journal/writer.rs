@@ -1,0 +1,152 @@
+//! Appends records. Invariant: after a failed write or fsync nothing is ever written again, as
+//! nobody can say what is on disk.
+
+use chrono::{DateTime, Utc};
+
+use super::blob;
+use super::error::{Error, Result};
+use super::line::{self, NO_HASH};
+use super::reader::Recovered;
+use super::record::Record;
+use super::storage::Storage;
+
+/// Tells the wall clock.
+pub type Clock = Box<dyn Fn() -> DateTime<Utc> + Send>;
+
+/// Writes a journal.
+pub struct Writer {
+    storage: Box<dyn Storage>,
+    clock: Clock,
+    seq: u64,
+    head: String,
+    is_poisoned: bool,
+    has_unsynced: bool,
+}
+
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Writer")
+            .field("seq", &self.seq)
+            .field("head", &self.head)
+            .field("is_poisoned", &self.is_poisoned)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Writer {
+    /// Writes to a journal that is empty.
+    pub fn new(storage: impl Storage + 'static, clock: Clock) -> Self {
+        Self {
+            storage: Box::new(storage),
+            clock,
+            seq: 0,
+            head: NO_HASH.to_owned(),
+            is_poisoned: false,
+            has_unsynced: false,
+        }
+    }
+
+    /// Goes on after what was recovered; the storage holds exactly that.
+    pub fn after(recovered: &Recovered, storage: impl Storage + 'static, clock: Clock) -> Self {
+        Self {
+            seq: recovered.records.len() as u64,
+            head: recovered.head.clone(),
+            ..Self::new(storage, clock)
+        }
+    }
+
+    /// Appends a record and returns its number, from 1. It is durable only after [`Self::sync`].
+    ///
+    /// # Errors
+    /// `NoRoom` before an intent when the disk is full: nothing was written and results can still
+    /// be. Any other error is the end of this journal's writing.
+    pub fn append(&mut self, record: &Record) -> Result<u64> {
+        if self.is_poisoned {
+            return Err(Error::Poisoned);
+        }
+        if matches!(record, Record::Opened { .. } | Record::Intent { .. }) {
+            self.storage
+                .reserve()
+                .map_err(|source| Error::NoRoom { source })?;
+        }
+        let json = self.record_json(record)?;
+        let line = line::encode(self.seq + 1, &self.head, (self.clock)(), &json);
+        assert!(
+            !line.contains('\n'),
+            "invariant: JSON without layout is one line"
+        );
+        let hash = blob::sha256_hex(line.as_bytes());
+        let written = self.storage.append((line + "\n").as_bytes());
+        self.guard("write the journal", written)?;
+        self.has_unsynced = true;
+        self.seq += 1;
+        self.head = hash;
+        Ok(self.seq)
+    }
+
+    /// Returns when all that was appended is durable.
+    ///
+    /// # Errors
+    /// The fsync failed: it is not tried again, and every later call fails.
+    pub fn sync(&mut self) -> Result<()> {
+        if self.is_poisoned {
+            return Err(Error::Poisoned);
+        }
+        if !self.has_unsynced {
+            return Ok(());
+        }
+        let synced = self.storage.sync();
+        self.guard("make the journal durable", synced)?;
+        self.has_unsynced = false;
+        Ok(())
+    }
+
+    /// Appends a record and returns when it is durable.
+    ///
+    /// # Errors
+    /// As [`Self::append`] and [`Self::sync`].
+    pub fn append_sync(&mut self, record: &Record) -> Result<u64> {
+        let seq = self.append(record)?;
+        self.sync()?;
+        Ok(seq)
+    }
+
+    /// The hash of the last line, in hex; zeros before the first.
+    pub fn head(&self) -> &str {
+        &self.head
+    }
+
+    fn record_json(&mut self, record: &Record) -> Result<String> {
+        let doing = "write a record as JSON";
+        let json = serde_json::to_string(record).map_err(|e| Error::io(doing)(e.into()))?;
+        if !blob::is_needed(&json) {
+            return Ok(json);
+        }
+        let value = serde_json::from_str(&json).map_err(|e| Error::io(doing)(e.into()))?;
+        let storage = &mut self.storage;
+        let mut failed = None;
+        let value = blob::extract(value, &mut |name, bytes| {
+            match storage.put_blob(name, bytes) {
+                Ok(()) => true,
+                // The line itself may still fit into the reserve.
+                Err(e) if e.kind() == std::io::ErrorKind::StorageFull => false,
+                Err(e) => {
+                    failed.get_or_insert(e);
+                    false
+                }
+            }
+        });
+        match failed {
+            Some(e) => self.guard("write an output beside the journal", Err(e))?,
+            None => {}
+        }
+        Ok(value.to_string())
+    }
+
+    fn guard(&mut self, doing: &str, done: std::io::Result<()>) -> Result<()> {
+        done.map_err(|source| {
+            self.is_poisoned = true;
+            Error::io(doing)(source)
+        })
+    }
+}

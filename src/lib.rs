@@ -8,6 +8,8 @@ pub mod diag;
 pub mod event;
 pub mod model;
 pub mod modules;
+pub mod plan;
 pub mod script;
+pub mod syntax;
 pub mod transport;
 pub mod value;

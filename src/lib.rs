@@ -5,12 +5,34 @@
 //! `tests/architecture.rs`). `ARCHITECTURE.md` says what each may know.
 
 pub mod diag;
-pub mod event;
-pub mod exec;
-pub mod journal;
-pub mod model;
-pub mod modules;
-pub mod report;
-pub mod script;
-pub mod transport;
 pub mod value;
+
+pub mod syntax;
+
+pub mod model;
+
+pub mod inventory;
+
+pub mod vars;
+
+pub mod template;
+
+pub mod script;
+
+pub mod modules;
+
+pub mod plan;
+
+pub mod transport;
+
+pub mod event;
+
+pub mod journal;
+
+pub mod exec;
+
+pub mod report;
+
+pub mod console;
+
+pub mod cli;

@@ -3,11 +3,14 @@
 //! Knows nothing of YAML, playbooks or hosts. Invariant: a [`Diagnostic`] without a place says why
 //! it has none by having no label.
 
+pub mod codes;
 mod diagnostic;
+mod render;
 mod source;
 mod suggest;
 
 pub use diagnostic::{Diagnostic, Severity};
+pub use render::render;
 pub use source::{FileId, Place, SourceMap, Span};
 pub use suggest::suggest;
 

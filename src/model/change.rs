@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Args, Field, Item, RoleUse};
+use super::{Args, Field, Item, Keywords, RoleUse};
 use crate::diag::Span;
 
 /// `change:`, the first entry of a playbook file.
@@ -85,6 +85,8 @@ pub struct Condition {
     pub span: Span,
     /// The hosts; without it the hosts of the step (`verify`, `require`) or all.
     pub hosts: Option<Field>,
+    /// Keywords of the question: `become`, `vars`, `environment`, `delegate_to`, ….
+    pub keywords: Keywords,
     /// A read-only module or a command with `reads: true`; none: `that` alone decides.
     pub module: Option<(String, Args)>,
     /// Conditions on the module's result (its fields, and `result` as a whole); without them, the

@@ -8,8 +8,11 @@ mod block;
 mod change;
 mod field;
 mod id;
+pub mod keyword;
 mod keywords;
+mod layer;
 mod play;
+pub mod read;
 mod role;
 mod task;
 
@@ -20,6 +23,7 @@ pub use change::{
 pub use field::{Args, Cond, Field};
 pub use id::StepId;
 pub use keywords::Keywords;
+pub use layer::Layer;
 pub use play::{Import, Play, Playbook, PlaybookEntry, VarsPrompt};
 pub use role::{RoleScope, RoleUse};
 pub use task::{Action, Loop, LoopControl, LoopKind, Task};

@@ -48,4 +48,6 @@ pub struct RoleScope {
     pub allows_duplicates: bool,
     /// The names of the roles that depend on it, outermost first.
     pub parents: Vec<String>,
+    /// The folders of those roles, in the same order: files are searched there, nearest first.
+    pub parent_paths: Vec<String>,
 }

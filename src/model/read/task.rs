@@ -1,0 +1,598 @@
+//! Tasks and handlers.
+
+use super::action::no_module;
+use super::shared::{bad_name, check, conditions, keyword_at, texts};
+use super::{ImportTasks, Reader, field, is_variable_name, shared_keyword};
+use crate::diag::Diagnostic;
+use crate::model::keyword::{self, place};
+use crate::model::{
+    Action, Args, Field, Item, Keywords, Loop, LoopControl, LoopKind, Progress, RoleUse, StepId,
+    Task,
+};
+use crate::syntax::{Cursor, Entry, Kind, Node};
+use crate::value::Value;
+
+/// What `meta` can do.
+const META: &[&str] = &[
+    "flush_handlers",
+    "refresh_inventory",
+    "noop",
+    "clear_facts",
+    "clear_host_errors",
+    "end_host",
+    "end_play",
+    "end_batch",
+    "end_role",
+    "reset_connection",
+];
+
+impl Reader<'_> {
+    /// Reads a list of tasks and blocks; their ids begin with `prefix`.
+    pub fn items(&mut self, what: &str, node: &Node, prefix: &str) -> Vec<Item> {
+        let mut items = Vec::new();
+        for (index, node) in self.problems().list(what, node).iter().enumerate() {
+            if node.is_null() {
+                continue;
+            }
+            if node.as_map().is_none() {
+                self.problems().wrong_type("task", "a mapping", node);
+                continue;
+            }
+            let id = format!("{prefix}/{index}");
+            if node.entry("block").is_some() {
+                items.extend(
+                    self.block(node, id)
+                        .map(|block| Item::Block(Box::new(block))),
+                );
+            } else {
+                items.extend(self.task(node, id));
+            }
+        }
+        items
+    }
+
+    /// Reads a task; a static import gives all that it imports.
+    fn task(&mut self, node: &Node, id: String) -> Vec<Item> {
+        let mut task = Task {
+            id: StepId(id),
+            span: node.span,
+            text_hash: node.content_hash(),
+            keywords: Keywords::default(),
+            action: Action::Meta {
+                what: "noop".into(),
+                span: node.span,
+            },
+            register: None,
+            r#loop: None,
+            until: None,
+            retries: None,
+            delay: None,
+            changed_when: None,
+            failed_when: None,
+            notify: Vec::new(),
+            listen: Vec::new(),
+            r#async: None,
+            poll: None,
+            undo: None,
+            reads: false,
+            verify: None,
+            point_of_no_return: None,
+            progress: None,
+            role: self.scope.role.clone(),
+            folder: self.scope.folder.clone(),
+        };
+        let entries = node.as_map().unwrap_or_default();
+        let at = if self.scope.is_handlers {
+            place::HANDLER
+        } else {
+            place::TASK
+        };
+        let mut candidates = Vec::new();
+        for entry in entries {
+            if let Some(lookup) = entry.key.strip_prefix("with_") {
+                self.set_loop(&mut task, LoopKind::With(lookup.to_owned()), entry);
+            } else if keyword::find(&entry.key).is_some() {
+                let problems = self.cx.problems();
+                if let Some(row) = keyword_at(entry, at, problems)
+                    && check(row, &entry.value, problems)
+                {
+                    self.task_keyword(&mut task, entry);
+                }
+            } else {
+                candidates.push(entry);
+            }
+        }
+        let Some((name, args, key)) = self.module_of(&mut task, node, &candidates, at) else {
+            return Vec::new();
+        };
+        self.loop_control(&mut task, node);
+        self.act(task, name, args, key, entries)
+    }
+
+    /// The module of a task, its arguments and the entry that names it.
+    fn module_of<'n>(
+        &mut self,
+        task: &mut Task,
+        node: &'n Node,
+        candidates: &[&'n Entry],
+        at: u16,
+    ) -> Option<(&'static str, Args, &'n Entry)> {
+        let more = node.entry("args");
+        let old: Vec<&Entry> = ["action", "local_action"]
+            .iter()
+            .filter_map(|k| node.entry(k))
+            .collect();
+        if let Some(entry) = old.first().copied() {
+            for other in old.iter().skip(1).chain(candidates.iter()) {
+                let problem = if self.cx.action(&other.key).is_some()
+                    || keyword::find(&other.key).is_some()
+                {
+                    Diagnostic::error("SB0107", "a task runs one module, and two are given")
+                        .at(other.key_span, "the second one")
+                        .at(entry.key_span, "the first one")
+                } else {
+                    super::shared::unknown_keyword(other, at)
+                };
+                self.problems().push(problem);
+            }
+            let (name, args) = self.old_style(entry, more)?;
+            if &*entry.key == "local_action" {
+                let value = Value::from("localhost");
+                task.keywords.delegate_to = Some(Field {
+                    value,
+                    span: entry.key_span,
+                });
+            }
+            return Some((name, args, entry));
+        }
+        if candidates.is_empty() {
+            self.problems().push(no_module(node.span));
+            return None;
+        }
+        let named = self.one_module(candidates, node.span, at)?;
+        let args = self.args(named.name, &named.entry.value, more, named.entry.key_span);
+        Some((named.name, args, named.entry))
+    }
+
+    fn task_keyword(&mut self, task: &mut Task, entry: &Entry) {
+        let node = &entry.value;
+        let some = || (!node.is_null()).then(|| field(node));
+        match &*entry.key {
+            "action" | "local_action" | "args" | "loop_control" => {}
+            "register" => {
+                if let Some(name) = self.problems().text("register", node) {
+                    if !is_variable_name(&name) {
+                        self.problems()
+                            .push(bad_name(&name).at(node.span, "the result is named here"));
+                    }
+                    task.register = Some(name.to_string());
+                }
+            }
+            "loop" => self.set_loop(task, LoopKind::Loop, entry),
+            "until" => task.until = Some(conditions("until", node, self.problems())),
+            "changed_when" => {
+                task.changed_when = Some(conditions("changed_when", node, self.problems()))
+            }
+            "failed_when" => {
+                task.failed_when = Some(conditions("failed_when", node, self.problems()))
+            }
+            "retries" => task.retries = some(),
+            "delay" => task.delay = some(),
+            "async" => task.r#async = some(),
+            "poll" => task.poll = some(),
+            "notify" => task.notify = notified(node),
+            "listen" => task.listen = texts("listen", node, false, self.problems()),
+            "undo" => task.undo = self.undo(node, &task.id.0),
+            "reads" => task.reads = self.problems().bool("reads", node).unwrap_or(false),
+            "verify" => task.verify = self.condition(node),
+            "point_of_no_return" => task.point_of_no_return = self.point_of_no_return(node),
+            "progress" => task.progress = self.progress(node),
+            _ => {
+                shared_keyword(&mut task.keywords, entry, self.problems());
+            }
+        }
+    }
+
+    fn progress(&mut self, node: &Node) -> Option<Progress> {
+        let text = self.problems().text("progress", node)?;
+        match &*text {
+            "rsync" => Some(Progress::Rsync),
+            "pg_upgrade" => Some(Progress::PgUpgrade),
+            pattern => match regex::Regex::new(pattern) {
+                Ok(regex) if regex.captures_len() > 1 => Some(Progress::Regex(pattern.to_owned())),
+                Ok(_) => {
+                    self.problems().push(
+                        Diagnostic::error("SB0102", "`progress` needs a group for the percentage")
+                            .at(node.span, "no `( )` in it")
+                            .help("such as `([0-9]+)%`, or use `rsync` or `pg_upgrade`"),
+                    );
+                    None
+                }
+                Err(_) => {
+                    self.problems().wrong_type(
+                        "progress",
+                        "`rsync`, `pg_upgrade` or a regular expression",
+                        node,
+                    );
+                    None
+                }
+            },
+        }
+    }
+
+    fn set_loop(&mut self, task: &mut Task, kind: LoopKind, entry: &Entry) {
+        if let Some(first) = &task.r#loop {
+            let first = first.terms.span;
+            self.problems().push(
+                Diagnostic::error("SB0112", "a task has one loop, and two are given")
+                    .at(entry.key_span, "the second one")
+                    .at(first, "the first one"),
+            );
+            return;
+        }
+        if kind == LoopKind::Loop && !matches!(entry.value.kind, Kind::List(_) | Kind::Str(_)) {
+            let mut problem = Diagnostic::error("SB0102", "`loop` must be a list").at(
+                entry.value.span,
+                format!("found {}", entry.value.type_name()),
+            );
+            if entry.value.as_map().is_some() {
+                problem = problem.help("`loop: \"{{ … | dict2items }}\"` goes over a mapping");
+            }
+            self.problems().push(problem);
+            return;
+        }
+        let control = LoopControl::default();
+        task.r#loop = Some(Loop {
+            kind,
+            terms: field(&entry.value),
+            control,
+        });
+    }
+
+    fn loop_control(&mut self, task: &mut Task, node: &Node) {
+        let Some(entry) = node.entry("loop_control") else {
+            return;
+        };
+        let problems = self.cx.problems();
+        let mut cursor = Cursor::new("loop_control", &entry.value, problems);
+        let mut control = LoopControl::default();
+        for (key, slot) in [
+            ("loop_var", &mut control.loop_var),
+            ("index_var", &mut control.index_var),
+        ] {
+            if let Some(name) = cursor
+                .take(key)
+                .and_then(|n| problems.text(key, n).map(|t| (t, n.span)))
+            {
+                if !is_variable_name(&name.0) && !name.0.contains("{{") {
+                    problems.push(bad_name(&name.0).at(name.1, "named here"));
+                }
+                *slot = Some(name.0.to_string());
+            }
+        }
+        control.label = cursor.take("label").map(field);
+        control.pause = cursor.take("pause").map(field);
+        control.extended = cursor.take("extended").map(field);
+        if let Some(node) = cursor.take("break_when") {
+            control.break_when = conditions("break_when", node, problems);
+        }
+        if let Some(node) = cursor.take("extended_allitems")
+            && problems.bool("extended_allitems", node) == Some(false)
+        {
+            problems.push(
+                Diagnostic::error("SB0108", "`extended_allitems: false` is not supported")
+                    .at(node.span, "`ansible_loop.allitems` costs nothing here")
+                    .help("remove it"),
+            );
+        }
+        cursor.finish(problems);
+        if let Some(l) = &mut task.r#loop {
+            l.control = control;
+        }
+    }
+
+    /// Gives the task its action, or what it imports in its place.
+    fn act(
+        &mut self,
+        mut task: Task,
+        name: &'static str,
+        args: Args,
+        key: &Entry,
+        entries: &[Entry],
+    ) -> Vec<Item> {
+        match name {
+            "include_tasks" | "import_tasks" => {
+                let Some((file, apply)) = self.included_file(name, &args, key) else {
+                    return Vec::new();
+                };
+                if name == "import_tasks" {
+                    self.refuse_loop(name, &task);
+                    let id = task.id.0.clone();
+                    let scope = self.scope;
+                    return self.cx.import_tasks(
+                        ImportTasks {
+                            file: &file,
+                            keywords: &task.keywords,
+                            id: &id,
+                            span: task.span,
+                        },
+                        scope,
+                    );
+                }
+                self.only_include_keywords(entries);
+                task.action = Action::IncludeTasks {
+                    file,
+                    apply: Box::new(apply),
+                };
+            }
+            "include_role" | "import_role" => {
+                if self.scope.is_handlers {
+                    self.problems().push(
+                        Diagnostic::error("SB0122", format!("`{name}` cannot be a handler"))
+                            .at(key.key_span, "as in Ansible"),
+                    );
+                    return Vec::new();
+                }
+                let Some((role, apply)) = self.included_role(name, &task, &args, key) else {
+                    return Vec::new();
+                };
+                if name == "import_role" {
+                    self.refuse_loop(name, &task);
+                    let scope = self.scope;
+                    return self.cx.import_role(&role, &task.id.0, scope);
+                }
+                self.only_include_keywords(entries);
+                task.action = Action::IncludeRole {
+                    role: Box::new(role),
+                    apply: Box::new(apply),
+                };
+            }
+            "meta" => {
+                let Some(action) = self.meta(&args, key) else {
+                    return Vec::new();
+                };
+                task.action = action;
+            }
+            _ => {
+                task.action = Action::Module {
+                    name: name.to_owned(),
+                    span: key.key_span,
+                    args,
+                }
+            }
+        }
+        vec![Item::Task(Box::new(task))]
+    }
+
+    fn refuse_loop(&mut self, name: &str, task: &Task) {
+        if let Some(l) = &task.r#loop {
+            let span = l.terms.span;
+            self.problems().push(
+                Diagnostic::error("SB0112", format!("`{name}` cannot have a loop"))
+                    .at(span, "a static import happens once, before the run")
+                    .help(format!("use `{}`", name.replace("import", "include"))),
+            );
+        }
+    }
+
+    fn only_include_keywords(&mut self, entries: &[Entry]) {
+        let also = if self.scope.is_handlers {
+            place::INCLUDE | place::HANDLER
+        } else {
+            place::INCLUDE
+        };
+        for entry in entries {
+            let Some(row) = keyword::find(&entry.key) else {
+                continue;
+            };
+            let is_listen = row.name == "listen" && also & place::HANDLER != 0;
+            if row.places & place::INCLUDE == 0 && !is_listen {
+                self.problems().push(
+                    Diagnostic::error(
+                        "SB0103",
+                        format!("`{}` is not a keyword of a dynamic include", row.name),
+                    )
+                    .at(entry.key_span, "it would not reach the included tasks")
+                    .help("put it under `apply:`"),
+                );
+            }
+        }
+    }
+
+    fn included_file(&mut self, name: &str, args: &Args, key: &Entry) -> Option<(Field, Keywords)> {
+        let is_include = name == "include_tasks";
+        let known: &[&str] = if is_include {
+            &["file", "apply", "_raw_params"]
+        } else {
+            &["file", "_raw_params"]
+        };
+        self.refuse_other_args(name, args, known);
+        let raw = args
+            .fields
+            .get_key_value("_raw_params")
+            .or_else(|| args.fields.get_key_value("file"));
+        let Some((key, value)) =
+            raw.filter(|(_, v)| v.as_str().is_some_and(|s| !s.trim().is_empty()))
+        else {
+            self.problems().push(
+                Diagnostic::error("SB0110", format!("`{name}` needs a file"))
+                    .at(key.key_span, "none is given"),
+            );
+            return None;
+        };
+        Some((
+            Field {
+                value: value.clone(),
+                span: args.span(key),
+            },
+            self.apply(args, name),
+        ))
+    }
+
+    fn refuse_other_args(&mut self, name: &str, args: &Args, known: &[&str]) {
+        for field in args.fields.keys().filter(|f| !known.contains(&f.as_str())) {
+            let span = args.span(&format!("{field}:key"));
+            let mut problem =
+                Diagnostic::error("SB0104", format!("`{name}` has no argument `{field}`"))
+                    .at(span, format!("not an argument of `{name}`"));
+            if let Some(near) = crate::diag::suggest(field, known.iter().copied()) {
+                problem = problem.help(format!("did you mean `{near}`?"));
+            } else if keyword::find(field).is_some() {
+                problem = problem.help(format!(
+                    "`{field}` is a keyword of the task: indent it less"
+                ));
+            }
+            self.problems().push(problem);
+        }
+    }
+
+    /// `apply:` of an include.
+    fn apply(&mut self, args: &Args, name: &str) -> Keywords {
+        let mut keywords = Keywords::default();
+        let Some(value) = args.fields.get("apply") else {
+            return keywords;
+        };
+        let span = args.span("apply");
+        let node = node_of(value, span);
+        for entry in self.problems().map("apply", &node).unwrap_or_default() {
+            let problems = self.cx.problems();
+            if let Some(row) = keyword_at(entry, place::BLOCK, problems)
+                && check(row, &entry.value, problems)
+                && !shared_keyword(&mut keywords, entry, problems)
+            {
+                problems.push(
+                    Diagnostic::error(
+                        "SB0108",
+                        format!("`{}` under `apply` of `{name}` is not supported", entry.key),
+                    )
+                    .at(entry.key_span, "in this mapping"),
+                );
+            }
+        }
+        keywords
+    }
+
+    fn included_role(
+        &mut self,
+        name: &str,
+        task: &Task,
+        args: &Args,
+        key: &Entry,
+    ) -> Option<(RoleUse, Keywords)> {
+        const KNOWN: &[&str] = &[
+            "name",
+            "role",
+            "tasks_from",
+            "vars_from",
+            "defaults_from",
+            "handlers_from",
+            "public",
+            "allow_duplicates",
+            "rolespec_validate",
+        ];
+        let mut known = KNOWN.to_vec();
+        if name == "include_role" {
+            known.push("apply");
+        }
+        self.refuse_other_args(name, args, &known);
+        let field = |key: &str| {
+            args.fields.get(key).map(|v| Field {
+                value: v.clone(),
+                span: args.span(key),
+            })
+        };
+        let Some(role) = field("name").or_else(|| field("role")) else {
+            self.problems().push(
+                Diagnostic::error("SB0110", format!("`{name}` needs the `name` of a role"))
+                    .at(key.key_span, "none is given"),
+            );
+            return None;
+        };
+        let mut flag = |key: &str| {
+            let node = node_of(args.fields.get(key)?, args.span(key));
+            self.cx.problems().bool(key, &node)
+        };
+        let (is_public, allows_duplicates) = (flag("public"), flag("allow_duplicates"));
+        let role = RoleUse {
+            span: task.span,
+            name: role,
+            keywords: task.keywords.clone(),
+            params: crate::value::Map::new(),
+            tasks_from: field("tasks_from"),
+            vars_from: field("vars_from"),
+            defaults_from: field("defaults_from"),
+            handlers_from: field("handlers_from"),
+            is_public,
+            allows_duplicates,
+        };
+        Some((role, self.apply(args, name)))
+    }
+
+    fn meta(&mut self, args: &Args, key: &Entry) -> Option<Action> {
+        let span = args.span("_raw_params");
+        let what = args
+            .fields
+            .get("_raw_params")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .trim();
+        if META.contains(&what) {
+            if what == "end_role" && self.scope.role.is_none() {
+                self.problems().push(
+                    Diagnostic::error("SB0123", "`end_role` stands outside of a role")
+                        .at(span, "no role to end"),
+                );
+            }
+            return Some(Action::Meta {
+                what: what.to_owned(),
+                span: key.key_span,
+            });
+        }
+        let mut problem = Diagnostic::error("SB0123", format!("`meta` cannot do `{what}`")).at(
+            if span.is_some() { span } else { key.key_span },
+            "not an action of `meta`",
+        );
+        problem.help = Some(
+            crate::diag::suggest(what, META.iter().copied()).map_or_else(
+                || format!("it can do {}", META.join(", ")),
+                |near| format!("did you mean `{near}`?"),
+            ),
+        );
+        self.problems().push(problem);
+        None
+    }
+}
+
+pub(super) fn notified(node: &Node) -> Vec<Field> {
+    match &node.kind {
+        Kind::List(items) => items.iter().map(field).collect(),
+        Kind::Null => Vec::new(),
+        _ => vec![field(node)],
+    }
+}
+
+/// A value that has lost its places, as a tree in which all stands at one place.
+fn node_of(value: &Value, span: crate::diag::Span) -> Node {
+    let kind = match value {
+        Value::Null => Kind::Null,
+        Value::Bool(b) => Kind::Bool(*b),
+        Value::Int(i) => Kind::Int(*i),
+        Value::Float(f) => Kind::Float(*f),
+        Value::Str(text) => Kind::Str(text.as_str().into()),
+        Value::List(items) => Kind::List(items.iter().map(|v| node_of(v, span)).collect()),
+        Value::Map(map) => Kind::Map(
+            map.iter()
+                .map(|(k, v)| Entry {
+                    key: k.as_str().into(),
+                    key_span: span,
+                    value: node_of(v, span),
+                })
+                .collect(),
+        ),
+    };
+    Node {
+        kind,
+        span,
+        tag: crate::syntax::Tag::None,
+    }
+}

@@ -1,0 +1,331 @@
+//! Reads playbooks, roles, tasks and variables from files.
+
+mod playbook;
+mod role;
+mod session;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use self::session::Session;
+use super::check;
+use crate::diag::{Diagnostic, Severity, SourceMap, Span};
+use crate::model::read::{Reader, Scope};
+use crate::model::{Item, Playbook, RoleScope, RoleUse, Task};
+use crate::syntax::{Kind, Node, Problems, read_yaml};
+use crate::value::Map;
+
+/// Renders a template with variables, for the few names that must be known before the run.
+pub type Renderer = dyn Fn(&str, &Map) -> Result<String, String> + Send + Sync;
+
+/// Reads the files of playbooks. Files are read once and kept, so that one run sees one text.
+pub struct Loader {
+    /// The texts of all files read so far.
+    pub sources: SourceMap,
+    roles_path: Vec<PathBuf>,
+    collections_path: Vec<PathBuf>,
+    extra_vars: Map,
+    renderer: Box<Renderer>,
+    root: PathBuf,
+    files: HashMap<PathBuf, Arc<Node>>,
+    vars: HashMap<PathBuf, Arc<Map>>,
+    warnings: Vec<Diagnostic>,
+}
+
+/// What a dynamic include brings.
+#[derive(Clone, Debug, Default)]
+pub struct Included {
+    /// Its tasks.
+    pub items: Vec<Item>,
+    /// Handlers of roles in it.
+    pub handlers: Vec<Task>,
+    /// The scopes of roles in it, public ones only.
+    pub scopes: Vec<Arc<RoleScope>>,
+}
+
+impl Default for Loader {
+    fn default() -> Self {
+        Self::new(Vec::new(), Vec::new(), Map::new())
+    }
+}
+
+impl Loader {
+    /// A loader that searches roles in `roles/` beside the playbook and then in `roles_path`,
+    /// collections in `collections/` beside the playbook and then in `collections_path`.
+    pub fn new(roles_path: Vec<PathBuf>, collections_path: Vec<PathBuf>, extra_vars: Map) -> Self {
+        Self {
+            sources: SourceMap::default(),
+            roles_path,
+            collections_path,
+            extra_vars,
+            renderer: Box::new(plain_names),
+            root: PathBuf::new(),
+            files: HashMap::new(),
+            vars: HashMap::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Sets how names in static imports are rendered; before, only `{{ name }}` is known.
+    pub fn set_renderer(&mut self, renderer: Box<Renderer>) {
+        self.renderer = renderer;
+    }
+
+    /// The warnings noted so far; they are forgotten.
+    pub fn take_warnings(&mut self) -> Vec<Diagnostic> {
+        std::mem::take(&mut self.warnings)
+    }
+
+    /// Reads a playbook with all that it imports.
+    ///
+    /// # Errors
+    /// All problems of all files.
+    pub fn playbook(&mut self, path: &Path) -> Result<Playbook, Vec<Diagnostic>> {
+        self.root = path.parent().map(Path::to_owned).unwrap_or_default();
+        let mut session = Session::new(self);
+        let playbook = session.playbook(path);
+        let (mut problems, _) = session.finish();
+        if let Some(playbook) = &playbook {
+            problems.extend(check::playbook(playbook));
+        }
+        match (self.sift(problems), playbook) {
+            (problems, Some(playbook)) if problems.is_empty() => Ok(playbook),
+            (problems, _) => Err(problems),
+        }
+    }
+
+    /// Reads a file of tasks for `include_tasks`; ids begin with `prefix` (the includer's id with
+    /// its item), followed by `>` and the file.
+    ///
+    /// # Errors
+    /// All problems of the file and of what it imports.
+    pub fn tasks_file(
+        &mut self,
+        path: &Path,
+        role: Option<Arc<RoleScope>>,
+        is_handlers: bool,
+        prefix: &str,
+    ) -> Result<Included, Vec<Diagnostic>> {
+        let scope = Scope {
+            folder: folder_of(path),
+            role,
+            is_handlers,
+        };
+        let prefix = format!("{prefix}>{}", self.relative(path));
+        let mut session = Session::new(self);
+        let items = session.tasks(path, Span::NONE, &scope, &prefix);
+        let found = session.finish();
+        self.included(found, items)
+    }
+
+    /// Reads a role for `include_role`: `role` holds rendered names, `parent` is the role of the
+    /// including task.
+    ///
+    /// # Errors
+    /// All problems of the role's files and of what it imports.
+    pub fn role(
+        &mut self,
+        role: &RoleUse,
+        parent: Option<&Arc<RoleScope>>,
+        prefix: &str,
+    ) -> Result<Included, Vec<Diagnostic>> {
+        let mut session = Session::new(self);
+        let items = session.included_role(role, parent, prefix);
+        let found = session.finish();
+        self.included(found, items)
+    }
+
+    fn included(
+        &mut self,
+        (mut problems, rest): (Vec<Diagnostic>, (Vec<Task>, Vec<Arc<RoleScope>>)),
+        items: Vec<Item>,
+    ) -> Result<Included, Vec<Diagnostic>> {
+        let (handlers, scopes) = rest;
+        problems.extend(check::items(&items, &handlers));
+        let problems = self.sift(problems);
+        if problems.is_empty() {
+            Ok(Included {
+                items,
+                handlers,
+                scopes,
+            })
+        } else {
+            Err(problems)
+        }
+    }
+
+    /// Keeps warnings aside and gives the errors.
+    fn sift(&mut self, problems: Vec<Diagnostic>) -> Vec<Diagnostic> {
+        let (warnings, errors) = problems
+            .into_iter()
+            .partition::<Vec<_>, _>(|p| p.severity == Severity::Warning);
+        self.warnings.extend(warnings);
+        errors
+    }
+
+    /// Reads a file of variables: one mapping, or nothing.
+    ///
+    /// # Errors
+    /// All problems of the file.
+    pub fn vars_file(&mut self, path: &Path) -> Result<Arc<Map>, Vec<Diagnostic>> {
+        let mut problems = Problems::default();
+        let vars = self.read_vars(path, Span::NONE, &mut problems);
+        match self.sift(problems.0) {
+            problems if problems.is_empty() => Ok(vars),
+            problems => Err(problems),
+        }
+    }
+
+    pub(crate) fn read_vars(&mut self, path: &Path, at: Span, problems: &mut Problems) -> Arc<Map> {
+        if let Some(vars) = self.vars.get(path) {
+            return vars.clone();
+        }
+        let Some(node) = self.read(path, at, problems) else {
+            return Arc::default();
+        };
+        let vars = match &node.kind {
+            Kind::Map(_) => Arc::new(node.to_map()),
+            Kind::Null => Arc::default(),
+            _ => {
+                problems.push(
+                    Diagnostic::error("SB0211", "a file of variables must be a mapping")
+                        .at(node.span, format!("found {}", node.type_name())),
+                );
+                return Arc::default();
+            }
+        };
+        self.vars.insert(path.to_owned(), vars.clone());
+        vars
+    }
+
+    /// The one document of a file; an empty file gives null. `at` is the place that names it.
+    pub(crate) fn read(
+        &mut self,
+        path: &Path,
+        at: Span,
+        problems: &mut Problems,
+    ) -> Option<Arc<Node>> {
+        if let Some(node) = self.files.get(path) {
+            return Some(node.clone());
+        }
+        let text = match std::fs::read(path).map(String::from_utf8) {
+            Ok(Ok(text)) => text,
+            Ok(Err(_)) => {
+                problems.push(unreadable(path, "it is not UTF-8").at(at, "named here"));
+                return None;
+            }
+            Err(error) => {
+                problems.push(unreadable(path, &reason(&error)).at(at, "named here"));
+                return None;
+            }
+        };
+        let (node, found) = parse(&mut self.sources, path, text);
+        let is_broken = found.iter().any(|p| p.severity == Severity::Error);
+        problems.0.extend(found);
+        let node = Arc::new(node);
+        self.files.insert(path.to_owned(), node.clone());
+        (!is_broken || !node.is_null()).then_some(node)
+    }
+
+    /// A path as ids name it: relative to the folder of the root playbook.
+    fn relative(&self, path: &Path) -> String {
+        path.strip_prefix(&self.root)
+            .unwrap_or(path)
+            .display()
+            .to_string()
+    }
+}
+
+/// Reads the text of a file into its one document.
+pub(crate) fn parse(sources: &mut SourceMap, path: &Path, text: String) -> (Node, Vec<Diagnostic>) {
+    let is_vault = text.starts_with("$ANSIBLE_VAULT;");
+    let text: Arc<str> = text.into();
+    let file = sources.add(path, text.clone());
+    let whole = Span {
+        file,
+        start: 0,
+        end: 0,
+    };
+    if is_vault {
+        let end = u32::try_from(text.lines().next().map_or(0, str::len)).unwrap_or(0);
+        let problem = Diagnostic::error("SB0005", "vault is not supported yet")
+            .at(Span { end, ..whole }, "this file is encrypted");
+        return (Node::null(whole), vec![problem]);
+    }
+    let mut parsed = read_yaml(file, &text);
+    if let Some(second) = parsed.documents.get(1) {
+        parsed.problems.push(
+            Diagnostic::error("SB0007", "this file holds more than one YAML document")
+                .at(second.span, "the second one begins here")
+                .help("remove the `---` before it"),
+        );
+    }
+    let node = if parsed.documents.is_empty() {
+        Node::null(whole)
+    } else {
+        parsed.documents.swap_remove(0)
+    };
+    (node, parsed.problems)
+}
+
+pub(crate) fn unreadable(path: &Path, why: &str) -> Diagnostic {
+    Diagnostic::error(
+        "SB0101",
+        format!("`{}` cannot be read: {why}", path.display()),
+    )
+}
+
+pub(crate) fn reason(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "there is no such file".into(),
+        std::io::ErrorKind::PermissionDenied => "permission denied".into(),
+        std::io::ErrorKind::IsADirectory => "it is a folder".into(),
+        _ => error.to_string(),
+    }
+}
+
+fn folder_of(path: &Path) -> String {
+    path.parent()
+        .map(|p| p.display().to_string())
+        .unwrap_or_default()
+}
+
+/// Replaces `{{ name }}` by the variable of that name.
+fn plain_names(text: &str, vars: &Map) -> Result<String, String> {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find("{{") {
+        let end = rest[at..].find("}}").ok_or("a `{{` is not closed")? + at;
+        let name = rest[at + 2..end].trim();
+        let value = vars
+            .get(name)
+            .ok_or_else(|| format!("`{name}` is not known before the run"))?;
+        out.push_str(&rest[..at]);
+        match value {
+            crate::value::Value::Str(text) if text.is_template() => {
+                return Err(format!("`{name}` is itself a template"));
+            }
+            crate::value::Value::Str(text) => out.push_str(text.as_str()),
+            crate::value::Value::Int(i) => out.push_str(&i.to_string()),
+            other => return Err(format!("`{name}` is {}", other.type_name())),
+        }
+        rest = &rest[end + 2..];
+    }
+    out.push_str(rest);
+    if out.contains("{%") {
+        return Err("only `{{ name }}` can be used here".into());
+    }
+    Ok(out)
+}
+
+/// Reads the items of a node in a scope.
+fn read_items(
+    session: &mut Session<'_>,
+    what: &str,
+    node: &Node,
+    scope: &Scope,
+    prefix: &str,
+) -> Vec<Item> {
+    Reader::new(session, scope).items(what, node, prefix)
+}

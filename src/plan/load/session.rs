@@ -1,0 +1,274 @@
+//! One reading of a playbook or include: what is open, what was found.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{Loader, folder_of, read_items};
+use crate::diag::{Diagnostic, Span};
+use crate::model::read::{ImportTasks, Scope, Surroundings};
+use crate::model::{Block, Field, Item, Keywords, RoleScope, RoleUse, StepId, Task};
+use crate::plan::find::expand_home;
+use crate::plan::{action_name, action_names};
+use crate::syntax::{Kind, Problems};
+use crate::value::Map;
+
+/// What is being read.
+pub(super) struct Session<'a> {
+    pub(super) loader: &'a mut Loader,
+    pub(super) problems: Problems,
+    /// Variables of the play and of the imports around it.
+    pub(super) play_vars: Map,
+    /// The folder of the play's file.
+    pub(super) play_folder: PathBuf,
+    /// Static imports that are open, to find circles.
+    pub(super) open: Vec<PathBuf>,
+    /// Roles that are open, to find circles.
+    pub(super) open_roles: Vec<PathBuf>,
+    /// Handlers of the roles of the play.
+    pub(super) handlers: Vec<Task>,
+    /// Scopes of the play's public roles.
+    pub(super) scopes: Vec<Arc<RoleScope>>,
+}
+
+type Found = (Vec<Task>, Vec<Arc<RoleScope>>);
+
+impl<'a> Session<'a> {
+    pub(super) fn new(loader: &'a mut Loader) -> Self {
+        let play_folder = loader.root.clone();
+        Self {
+            loader,
+            problems: Problems::default(),
+            play_vars: Map::new(),
+            play_folder,
+            open: Vec::new(),
+            open_roles: Vec::new(),
+            handlers: Vec::new(),
+            scopes: Vec::new(),
+        }
+    }
+
+    /// The problems, and the handlers and scopes that have not been taken.
+    pub(super) fn finish(self) -> (Vec<Diagnostic>, Found) {
+        (self.problems.0, (self.handlers, self.scopes))
+    }
+
+    /// Reads a file of tasks.
+    pub(super) fn tasks(
+        &mut self,
+        path: &Path,
+        at: Span,
+        scope: &Scope,
+        prefix: &str,
+    ) -> Vec<Item> {
+        let Some(node) = self.loader.read(path, at, &mut self.problems) else {
+            return Vec::new();
+        };
+        if !matches!(node.kind, Kind::List(_) | Kind::Null) {
+            self.problems.push(
+                Diagnostic::error("SB0102", "a file of tasks must be a list")
+                    .at(node.span, format!("found {}", node.type_name()))
+                    .help("begin each task with `- `"),
+            );
+            return Vec::new();
+        }
+        if let Some(play) = node
+            .as_list()
+            .and_then(|l| l.iter().find(|n| n.entry("hosts").is_some()))
+        {
+            self.problems.push(
+                Diagnostic::error("SB0103", "a play stands in a file of tasks")
+                    .at(play.span, "`hosts` makes it a play")
+                    .help("use `import_playbook` among the plays, or keep the tasks only"),
+            );
+            return Vec::new();
+        }
+        self.open.push(path.to_owned());
+        let items = read_items(self, "tasks", &node, scope, prefix);
+        self.open.pop();
+        items
+    }
+
+    /// The text of a name that must be known before the run.
+    pub(super) fn known_name(&mut self, name: &Field, vars: &[&Map]) -> Option<String> {
+        let crate::value::Value::Str(text) = &name.value else {
+            self.problems.push(
+                Diagnostic::error("SB0102", "a name must be a string")
+                    .at(name.span, format!("found {}", name.value.type_name())),
+            );
+            return None;
+        };
+        if !text.is_template() {
+            return Some(text.as_str().trim().to_owned());
+        }
+        let mut all = self.play_vars.clone();
+        for vars in vars.iter().copied().chain([&self.loader.extra_vars]) {
+            all.extend(vars.iter().map(|(k, v)| (k.clone(), v.clone())));
+        }
+        match (self.loader.renderer)(text.as_str(), &all) {
+            Ok(text) => Some(text.trim().to_owned()),
+            Err(why) => {
+                self.problems.push(
+                    Diagnostic::error("SB0121", "this name must be known before the run")
+                        .at(name.span, why)
+                        .help("use extra vars, play vars or role vars in it, or a dynamic `include_*`"),
+                );
+                None
+            }
+        }
+    }
+
+    /// Finds the file of a static import.
+    fn find_tasks(&mut self, name: &str, at: Span, scope: &Scope) -> Option<PathBuf> {
+        let mut tried: Vec<PathBuf> = Vec::new();
+        if name.starts_with('/') || name.starts_with('~') {
+            tried.push(expand_home(name));
+        } else {
+            tried.push(Path::new(&scope.folder).join(name));
+            if let Some(role) = &scope.role {
+                let kind = if scope.is_handlers {
+                    "handlers"
+                } else {
+                    "tasks"
+                };
+                tried.push(Path::new(&role.path).join(kind).join(name));
+                tried.push(Path::new(&role.path).join(name));
+            }
+            tried.push(self.play_folder.join(name));
+            tried.dedup();
+        }
+        let found = tried.iter().find(|path| path.is_file()).cloned();
+        if found.is_none() {
+            self.problems
+                .push(not_found(name, &tried).at(at, "named here"));
+        }
+        found
+    }
+}
+
+/// A file that none of the paths has.
+pub(super) fn not_found(name: &str, tried: &[PathBuf]) -> Diagnostic {
+    let paths: Vec<String> = tried.iter().map(|p| format!("`{}`", p.display())).collect();
+    Diagnostic::error("SB0101", format!("there is no file `{name}`"))
+        .help(format!("searched: {}", paths.join(", ")))
+}
+
+impl Surroundings for Session<'_> {
+    fn problems(&mut self) -> &mut Problems {
+        &mut self.problems
+    }
+
+    fn action(&self, name: &str) -> Option<&'static str> {
+        action_name(name)
+    }
+
+    fn action_names(&self) -> Vec<&'static str> {
+        action_names()
+    }
+
+    fn import_tasks(&mut self, import: ImportTasks<'_>, scope: &Scope) -> Vec<Item> {
+        let role_vars: Vec<&Map> = scope
+            .role
+            .iter()
+            .flat_map(|r| [&r.defaults, &r.vars, &r.params])
+            .collect();
+        let vars: Vec<&Map> = role_vars
+            .into_iter()
+            .chain([&import.keywords.vars])
+            .collect();
+        let Some(name) = self.known_name(import.file, &vars) else {
+            return Vec::new();
+        };
+        let Some(path) = self.find_tasks(&name, import.file.span, scope) else {
+            return Vec::new();
+        };
+        if self.open.contains(&path) {
+            let chain: Vec<String> = self
+                .open
+                .iter()
+                .map(|p| format!("`{}`", p.display()))
+                .collect();
+            self.problems.push(
+                Diagnostic::error("SB0113", format!("`{}` imports itself", path.display()))
+                    .at(import.file.span, "this closes the circle")
+                    .help(format!("open here: {}", chain.join(", "))),
+            );
+            return Vec::new();
+        }
+        let inner = Scope {
+            folder: folder_of(&path),
+            ..scope.clone()
+        };
+        let prefix = format!("{}>{}", import.id, self.loader.relative(&path));
+        let mut items = self.tasks(&path, import.file.span, &inner, &prefix);
+        if scope.is_handlers {
+            items
+                .iter_mut()
+                .for_each(|item| inherit(item, import.keywords));
+            return items;
+        }
+        vec![Item::Block(Box::new(Block {
+            id: StepId(import.id.to_owned()),
+            span: import.span,
+            keywords: import.keywords.clone(),
+            block: items,
+            rescue: Vec::new(),
+            always: Vec::new(),
+            undo: None,
+            role: None,
+        }))]
+    }
+
+    fn import_role(&mut self, role: &RoleUse, id: &str, scope: &Scope) -> Vec<Item> {
+        let role = RoleUse {
+            allows_duplicates: role.allows_duplicates.or(Some(true)),
+            ..role.clone()
+        };
+        self.role(&role, id, scope.role.as_ref())
+    }
+}
+
+/// Handlers have no blocks, so that what an import says is copied onto each.
+fn inherit(item: &mut Item, outer: &Keywords) {
+    let Item::Task(task) = item else { return };
+    let inner = &mut task.keywords;
+    inner.when.splice(0..0, outer.when.iter().cloned());
+    inner.tags.extend(outer.tags.iter().cloned());
+    inner
+        .environment
+        .splice(0..0, outer.environment.iter().cloned());
+    inner
+        .module_defaults
+        .splice(0..0, outer.module_defaults.iter().cloned());
+    for (name, value) in &outer.vars {
+        inner
+            .vars
+            .entry(name.clone())
+            .or_insert_with(|| value.clone());
+    }
+    let pairs = [
+        (&mut inner.r#become, &outer.r#become),
+        (&mut inner.become_user, &outer.become_user),
+        (&mut inner.become_method, &outer.become_method),
+        (&mut inner.become_flags, &outer.become_flags),
+        (&mut inner.become_exe, &outer.become_exe),
+        (&mut inner.check_mode, &outer.check_mode),
+        (&mut inner.diff, &outer.diff),
+        (&mut inner.no_log, &outer.no_log),
+        (&mut inner.ignore_errors, &outer.ignore_errors),
+        (&mut inner.ignore_unreachable, &outer.ignore_unreachable),
+        (&mut inner.any_errors_fatal, &outer.any_errors_fatal),
+        (&mut inner.delegate_to, &outer.delegate_to),
+        (&mut inner.delegate_facts, &outer.delegate_facts),
+        (&mut inner.run_once, &outer.run_once),
+        (&mut inner.throttle, &outer.throttle),
+        (&mut inner.timeout, &outer.timeout),
+        (&mut inner.connection, &outer.connection),
+        (&mut inner.port, &outer.port),
+        (&mut inner.remote_user, &outer.remote_user),
+    ];
+    for (inner, outer) in pairs {
+        if inner.is_none() {
+            inner.clone_from(outer);
+        }
+    }
+}

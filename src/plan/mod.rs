@@ -1,0 +1,16 @@
+//! From the files of a playbook to a [`crate::model::Playbook`] with everything static resolved and
+//! checked.
+//!
+//! Contacts no host and renders no template except the few that must be known before the run (see
+//! `load::Loader::set_renderer`). Invariant: all problems of all files are reported at once.
+
+mod actions;
+mod check;
+mod find;
+mod lint;
+mod load;
+
+pub use actions::{ACTIONS, Action, action_name, action_names};
+pub use find::find_file;
+pub use lint::{lint, tags, unknown_tags};
+pub use load::{Included, Loader, Renderer};

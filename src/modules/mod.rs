@@ -5,9 +5,18 @@
 //! the journal: it has no way to. One file per module; the registry is the list below.
 
 mod act;
+mod command;
 mod contract;
 mod ping;
+mod raw;
 mod registry;
+mod result;
+mod script;
+mod service;
+#[cfg(test)]
+mod trial;
+mod wait_for;
+mod words;
 
 pub use act::{Act, Source};
 pub use contract::{

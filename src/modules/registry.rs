@@ -11,7 +11,16 @@ macro_rules! modules {
     };
 }
 
-modules![ping::Ping,];
+#[rustfmt::skip]
+modules![
+    ping::Ping,
+    command::Command,
+    command::Shell,
+    raw::Raw,
+    script::RunScript,
+    service::Service,
+    wait_for::WaitFor,
+];
 
 /// Other names under which a module is known.
 const ALIASES: &[(&str, &str)] = &[("systemd", "service"), ("systemd_service", "service")];

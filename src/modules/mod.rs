@@ -7,12 +7,15 @@
 mod act;
 mod command;
 mod contract;
+mod facts;
+mod facts_network;
 mod ping;
 mod raw;
 mod registry;
 mod result;
 mod script;
 mod service;
+mod setup;
 #[cfg(test)]
 mod trial;
 mod wait_for;

@@ -152,15 +152,17 @@ impl WaitForArgs {
     }
 }
 
-/// Reads the seconds since boot, without a fork where `/proc` is there.
+/// Reads the time since boot in hundredths of a second, without a fork where `/proc` is there.
 const CLOCK: &str = r#"sb_clock() {
-  if read -r SB_now SB_rest </proc/uptime; then SB_now=${SB_now%%.*}; else SB_now=$(date +%s); fi
+  if read -r SB_now SB_rest </proc/uptime; then SB_now=${SB_now%.*}${SB_now#*.}
+  else SB_now=$(date +%s)00
+  fi
 } 2>/dev/null
 sb_clock
 SB_start=$SB_now
 sb_done() {
   sb_clock
-  sb_kv elapsed $((SB_now - SB_start))
+  sb_kv elapsed $(((SB_now - SB_start) / 100))
   exit "$1"
 }
 "#;
@@ -347,7 +349,7 @@ fn sh(args: &WaitForArgs, resolved: &str) -> Result<String, Failure> {
         "sb_is"
     };
     sh.push_str(&format!(
-        "SB_end=$((SB_start + {timeout}))\n\
+        "SB_end=$((SB_start + {timeout}00))\n\
          while [ $SB_now -lt $SB_end ]; do\n\
          {test} && sb_done 0\n\
          sleep {sleep}\nsb_clock\ndone\nsb_done 124\n",
@@ -406,7 +408,7 @@ fn port_is_open(args: &WaitForArgs, port: u16) -> String {
         return sh;
     }
     sh.push_str(&format!(
-        "sb_is() {{\n  sb_clock\n  SB_left=$((SB_end - SB_now))\n  [ $SB_left -gt 0 ] || SB_left=1\n\
+        "sb_is() {{\n  sb_clock\n  SB_left=$(((SB_end - SB_now + 99) / 100))\n  [ $SB_left -gt 0 ] || SB_left=1\n\
          \x20 case $SB_by in\n\
          \x20 bash) SB_line=$(sb_limit $SB_left bash -c 'exec 3<>\"/dev/tcp/$1/$2\" && cat <&3' - \
          \"$SB_host\" \"$SB_port\" 2>/dev/null | {search} -m 1) ;;\n\

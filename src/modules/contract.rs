@@ -219,6 +219,12 @@ pub trait Module: Send + Sync + 'static {
     /// The arguments; `#[serde(deny_unknown_fields)]`, doc comments are the manual.
     type Args: DeserializeOwned + Send + Sync;
 
+    /// What running it again would mean with these arguments, where they decide it: a `GET` of
+    /// `uri` reads, a `POST` is an event of its own.
+    fn effect(_args: &Self::Args) -> Effect {
+        Self::EFFECT
+    }
+
     /// Checks what types alone cannot: required together, mutually exclusive.
     ///
     /// # Errors
@@ -269,6 +275,8 @@ pub trait AnyModule: Send + Sync {
 
 /// A module with its arguments.
 pub trait Prepared: Send + Sync {
+    /// [`Module::effect`].
+    fn effect(&self) -> Effect;
     /// [`Module::inputs`].
     fn inputs(&self) -> Vec<Input>;
     /// [`Module::probe`].
@@ -317,6 +325,9 @@ impl<M: Module> AnyModule for Erased<M> {
 }
 
 impl<M: Module> Prepared for WithArgs<M> {
+    fn effect(&self) -> Effect {
+        M::effect(&self.0)
+    }
     fn inputs(&self) -> Vec<Input> {
         M::inputs(&self.0)
     }

@@ -5,10 +5,22 @@
 //! the journal: it has no way to. One file per module; the registry is the list below.
 
 mod act;
+mod command;
 mod contract;
 mod diff;
+mod facts;
+mod facts_network;
 mod ping;
+mod raw;
 mod registry;
+mod result;
+mod script;
+mod service;
+mod setup;
+#[cfg(test)]
+mod trial;
+mod wait_for;
+mod words;
 
 pub use act::{Act, Source};
 pub use contract::{

@@ -11,10 +11,20 @@ macro_rules! modules {
     };
 }
 
-modules![ping::Ping,];
+#[rustfmt::skip]
+modules![
+    ping::Ping,
+    command::Command,
+    command::Shell,
+    raw::Raw,
+    script::RunScript,
+    service::Service,
+    wait_for::WaitFor,
+    setup::Setup,
+];
 
 /// Other names under which a module is known.
-const ALIASES: &[(&str, &str)] = &[("systemd", "service"), ("systemd_service", "service")];
+const ALIASES: &[(&str, &str)] = &[("systemd", "service"), ("systemd_service", "service"), ("gather_facts", "setup")];
 
 /// The module that a playbook calls `name` (short, or with `ansible.builtin.` /
 /// `ansible.legacy.`).

@@ -4,8 +4,22 @@
 //! no retry in here after the first byte of a script left; [`Failed::Unreachable`] means that
 //! nothing was sent, [`Failed::Lost`] that it may have run.
 
+mod askpass;
+mod become_user;
+mod frame;
+mod host;
+mod local;
+mod master;
+mod nonce;
+mod pool;
+mod session;
+mod shelf;
+mod ssh;
 mod target;
+#[cfg(test)]
+mod tests;
 
+pub use pool::{Pool, Settings};
 pub use target::{
     Become, BecomeMethod, Chunk, Connection, Failed, Job, SecretText, Stream, Target,
 };

@@ -1,0 +1,349 @@
+//! What we tell `ssh`, and what its messages mean. Pure.
+//!
+//! Invariant: what the user wrote for this host (`ansible_ssh_*_args`) wins over our strictness,
+//! which wins over `ssh_config`; nobody but us sets the control socket.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use super::{Connection, Failed};
+
+/// Seconds between signs of life, and how many may be missed.
+const ALIVE: (u32, u32) = (5, 3);
+
+/// The fields of [`Connection::Ssh`], borrowed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ssh<'a> {
+    /// Where.
+    pub(super) address: &'a str,
+    /// The port, if not left to `ssh_config`.
+    pub(super) port: Option<u16>,
+    /// The user, if not left to `ssh_config`.
+    pub(super) user: Option<&'a str>,
+    /// The private key.
+    pub(super) key: Option<&'a Path>,
+    /// The user's own words.
+    pub(super) args: &'a [String],
+    /// Whether there is a password.
+    pub(super) has_password: bool,
+    /// Seconds to connect at most.
+    pub(super) timeout_s: u32,
+    /// Whether any host key will do.
+    pub(super) accepts_any_host_key: bool,
+}
+
+impl<'a> Ssh<'a> {
+    /// `None` for a connection that is not by SSH.
+    pub(super) fn of(connection: &'a Connection) -> Option<Self> {
+        match connection {
+            Connection::Local => None,
+            Connection::Ssh {
+                address,
+                port,
+                user,
+                key,
+                args,
+                password,
+                timeout_s,
+                accepts_any_host_key,
+            } => Some(Self {
+                address,
+                port: *port,
+                user: user.as_deref(),
+                key: key.as_deref(),
+                args,
+                has_password: password.is_some(),
+                timeout_s: *timeout_s,
+                accepts_any_host_key: *accepts_any_host_key,
+            }),
+        }
+    }
+
+    /// The arguments of a master: `first` are options that win over all others.
+    pub(super) fn arguments(&self, first: &[String]) -> Vec<OsString> {
+        let mut words: Vec<OsString> = Vec::new();
+        let option = |words: &mut Vec<OsString>, text: String| {
+            words.push("-o".into());
+            words.push(text.into());
+        };
+        for text in first {
+            option(&mut words, text.clone());
+        }
+        words.extend(self.args.iter().map(OsString::from));
+        let strict = if self.accepts_any_host_key {
+            "no"
+        } else {
+            "yes"
+        };
+        let batch = if self.has_password { "no" } else { "yes" };
+        for (name, value) in [
+            ("StrictHostKeyChecking", strict),
+            ("BatchMode", batch),
+            ("NumberOfPasswordPrompts", "1"),
+            ("ForwardAgent", "no"),
+            ("ForwardX11", "no"),
+            ("PermitLocalCommand", "no"),
+            ("RemoteCommand", "none"),
+            ("RequestTTY", "no"),
+            ("LogLevel", "INFO"),
+            ("ServerAliveInterval", &ALIVE.0.to_string()),
+            ("ServerAliveCountMax", &ALIVE.1.to_string()),
+            ("ConnectTimeout", &self.timeout_s.to_string()),
+        ] {
+            option(&mut words, format!("{name}={value}"));
+        }
+        if let Some(port) = self.port {
+            words.extend(["-p".into(), port.to_string().into()]);
+        }
+        if let Some(user) = self.user {
+            words.extend(["-l".into(), user.into()]);
+        }
+        if let Some(key) = self.key {
+            words.extend(["-i".into(), key.into()]);
+        }
+        words.extend(["-N".into(), "--".into(), self.address.into()]);
+        words
+    }
+
+    /// The jump host named in the user's words; one in `ssh_config` is not seen.
+    pub(super) fn jump(&self) -> Option<&'a str> {
+        let mut words = self.args.iter().map(String::as_str);
+        while let Some(word) = words.next() {
+            let option = match word {
+                "-J" => return words.next(),
+                "-o" => words.next()?,
+                word => word.strip_prefix("-o").unwrap_or_default(),
+            };
+            let (name, value) = option.split_once(['=', ' ']).unwrap_or_default();
+            if name.eq_ignore_ascii_case("ProxyJump") {
+                return Some(value);
+            }
+            if let Some(jump) = word.strip_prefix("-J") {
+                return Some(jump);
+            }
+        }
+        None
+    }
+
+    /// Names the place for a message.
+    pub(super) fn place(&self) -> String {
+        let user = self.user.map(|user| format!("{user}@")).unwrap_or_default();
+        let port = self.port.map(|port| format!(" port {port}"));
+        format!("{user}{}{}", self.address, port.unwrap_or_default())
+    }
+}
+
+/// Quotes a path as the value of an `ssh` option that knows `%` tokens.
+pub(super) fn option_path(path: &Path) -> String {
+    format!("\"{}\"", path.display().to_string().replace('%', "%%"))
+}
+
+/// What kept a master from coming up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    /// What kind of trouble it is.
+    pub(super) kind: Kind,
+    /// One line.
+    pub(super) reason: String,
+    /// What to do.
+    pub(super) help: Option<String>,
+}
+
+/// Kinds of trouble that are treated differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The host closed before the login: it may be throttling, another try may help.
+    Throttled,
+    /// The host is not there, or not yet.
+    Absent,
+    /// Its key is not known.
+    UnknownKey,
+    /// Its key is another one than the known one.
+    ChangedKey,
+    /// All else; another try would give the same.
+    Denied,
+}
+
+impl Refusal {
+    /// A refusal without help.
+    pub(super) fn new(kind: Kind, reason: impl Into<String>) -> Self {
+        Self {
+            kind,
+            reason: reason.into(),
+            help: None,
+        }
+    }
+
+    /// Adds what to do.
+    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+impl From<Refusal> for Failed {
+    fn from(refusal: Refusal) -> Self {
+        Self::Unreachable {
+            reason: refusal.reason,
+            help: refusal.help,
+        }
+    }
+}
+
+/// Reads what `ssh` logged and what it (or the `ssh` to a jump host) printed.
+pub(super) fn explain(ssh: &Ssh<'_>, log: &str, printed: &str) -> Refusal {
+    let place = ssh.place();
+    if let Some(refusal) = host_key(log, &place) {
+        return refusal;
+    }
+    // With a jump host the outer `ssh` only sees its pipe close; the inner one said why.
+    let is_jump = log.contains("UNKNOWN port 65535");
+    if is_jump {
+        let inner = printed_reason(printed);
+        let kind = match host_key(printed, &place) {
+            Some(refusal) => refusal.kind,
+            None if printed.contains("Permission denied") => Kind::Denied,
+            None => Kind::Absent,
+        };
+        // The inner `ssh` checks its host key by the user's own files, so nothing is fetched.
+        let kind = if kind == Kind::UnknownKey {
+            Kind::Denied
+        } else {
+            kind
+        };
+        let way = ssh.jump().unwrap_or("of ssh_config");
+        return Refusal::new(
+            kind,
+            format!("{place}: no way through the jump host `{way}`: {inner}"),
+        )
+        .help("try it by hand: `ssh` to the jump host, then from there to the host");
+    }
+    let line = |needle: &str| {
+        log.lines()
+            .find(|line| line.contains(needle))
+            .map(str::trim)
+    };
+    if line("Too many authentication failures").is_some() {
+        return Refusal::new(
+            Kind::Denied,
+            format!("{place}: too many authentication failures: the agent offers too many keys"),
+        )
+        .help("set `ansible_ssh_private_key_file` and `-o IdentitiesOnly=yes`");
+    }
+    if let Some(line) = line("Permission denied (") {
+        return denied(ssh, log, line);
+    }
+    for (needle, kind, help) in [
+        (
+            "Connection refused",
+            Kind::Absent,
+            "check the address, the port, and that sshd runs",
+        ),
+        (
+            "timed out",
+            Kind::Absent,
+            "check the address and the firewall; `ansible_timeout` is the limit",
+        ),
+        (
+            "Could not resolve hostname",
+            Kind::Absent,
+            "check the name, or set `ansible_host`",
+        ),
+        (
+            "No route to host",
+            Kind::Absent,
+            "check the address and the network",
+        ),
+        (
+            "Network is unreachable",
+            Kind::Absent,
+            "check the network of this machine",
+        ),
+        (
+            "no matching",
+            Kind::Denied,
+            "the host speaks only other algorithms; allow one in `ssh_config`",
+        ),
+        (
+            "kex_exchange_identification",
+            Kind::Throttled,
+            "sshd may throttle logins (`MaxStartups`) or ban this address",
+        ),
+        (
+            "Connection reset",
+            Kind::Throttled,
+            "sshd may throttle logins (`MaxStartups`) or ban this address",
+        ),
+        (
+            "Connection closed by",
+            Kind::Throttled,
+            "sshd may throttle logins (`MaxStartups`) or ban this address",
+        ),
+    ] {
+        if let Some(line) = line(needle) {
+            let line = line.strip_prefix("ssh: ").unwrap_or(line);
+            return Refusal::new(kind, format!("{place}: {line}")).help(help);
+        }
+    }
+    let said = [log, printed].concat();
+    let last = said.lines().rev().find(|line| !line.trim().is_empty());
+    let last = super::session::one_line(last.unwrap_or("ssh gave no reason"));
+    Refusal::new(Kind::Denied, format!("{place}: {last}"))
+}
+
+/// The line of the `ssh` to a jump host that says why.
+fn printed_reason(printed: &str) -> String {
+    let mut lines = printed
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty());
+    let line = lines.next_back().unwrap_or("it gave no reason");
+    super::session::one_line(line)
+}
+
+/// The two ways in which a host key is wrong.
+fn host_key(log: &str, place: &str) -> Option<Refusal> {
+    if log.contains("IDENTIFICATION HAS CHANGED") {
+        return Some(Refusal::new(
+            Kind::ChangedKey,
+            format!("{place}: the host key has changed"),
+        ));
+    }
+    let is_unknown =
+        log.contains("host key is known for") || log.contains("Host key verification failed");
+    is_unknown.then(|| {
+        Refusal::new(
+            Kind::UnknownKey,
+            format!("{place}: the host key is not known"),
+        )
+    })
+}
+
+fn denied(ssh: &Ssh<'_>, log: &str, line: &str) -> Refusal {
+    let place = ssh.place();
+    let methods = line
+        .split_once("Permission denied (")
+        .and_then(|(_, rest)| rest.split_once(')'))
+        .map_or("none", |(methods, _)| methods);
+    let tried = if ssh.has_password {
+        "the password and keys"
+    } else {
+        "the keys"
+    };
+    let reason = format!("{place}: login denied: the host takes {methods}, and refused {tried}");
+    let refusal = Refusal::new(Kind::Denied, reason);
+    let key_trouble = log.lines().find(|line| {
+        line.contains("bad permissions")
+            || line.contains("not accessible")
+            || line.contains("Load key")
+            || line.contains("sign_and_send_pubkey")
+    });
+    match key_trouble {
+        Some(line) => refusal.help(super::session::one_line(line)),
+        None if ssh.has_password => refusal.help("check `ansible_user` and `ansible_password`"),
+        None => refusal.help(
+            "check `ansible_user`, and that the agent or `ansible_ssh_private_key_file` has a key \
+             the host knows; a key with a passphrase must be in the agent",
+        ),
+    }
+}

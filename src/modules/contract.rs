@@ -47,7 +47,9 @@ pub enum InputKind {
 pub struct Resolved {
     /// Where it was found.
     pub path: PathBuf,
-    /// The bytes, for `Content` and `Template`.
+    /// The bytes, for `Content` and `Template`; for `Hashed` those of a file that is small enough
+    /// to be shown in a diff (104,448 bytes at most), else none. A module takes them as the whole
+    /// content only if their number is `size`.
     pub bytes: Vec<u8>,
     /// SHA-1 in hex of the bytes (Ansible's `checksum`).
     pub sha1: String,
@@ -60,7 +62,7 @@ pub struct Resolved {
 }
 
 /// One entry of a folder on the controller.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TreeEntry {
     /// Path relative to the folder.
     pub relative: String,
@@ -74,6 +76,10 @@ pub struct TreeEntry {
     pub size: u64,
     /// Permission bits.
     pub mode: u32,
+    /// What it points at, where it is a link; all else is then about what the link leads to.
+    pub link: Option<String>,
+    /// The bytes of a small file, as in [`Resolved::bytes`].
+    pub bytes: Vec<u8>,
 }
 
 /// What a module has decided after looking.

@@ -1,1 +1,5 @@
-fn main() {}
+//! The switchback program.
+
+fn main() -> std::process::ExitCode {
+    switchback::cli::main(std::env::args_os())
+}

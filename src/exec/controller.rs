@@ -8,7 +8,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::diag::{Place, Span};
-use crate::model::{Block, Item, Playbook, RoleScope, RoleUse, Task};
+use crate::model::{Playbook, RoleScope, RoleUse, Task};
+use crate::plan::Included;
 use crate::value::{Map, Value};
 use crate::vars::TaskScope;
 
@@ -73,25 +74,14 @@ impl View {
 }
 
 /// Where the controller's files of a task are searched.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Search {
-    /// The folder of the role, if the task is one's.
-    pub role: Option<PathBuf>,
+    /// The role, if the task is one's.
+    pub scope: Option<Arc<RoleScope>>,
     /// The folder of the file that holds the task.
     pub folder: PathBuf,
     /// The folder of the playbook.
     pub playbook: PathBuf,
-}
-
-/// A role as `include_role` finds it.
-#[derive(Clone, Debug)]
-pub struct LoadedRole {
-    /// Its tasks, those of its dependencies first.
-    pub block: Block,
-    /// Its handlers.
-    pub handlers: Vec<Task>,
-    /// What its tasks see.
-    pub scope: Arc<RoleScope>,
 }
 
 /// The controller's side.
@@ -123,12 +113,17 @@ pub trait Controller {
     ///
     /// # Errors
     /// Diagnostics, rendered.
-    fn tasks_file(&self, file: &str, from: &Task, search: &Search) -> Result<Vec<Item>, String>;
-    /// A role, for `include_role`, with its names rendered.
+    fn tasks_file(&self, file: &str, from: &Task, search: &Search) -> Result<Included, String>;
+    /// A role, for `include_role` or a way back, with its names rendered.
     ///
     /// # Errors
     /// Diagnostics, rendered.
-    fn role(&self, role: &RoleUse, from: &Task, search: &Search) -> Result<LoadedRole, String>;
+    fn role(
+        &self,
+        role: &RoleUse,
+        from: Option<&Task>,
+        search: &Search,
+    ) -> Result<Included, String>;
     /// A file of variables.
     ///
     /// # Errors

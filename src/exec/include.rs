@@ -132,7 +132,10 @@ impl Run {
         let (items, apply) = match &run.task.action {
             Action::IncludeTasks { apply, .. } => {
                 match self.controller.tasks_file(&inclusion.name, &run.task, &view.search) {
-                    Ok(items) => (items, apply),
+                    Ok(included) => {
+                        self.state.borrow_mut().play.handlers.extend(included.handlers);
+                        (included.items, apply)
+                    }
                     Err(why) => return Ok(self.fail_all(run, hosts, &why, place)),
                 }
             }
@@ -142,13 +145,13 @@ impl Run {
                 if let (Some(field), Some(file)) = (&mut wanted.tasks_from, &inclusion.tasks_from) {
                     field.value = file.as_str().into();
                 }
-                match self.controller.role(&wanted, &run.task, &view.search) {
-                    Ok(loaded) => {
-                        self.state.borrow_mut().play.handlers.extend(loaded.handlers);
-                        if role.is_public == Some(true) {
-                            self.expose(&loaded.scope, hosts);
+                match self.controller.role(&wanted, Some(&run.task), &view.search) {
+                    Ok(included) => {
+                        self.state.borrow_mut().play.handlers.extend(included.handlers);
+                        for scope in &included.scopes {
+                            self.expose(scope, hosts);
                         }
-                        (vec![Item::Block(Box::new(loaded.block))], apply)
+                        (included.items, apply)
                     }
                     Err(why) => return Ok(self.fail_all(run, hosts, &why, place)),
                 }

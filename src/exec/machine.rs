@@ -11,18 +11,19 @@ use std::pin::Pin;
 use std::task::{Context, Waker};
 
 use super::effect::{Effect, Input, Now, Port};
+use super::root::Ended;
 
 /// A run in progress.
 pub struct Machine {
     port: Port,
-    root: Option<Pin<Box<dyn Future<Output = u8>>>>,
-    exit_code: Option<u8>,
+    root: Option<Pin<Box<dyn Future<Output = Ended>>>>,
+    ended: Option<Ended>,
 }
 
 impl Machine {
     /// A machine that will run `root` over `port`; nothing happens before [`Input::Start`].
-    pub(crate) fn new(port: Port, root: impl Future<Output = u8> + 'static) -> Self {
-        Self { port, root: Some(Box::pin(root)), exit_code: None }
+    pub(crate) fn new(port: Port, root: impl Future<Output = Ended> + 'static) -> Self {
+        Self { port, root: Some(Box::pin(root)), ended: None }
     }
 
     /// Takes one input in and returns what the core wants done next.
@@ -30,16 +31,16 @@ impl Machine {
         self.port.accept(input, now);
         if let Some(root) = &mut self.root {
             let mut context = Context::from_waker(Waker::noop());
-            if let std::task::Poll::Ready(code) = root.as_mut().poll(&mut context) {
-                self.exit_code = Some(code);
+            if let std::task::Poll::Ready(ended) = root.as_mut().poll(&mut context) {
+                self.ended = Some(ended);
                 self.root = None;
             }
         }
         self.port.drain()
     }
 
-    /// The exit code, once the run has ended.
-    pub fn exit_code(&self) -> Option<u8> {
-        self.exit_code
+    /// How the run ended, once it has.
+    pub fn ended(&self) -> Option<Ended> {
+        self.ended
     }
 }

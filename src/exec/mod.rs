@@ -1,3 +1,47 @@
 //! Runs a plan: the dispatcher that owns all state of a run, and the thin driver around it.
+//!
+//! The core ([`Machine`]) is pure: inputs in, effects out. Everything impure is in [`Driver`] and
+//! [`Project`]. Invariants: nothing changes a host before its intent is on disk; a host whose
+//! attempt is lost takes no further step; protected hosts take only steps that read or can be
+//! undone.
 
+mod action;
 pub mod ask;
+mod asking;
+mod connect;
+mod controller;
+mod digest;
+mod driver;
+mod effect;
+mod end;
+mod frame;
+mod halt;
+mod handlers;
+mod include;
+mod item;
+mod list;
+mod machine;
+mod play;
+mod progress;
+mod project;
+mod replay;
+mod rollback;
+mod root;
+mod run;
+mod safety;
+mod scope;
+mod secrets;
+mod start;
+mod state;
+mod task;
+mod world;
+
+pub use action::ACTIONS;
+pub use driver::{Driver, LocalFuture, Terminal};
+pub use effect::{Effect, Input, Live, Now, Ticket};
+pub use machine::Machine;
+pub use project::Project;
+pub use rollback::{UNDO, Wanted};
+pub use root::Ended;
+pub use start::{replay_of, start, start_rollback};
+pub use state::{Replay, Settings};

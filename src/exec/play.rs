@@ -213,7 +213,7 @@ impl Run {
         view.search = Rc::new(super::controller::Search {
             playbook: self.state.borrow().play.folder.clone().into(),
             folder: self.state.borrow().play.folder.clone().into(),
-            role: None,
+            scope: None,
         });
         let mut last = String::new();
         for name in names {

@@ -32,7 +32,7 @@ impl Run {
             Some(UndoSpec::Keep) => false,
             None => matches!(ready.change.undo, Undo::Acts { .. } | Undo::NotNeeded),
         };
-        if item.reads(ready.module.effect()) || has_undo || state.is_rolling_back {
+        if item.reads(ready.module.effect()) || has_undo || state.is_undoing {
             return None;
         }
         Some(format!(
@@ -72,6 +72,10 @@ impl Run {
     }
 
     fn undo_record(&self, item: &Item, ready: &Ready) -> UndoRecord {
+        // Undoing is not itself put on the stack: the entry that it takes back says how it ended.
+        if self.state.borrow().is_undoing {
+            return UndoRecord::NotNeeded;
+        }
         match (&item.task.undo, &ready.change.undo) {
             (Some(UndoSpec::Keep), _) => UndoRecord::Keep,
             (Some(UndoSpec::Tasks(items)), _) => UndoRecord::Tasks {
@@ -225,7 +229,7 @@ fn condition_task(condition: &Condition) -> Task {
         id: StepId(format!("condition/{}", condition.name)),
         span: condition.span,
         text_hash: String::new(),
-        keywords: Keywords::default(),
+        keywords: condition.keywords.clone(),
         action: Action::Module { name, span: condition.span, args },
         register: None,
         r#loop: None,

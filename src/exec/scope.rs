@@ -23,7 +23,7 @@ impl Run {
     /// What a task sees on a host.
     pub(crate) fn task_view(&self, host: &str, task: &Task, frame: &Frame) -> View {
         let search = Search {
-            role: task.role.as_ref().map(|role| role.path.clone().into()),
+            scope: task.role.clone(),
             folder: task.folder.clone().into(),
             playbook: self.state.borrow().play.folder.clone().into(),
         };

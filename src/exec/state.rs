@@ -140,8 +140,8 @@ pub(crate) struct State {
     pub(crate) has_started_at: bool,
     /// Milliseconds at the start, for the window.
     pub(crate) began_ms: u64,
-    /// Whether steps of a rollback run.
-    pub(crate) is_rolling_back: bool,
+    /// Whether the undo stack is being walked.
+    pub(crate) is_undoing: bool,
     /// Values to be masked wherever they turn up.
     pub(crate) secrets: BTreeSet<String>,
     /// Health checks of the change.

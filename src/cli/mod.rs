@@ -1,0 +1,19 @@
+//! The command line: arguments, one file per command, exit codes.
+
+mod args;
+mod completions;
+mod explain;
+mod exit;
+mod extra_vars;
+mod inventory;
+mod listing;
+mod rehearse;
+mod release;
+mod resume;
+mod rollback;
+mod run;
+mod runs;
+mod session;
+mod start;
+
+pub use start::main;

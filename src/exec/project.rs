@@ -1,0 +1,196 @@
+//! The controller's side for real: the template engine, the files of the project, their places.
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::controller::{Controller, Problem, Search, View};
+use super::world::ControllerWorld;
+use crate::diag::{Diagnostic, Place, SourceMap, Span, render};
+use crate::model::{Playbook, RoleScope, RoleUse, Task};
+use crate::plan::{Included, Loader, find_file};
+use crate::template::{Engine, ErrorKind, Rendered, Scope, TemplateError};
+use crate::value::{Map, Text, Value};
+
+/// Files of the controller up to this size are held in memory when a module needs their hash.
+pub(crate) const SMALL_INPUT_MAX: u64 = 32 * 1024;
+
+/// A project: engine and loader.
+pub struct Project {
+    engine: Engine,
+    loader: RefCell<Loader>,
+}
+
+impl Project {
+    /// A project whose files `loader` reads.
+    pub fn new(loader: Loader) -> Self {
+        Self { engine: Engine::new(), loader: RefCell::new(loader) }
+    }
+
+    /// The texts of all files, for diagnostics.
+    pub fn with_sources<T>(&self, show: impl FnOnce(&SourceMap) -> T) -> T {
+        show(&self.loader.borrow().sources)
+    }
+
+    fn told(&self, problems: &[Diagnostic]) -> String {
+        let loader = self.loader.borrow();
+        let texts: Vec<String> =
+            problems.iter().map(|problem| render(problem, &loader.sources, false)).collect();
+        texts.join("\n")
+    }
+
+    fn world<'a>(&'a self, view: &'a View) -> ControllerWorld<'a> {
+        ControllerWorld { view }
+    }
+}
+
+/// A [`View`] as the engine reads it.
+impl Scope for View {
+    fn lookup(&self, name: &str) -> Option<Value> {
+        self.scope.get(name).cloned()
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.scope.names()
+    }
+
+    fn host_names(&self) -> Vec<String> {
+        self.hosts.host_names()
+    }
+
+    fn host(&self, name: &str) -> Option<Arc<dyn Scope>> {
+        let scope = self.hosts.scope_of(name)?;
+        let view = View { scope, ..self.clone() };
+        #[expect(clippy::arc_with_non_send_sync, reason = "the core has one thread")]
+        Some(Arc::new(view))
+    }
+}
+
+fn problem(error: &TemplateError) -> Problem {
+    let expression = error.expression.trim();
+    let message = if expression.is_empty() || error.message.contains(expression) {
+        error.message.clone()
+    } else {
+        format!("{}, in `{expression}`", error.message)
+    };
+    Problem {
+        is_unknown: error.kind == ErrorKind::Unknown,
+        is_undefined: error.kind == ErrorKind::Undefined,
+        message,
+    }
+}
+
+impl Controller for Project {
+    fn render(&self, value: &Value, view: &View) -> Result<Option<Value>, Problem> {
+        if !value.has_template() {
+            return Ok(Some(value.clone()));
+        }
+        match self.engine.render_or_omit(value, view, &self.world(view)) {
+            Ok(Rendered::Value(value)) => Ok(Some(value)),
+            Ok(Rendered::Omit) => Ok(None),
+            Err(error) => Err(problem(&error)),
+        }
+    }
+
+    fn truth(&self, condition: &str, view: &View) -> Result<bool, Problem> {
+        let condition = Value::Str(Text::from_user(condition));
+        self.engine.eval_bool(&condition, view, &self.world(view)).map_err(|e| problem(&e))
+    }
+
+    fn with_items(&self, name: &str, terms: &Value, view: &View) -> Result<Vec<Value>, Problem> {
+        let name = name.rsplit('.').next().unwrap_or(name).replace('\'', "");
+        let view = view.with(Map::from([("_switchback_terms".to_owned(), terms.clone())]));
+        let flat = match terms {
+            Value::List(_) => "*",
+            _ => "",
+        };
+        // The lookup plugins take the terms of `with_*` as one list.
+        let expression = if flat.is_empty() {
+            format!("query('{name}', _switchback_terms)")
+        } else {
+            format!("query('{name}', *_switchback_terms)")
+        };
+        match self.engine.eval(&expression, &view, &self.world(&view)) {
+            Ok(Value::List(items)) => Ok(items.to_vec()),
+            Ok(other) => Ok(vec![other]),
+            Err(error) => Err(problem(&error)),
+        }
+    }
+
+    fn render_file(&self, path: &Path, text: &str, view: &View) -> Result<Value, Problem> {
+        let layer = Map::from([
+            ("ansible_managed".to_owned(), Value::from("Ansible managed")),
+            ("template_path".to_owned(), path.display().to_string().into()),
+            ("template_fullpath".to_owned(), path.display().to_string().into()),
+        ]);
+        let view = view.with(layer);
+        self.engine
+            .render_file(text, &view, &self.world(&view))
+            .map(Value::Str)
+            .map_err(|error| {
+                let mut problem = problem(&error);
+                problem.message = format!("{}: {}", path.display(), problem.message);
+                problem
+            })
+    }
+
+    fn references(&self, value: &Value) -> Vec<String> {
+        self.engine.references(value).into_iter().collect()
+    }
+
+    fn tasks_file(&self, file: &str, from: &Task, search: &Search) -> Result<Included, String> {
+        let path = self.find_in(file, "tasks", from.role.as_deref(), search)?;
+        self.loader
+            .borrow_mut()
+            .tasks_file(&path, from.role.clone(), false, &from.id.0)
+            .map_err(|problems| self.told(&problems))
+    }
+
+    fn role(
+        &self,
+        role: &RoleUse,
+        from: Option<&Task>,
+        _search: &Search,
+    ) -> Result<Included, String> {
+        let prefix = from.map_or("way back", |task| task.id.0.as_str()).to_owned();
+        let parent = from.and_then(|task| task.role.clone());
+        let loaded = self.loader.borrow_mut().role(role, parent.as_ref(), &prefix);
+        loaded.map_err(|problems| self.told(&problems))
+    }
+
+    fn vars_file(&self, path: &Path) -> Result<Map, String> {
+        let loaded = self.loader.borrow_mut().vars_file(path);
+        loaded.map(|vars| (*vars).clone()).map_err(|problems| self.told(&problems))
+    }
+
+    fn playbook(&self, path: &Path) -> Result<Playbook, String> {
+        let loaded = self.loader.borrow_mut().playbook(path);
+        loaded.map_err(|problems| self.told(&problems))
+    }
+
+    fn find_file(&self, folder: &str, path: &str, search: &Search) -> Result<PathBuf, String> {
+        self.find_in(path, folder, search.scope.as_deref(), search)
+    }
+
+    fn place(&self, span: Span) -> Option<Place> {
+        self.loader.borrow().sources.place(span)
+    }
+}
+
+impl Project {
+    fn find_in(
+        &self,
+        path: &str,
+        kind: &str,
+        role: Option<&RoleScope>,
+        search: &Search,
+    ) -> Result<PathBuf, String> {
+        find_file(kind, path, role, &search.folder, &search.playbook).map_err(|tried| {
+            let tried: Vec<String> = tried.iter().map(|p| p.display().to_string()).collect();
+            format!(
+                "could not find or access '{path}' on the controller; searched in: {}",
+                tried.join(", ")
+            )
+        })
+    }
+}

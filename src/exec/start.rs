@@ -1,0 +1,101 @@
+//! Makes machines: of a playbook, or of a rollback.
+
+use std::rc::Rc;
+
+use super::controller::Controller;
+use super::effect::Port;
+use super::machine::Machine;
+use super::rollback::Wanted;
+use super::run::Run;
+use super::state::{Replay, Settings, State};
+use crate::event::Status;
+use crate::inventory::Inventory;
+use crate::journal::{Record, RunState};
+use crate::model::{Change, Item, Playbook};
+
+/// A machine that runs a playbook; `replay` holds what an earlier process of the run did.
+pub fn start(
+    controller: Rc<dyn Controller>,
+    settings: Settings,
+    inventory: Inventory,
+    playbook: Playbook,
+    replay: Replay,
+) -> Machine {
+    let port = Port::default();
+    let state = State { inventory, replay, total: steps(&playbook), ..State::default() };
+    let run = Run::new(port.clone(), controller, settings, state);
+    Machine::new(port, run.run_root(playbook))
+}
+
+/// A machine that rolls a run back.
+pub fn start_rollback(
+    controller: Rc<dyn Controller>,
+    settings: Settings,
+    inventory: Inventory,
+    journal: RunState,
+    change: Option<Change>,
+    wanted: Wanted,
+) -> Machine {
+    let port = Port::default();
+    let mut replay = replay_of(&journal);
+    // What is done on the way back is new, even where the same task ran before.
+    replay.done.clear();
+    replay.open.clear();
+    let state = State { inventory, replay, ..State::default() };
+    let run = Run::new(port.clone(), controller, settings, state);
+    Machine::new(port, run.roll_back_root(journal, change, wanted))
+}
+
+/// What a resumed run need not do again. A step that failed is done again, unless the run went on
+/// past it on that host (rescued or ignored), which shows in later steps there.
+pub fn replay_of(journal: &RunState) -> Replay {
+    let done = journal
+        .done
+        .iter()
+        .filter(|(_, outcome)| {
+            matches!(outcome.status, Status::Ok | Status::Changed | Status::Skipped)
+                || outcome.is_ignored
+                || outcome.was_passed
+        })
+        .map(|(instance, outcome)| {
+            let record = Record::Done {
+                attempt: outcome.attempt,
+                instance: instance.clone(),
+                status: outcome.status,
+                is_ignored: outcome.is_ignored,
+                result: outcome.result.clone(),
+                facts: outcome.facts.clone(),
+                duration_ms: outcome.duration_ms,
+            };
+            (instance.clone(), record)
+        })
+        .collect();
+    Replay {
+        done,
+        open: journal.open.values().map(|a| (a.instance.clone(), a.converges)).collect(),
+        next_attempt: journal.next_attempt.saturating_sub(1),
+        released: journal.released.keys().cloned().collect(),
+    }
+}
+
+/// The number of tasks that are known before the run.
+fn steps(playbook: &Playbook) -> usize {
+    playbook
+        .entries
+        .iter()
+        .map(|entry| {
+            let play = &entry.play;
+            count(&play.pre_tasks) + count(&play.roles) + count(&play.tasks) + count(&play.post_tasks)
+        })
+        .sum()
+}
+
+fn count(items: &[Item]) -> usize {
+    items
+        .iter()
+        .map(|item| match item {
+            Item::Task(_) => 1,
+            Item::Block(block) => count(&block.block) + count(&block.always),
+        })
+        .sum()
+}

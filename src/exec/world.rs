@@ -1,0 +1,130 @@
+//! The impure things that templates may reach, for real.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, FixedOffset, Local};
+
+use super::controller::View;
+use crate::plan::find_file;
+use crate::template::{PathKind, PathStat, World};
+
+/// The controller as templates see it.
+pub(crate) struct ControllerWorld<'a> {
+    pub(crate) view: &'a View,
+}
+
+impl World for ControllerWorld<'_> {
+    fn now(&self) -> DateTime<FixedOffset> {
+        Local::now().fixed_offset()
+    }
+
+    fn random_u64(&self) -> u64 {
+        use std::io::Read as _;
+        let mut bytes = [0; 8];
+        let read = std::fs::File::open("/dev/urandom").and_then(|mut f| f.read_exact(&mut bytes));
+        read.expect("invariant: the system gives random bytes");
+        u64::from_le_bytes(bytes)
+    }
+
+    fn env(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
+
+    fn read_file(&self, path: &Path) -> Result<Vec<u8>, String> {
+        std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
+    }
+
+    fn write_file(&self, path: &Path, content: &[u8]) -> Result<(), String> {
+        use std::io::Write as _;
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let told = |error: std::io::Error| format!("{}: {error}", path.display());
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(told)?;
+        }
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(told)?;
+        file.write_all(content).map_err(told)
+    }
+
+    fn pipe(&self, command: &str) -> Result<String, String> {
+        let output = std::process::Command::new("/bin/sh")
+            .args(["-c", command])
+            .current_dir(folder(&self.view.search.playbook))
+            .output()
+            .map_err(|error| error.to_string())?;
+        if output.status.success() {
+            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        } else {
+            Err(format!("lookup_plugin.pipe({command}) returned {}", output.status.code().unwrap_or(-1)))
+        }
+    }
+
+    fn search_path(&self, kind: &str, name: &str) -> Option<PathBuf> {
+        let search = &self.view.search;
+        find_file(kind, name, search.scope.as_deref(), &search.folder, &search.playbook).ok()
+    }
+
+    fn glob(&self, pattern: &str) -> Vec<PathBuf> {
+        let (folder, name) = match pattern.rsplit_once('/') {
+            Some((folder, name)) => (folder.to_owned(), name.to_owned()),
+            None => (String::new(), pattern.to_owned()),
+        };
+        let base = if folder.starts_with('/') {
+            Some(PathBuf::from(&folder))
+        } else {
+            self.search_path("files", if folder.is_empty() { "." } else { &folder })
+        };
+        let (Some(base), Ok(glob)) = (base, globset::Glob::new(&name)) else { return Vec::new() };
+        let matcher = glob.compile_matcher();
+        let mut found: Vec<PathBuf> = std::fs::read_dir(base)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|path| path.is_file())
+            .filter(|path| path.file_name().is_some_and(|n| matcher.is_match(n)))
+            .collect();
+        found.sort();
+        found
+    }
+
+    fn stat(&self, path: &Path, follow: bool) -> Option<PathStat> {
+        let metadata =
+            if follow { std::fs::metadata(path) } else { std::fs::symlink_metadata(path) }.ok()?;
+        let kind = match metadata.file_type() {
+            t if t.is_file() => PathKind::File,
+            t if t.is_dir() => PathKind::Directory,
+            t if t.is_symlink() => PathKind::Link,
+            _ => PathKind::Other,
+        };
+        Some(PathStat { kind, device: metadata.dev(), inode: metadata.ino() })
+    }
+
+    fn real_path(&self, path: &Path) -> PathBuf {
+        std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+    }
+
+    fn home(&self, user: Option<&str>) -> Option<String> {
+        match user {
+            None => std::env::home_dir().map(|home| home.display().to_string()),
+            Some(name) => std::fs::read_to_string("/etc/passwd").ok()?.lines().find_map(|line| {
+                let fields: Vec<&str> = line.split(':').collect();
+                (fields.len() > 5 && fields[0] == name).then(|| fields[5].to_owned())
+            }),
+        }
+    }
+
+    fn hosts_matching(&self, pattern: &str) -> Result<Vec<String>, String> {
+        self.view.hosts.select(pattern)
+    }
+}
+
+fn folder(path: &Path) -> &Path {
+    if path.as_os_str().is_empty() { Path::new(".") } else { path }
+}

@@ -6,6 +6,7 @@
 
 pub mod diag;
 pub mod event;
+pub mod inventory;
 pub mod model;
 pub mod modules;
 pub mod plan;

@@ -18,7 +18,11 @@ fn cases() -> Vec<PathBuf> {
 }
 
 fn rendered(case: &Path) -> String {
-    let playbook = if case.is_dir() { case.join("site.yml") } else { case.to_owned() };
+    let playbook = if case.is_dir() {
+        case.join("site.yml")
+    } else {
+        case.to_owned()
+    };
     let mut loader = Loader::default();
     let problems = match loader.playbook(&playbook) {
         Ok(playbook) => switchback::plan::lint(&playbook),
@@ -26,7 +30,11 @@ fn rendered(case: &Path) -> String {
     };
     let mut text = String::new();
     for problem in loader.take_warnings().iter().chain(&problems) {
-        assert!(codes::find(problem.code).is_some(), "{} is not in the table", problem.code);
+        assert!(
+            codes::find(problem.code).is_some(),
+            "{} is not in the table",
+            problem.code
+        );
         writeln!(text, "{}", render(problem, &loader.sources, false)).unwrap();
     }
     text
@@ -73,7 +81,10 @@ fn the_table_of_codes_is_complete() {
         }
     }
     for code in &named {
-        assert!(codes::find(code).is_some(), "{code} is used and not in the table");
+        assert!(
+            codes::find(code).is_some(),
+            "{code} is used and not in the table"
+        );
     }
     let listed: Vec<&str> = codes::TABLE.iter().map(|row| row.code).collect();
     assert!(listed.is_sorted(), "the table is in order");

@@ -13,7 +13,7 @@ use super::check;
 use crate::diag::{Diagnostic, Severity, SourceMap, Span};
 use crate::model::read::{Reader, Scope};
 use crate::model::{Item, Playbook, RoleScope, RoleUse, Task};
-use crate::syntax::{Kind, Node, Problems, read_yaml};
+use crate::syntax::{Kind, Node, Problems, read_document};
 use crate::value::Map;
 
 /// Renders a template with variables, for the few names that must be known before the run.
@@ -220,7 +220,7 @@ impl Loader {
                 return None;
             }
         };
-        let (node, found) = parse(&mut self.sources, path, text);
+        let (node, found) = read_document(&mut self.sources, path, text);
         let is_broken = found.iter().any(|p| p.severity == Severity::Error);
         problems.0.extend(found);
         let node = Arc::new(node);
@@ -235,38 +235,6 @@ impl Loader {
             .display()
             .to_string()
     }
-}
-
-/// Reads the text of a file into its one document.
-pub(crate) fn parse(sources: &mut SourceMap, path: &Path, text: String) -> (Node, Vec<Diagnostic>) {
-    let is_vault = text.starts_with("$ANSIBLE_VAULT;");
-    let text: Arc<str> = text.into();
-    let file = sources.add(path, text.clone());
-    let whole = Span {
-        file,
-        start: 0,
-        end: 0,
-    };
-    if is_vault {
-        let end = u32::try_from(text.lines().next().map_or(0, str::len)).unwrap_or(0);
-        let problem = Diagnostic::error("SB0005", "vault is not supported yet")
-            .at(Span { end, ..whole }, "this file is encrypted");
-        return (Node::null(whole), vec![problem]);
-    }
-    let mut parsed = read_yaml(file, &text);
-    if let Some(second) = parsed.documents.get(1) {
-        parsed.problems.push(
-            Diagnostic::error("SB0007", "this file holds more than one YAML document")
-                .at(second.span, "the second one begins here")
-                .help("remove the `---` before it"),
-        );
-    }
-    let node = if parsed.documents.is_empty() {
-        Node::null(whole)
-    } else {
-        parsed.documents.swap_remove(0)
-    };
-    (node, parsed.problems)
 }
 
 pub(crate) fn unreadable(path: &Path, why: &str) -> Diagnostic {

@@ -1,0 +1,199 @@
+//! The sources of an inventory: files, folders, lists of names.
+//!
+//! Source: ansible-core 2.19, `inventory/manager.py:parse_source`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::address::parse_address;
+use super::data::Inventory;
+use super::{ini, range, yaml};
+use crate::diag::{Diagnostic, Severity, SourceMap};
+use crate::syntax::read_document;
+
+/// Names in a folder that are no sources.
+const IGNORED_NAMES: &[&str] = &["host_vars", "group_vars", "vars_plugins"];
+
+/// Endings of names in a folder that are no sources.
+const IGNORED_ENDINGS: &[&str] = &[
+    ".pyc", ".pyo", ".swp", ".bak", "~", ".rpm", ".md", ".txt", ".rst", ".orig", ".cfg", ".retry",
+];
+
+/// Names of hosts and the port that stand for a host pattern of an inventory.
+pub(super) fn expand_host(pattern: &str) -> Result<(Vec<String>, Option<u32>), String> {
+    let (name, port) = parse_address(pattern).unwrap_or((pattern, None));
+    let names = if name.contains('[') {
+        range::expand(name)?
+    } else {
+        vec![name.to_owned()]
+    };
+    Ok((names, port))
+}
+
+impl Inventory {
+    /// Reads all sources (the values of `-i`) and the `group_vars` and `host_vars` beside them and
+    /// beside the playbook. Gives warnings with the inventory.
+    ///
+    /// # Errors
+    /// All problems of all sources.
+    pub fn read(
+        sources: &[String],
+        playbook_folder: Option<&Path>,
+        texts: &mut SourceMap,
+    ) -> Result<(Self, Vec<Diagnostic>), Vec<Diagnostic>> {
+        let mut inventory = Self::default();
+        let mut problems = Vec::new();
+        let mut folders = Vec::new();
+        for source in sources {
+            if source.contains(',') && !Path::new(source).exists() {
+                problems.extend(inventory.list(source));
+                continue;
+            }
+            let path = PathBuf::from(source);
+            folders.push(if path.is_dir() {
+                path.clone()
+            } else {
+                folder_of(&path)
+            });
+            problems.extend(inventory.source(&path, texts));
+        }
+        inventory.reconcile();
+        problems.extend(inventory.files.read(&folders, playbook_folder, texts));
+        if problems.iter().any(|p| p.severity == Severity::Error) {
+            return Err(problems);
+        }
+        Ok((inventory, problems))
+    }
+
+    fn list(&mut self, source: &str) -> Vec<Diagnostic> {
+        let mut problems = Vec::new();
+        for name in source
+            .split(',')
+            .map(str::trim)
+            .filter(|name| !name.is_empty())
+        {
+            match expand_host(name) {
+                Ok((names, port)) => {
+                    for name in names {
+                        let host = self.host_index(&name, port, None);
+                        self.join("ungrouped", host);
+                    }
+                }
+                Err(why) => problems.push(Diagnostic::error(
+                    "SB0204",
+                    format!("`{name}` in the list of hosts is no host range: {why}"),
+                )),
+            }
+        }
+        problems
+    }
+
+    fn source(&mut self, path: &Path, texts: &mut SourceMap) -> Vec<Diagnostic> {
+        if !path.is_dir() {
+            return self.file(path, texts);
+        }
+        let mut problems = Vec::new();
+        let entries = match std::fs::read_dir(path) {
+            Ok(entries) => entries,
+            Err(error) => return vec![unreadable(path, &error.to_string())],
+        };
+        let mut names: Vec<_> = entries.filter_map(|e| Some(e.ok()?.file_name())).collect();
+        names.sort();
+        for name in names {
+            let text = name.to_string_lossy();
+            let is_ignored = text.starts_with('.')
+                || IGNORED_NAMES.contains(&&*text)
+                || IGNORED_ENDINGS.iter().any(|ending| text.ends_with(ending));
+            if !is_ignored {
+                problems.extend(self.source(&path.join(&name), texts));
+            }
+        }
+        problems
+    }
+
+    fn file(&mut self, path: &Path, texts: &mut SourceMap) -> Vec<Diagnostic> {
+        let text = match std::fs::read(path) {
+            Ok(bytes) => match String::from_utf8(bytes) {
+                Ok(text) => text,
+                Err(_) => return vec![unreadable(path, "it is not UTF-8")],
+            },
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return vec![
+                    unreadable(path, "there is no such file")
+                        .help("a list of hosts has a comma: `-i host1,`"),
+                ];
+            }
+            Err(error) => return vec![unreadable(path, &error.to_string())],
+        };
+        if text.starts_with("#!") {
+            return vec![Diagnostic::error(
+                "SB0207",
+                format!("`{}` is an inventory script, which is not supported yet", path.display()),
+            )
+            .help("save its output: `SCRIPT --list` is not the form of an inventory file, `ansible-inventory -i SCRIPT --list --yaml` writes one")];
+        }
+        let source: Arc<Path> = path.into();
+        let extension = path.extension().map(|e| e.to_string_lossy().into_owned());
+        match extension.as_deref() {
+            Some("yml" | "yaml" | "json") => self.yaml(path, text, &source, texts, true),
+            Some("toml") => vec![Diagnostic::error(
+                "SB0207",
+                format!(
+                    "`{}` is a TOML inventory, which is not supported",
+                    path.display()
+                ),
+            )],
+            None => self.yaml(path, text, &source, texts, false),
+            Some(_) => {
+                let file = texts.add(path, text.as_str());
+                ini::read(self, file, &text, &source)
+            }
+        }
+    }
+
+    /// Reads a file as YAML; without an ending that says so, as INI if it is not a YAML mapping.
+    fn yaml(
+        &mut self,
+        path: &Path,
+        text: String,
+        source: &Arc<Path>,
+        texts: &mut SourceMap,
+        is_sure: bool,
+    ) -> Vec<Diagnostic> {
+        let (node, mut problems) = read_document(texts, path, text);
+        let is_mapping = problems.is_empty() && node.as_map().is_some();
+        if !is_sure && !is_mapping {
+            let file = node.span.file;
+            let text = texts.text(file).cloned().unwrap_or_else(|| "".into());
+            if text.starts_with("$ANSIBLE_VAULT;") {
+                return problems;
+            }
+            return ini::read(self, file, &text, source);
+        }
+        if let Some(plugin) = node.entry("plugin") {
+            problems.push(
+                Diagnostic::error("SB0207", "inventory plugins are not supported")
+                    .at(plugin.value.span, "this file configures one"),
+            );
+        } else if is_mapping {
+            problems.extend(yaml::read(self, &node, source));
+        } else if problems.is_empty() {
+            problems.push(
+                Diagnostic::error("SB0206", "a YAML inventory must be a mapping of groups")
+                    .at(node.span, format!("found {}", node.type_name())),
+            );
+        }
+        problems
+    }
+}
+
+fn folder_of(path: &Path) -> PathBuf {
+    path.parent().map(Path::to_owned).unwrap_or_default()
+}
+
+fn unreadable(path: &Path, why: &str) -> Diagnostic {
+    Diagnostic::error(
+        "SB0201",
+        format!("the inventory `{}` cannot be read: {why}", path.display()),
+    )
+}

@@ -98,7 +98,7 @@ impl Host {
                 evicted.end(END).await;
             }
             if let Some(mut session) = session {
-                if session.is_reusable() {
+                if session.is_reusable().await {
                     return Ok(Opened {
                         session,
                         seat,
@@ -133,8 +133,8 @@ impl Host {
     }
 
     /// Gives back a `sh` that has replied.
-    pub(super) fn put(&self, mut opened: Opened<'_>, user: Option<Become>) {
-        if opened.session.is_reusable() {
+    pub(super) async fn put(&self, mut opened: Opened<'_>, user: Option<Become>) {
+        if opened.session.is_reusable().await {
             self.shelf.put(opened.seat, user, opened.session);
         }
     }

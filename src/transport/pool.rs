@@ -193,7 +193,7 @@ impl Pool {
                         _ => was_away,
                     };
                     if has_restarted {
-                        host.put(opened, None);
+                        host.put(opened, None).await;
                         return Ok(());
                     }
                     "it has not restarted yet".to_owned()
@@ -232,7 +232,7 @@ impl Pool {
             let session = &mut opened.session;
             match session.exchange(&nonce, &request, job.timeout, live).await {
                 Ok(reply) => {
-                    host.put(opened, user.cloned());
+                    host.put(opened, user.cloned()).await;
                     return Ok(reply);
                 }
                 Err(Broken::NotSent { written_bytes: 0 }) if !opened.is_new => {

@@ -21,7 +21,7 @@ use crate::script::{PRELUDE, Reply};
 const READ_BYTES: usize = 64 * 1024;
 
 /// How long output may still arrive after the `sh` itself is gone.
-const DRAIN: Duration = Duration::from_millis(300);
+const DRAIN: Duration = Duration::from_secs(1);
 
 /// What a started `sh` is made of.
 pub(super) struct Pipes {
@@ -92,8 +92,10 @@ impl Session {
 
     /// Whether the next step may use it: it is alive, and no leftover of an earlier step speaks
     /// into its streams.
-    pub(super) fn is_reusable(&mut self) -> bool {
+    pub(super) async fn is_reusable(&mut self) -> bool {
         let mut byte = [0; 1];
+        // Lets the runtime look at the streams, which it does only between tasks.
+        tokio::task::yield_now().await;
         !self.has_noise
             && !self.exit.is_finished()
             && self.stdout.read(&mut byte).now_or_never().is_none()
@@ -172,7 +174,12 @@ impl Session {
                     _ => return Err(Broken::NotSent { written_bytes: written }),
                 },
                 event = talk.next(&mut self.stdout, &mut self.stderr, &mut self.exit, limit) => {
-                    event?;
+                    match event {
+                        Err(Broken::Cut { .. }) if is_writing => {
+                            return Err(Broken::NotSent { written_bytes: written });
+                        }
+                        event => event?,
+                    }
                 }
             }
         }
@@ -222,7 +229,12 @@ impl Session {
                     _ => self.stdin = None,
                 },
                 event = talk.next(&mut self.stdout, &mut self.stderr, &mut self.exit, limit) => {
-                    event?;
+                    match event {
+                        Err(Broken::Cut { .. }) if request_bytes_left > 0 => {
+                            return Err(Broken::NotSent { written_bytes: sent });
+                        }
+                        event => event?,
+                    }
                 }
             }
         }
@@ -329,13 +341,11 @@ impl<'a> Talk<'a> {
         exit: &mut JoinHandle<()>,
         limit: Option<Instant>,
     ) -> Result<(), Broken> {
-        let until = [limit, self.drained_at].into_iter().flatten().min();
         tokio::select! {
+            // The limit first, as a script may speak without end; the rest of what a dead `sh`
+            // said before its end.
             biased;
-            () = sleep_until(until) => {
-                let is_timeout = limit.is_some_and(|limit| limit <= Instant::now());
-                return Err(if is_timeout { Broken::TimedOut } else { self.cut() });
-            }
+            () = sleep_until(limit) => return Err(Broken::TimedOut),
             count = stdout.read_buf(&mut self.out_bytes), if self.out_is_open => {
                 self.out_is_open = count.is_ok_and(|count| count > 0);
                 let (reply, live) = (&mut self.reply.stdout, &mut *self.live);
@@ -351,6 +361,7 @@ impl<'a> Talk<'a> {
             _ = exit, if self.drained_at.is_none() => {
                 self.drained_at = Some(Instant::now() + DRAIN);
             }
+            () = sleep_until(self.drained_at) => return Err(self.cut()),
         }
         let is_out_cut = !self.out_is_open && !self.out.has_ended();
         let is_err_cut = !self.err_is_open && !self.err.has_ended();

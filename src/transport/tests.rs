@@ -35,8 +35,10 @@ async fn greeted(shell: &[&str]) -> Session {
 async fn step(session: &mut Session, n: usize, sh: &str) -> Reply {
     let request = frame::request(&nonce(n), sh, Input::Nothing);
     let limit = Some(Duration::from_secs(20));
-    let reply = session.exchange(&nonce(n), &request, limit, &mut |_| {});
-    reply.await.unwrap_or_else(|e| panic!("{sh}: {e:?}"))
+    let reply = session
+        .exchange(&nonce(n), &request, limit, &mut |_| {})
+        .await;
+    reply.unwrap_or_else(|e| panic!("{sh}: {e:?}"))
 }
 
 #[tokio::test]
@@ -89,7 +91,7 @@ async fn a_session_outlives_whatever_a_script_does() {
             assert_ne!(reply.rc, 0, "{shell:?}: {sh}");
             assert!(!reply.stderr.is_empty(), "{shell:?}: {sh}");
         }
-        assert!(session.is_reusable(), "{shell:?}");
+        assert!(session.is_reusable().await, "{shell:?}");
     }
 }
 
@@ -125,8 +127,8 @@ async fn a_request_that_is_cut_anywhere_runs_nothing() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let request = frame::request(NONCE, "echo 'it'\"'\"'s'; echo RAN >&2", Input::Nothing);
     for shell in SHELLS {
-        // The last byte is the newline: all before it is the whole script.
-        for cut in 0..request.len() - 2 {
+        // Without its last byte, a newline, the request is whole.
+        for cut in 0..request.len() - 1 {
             let mut pipes = spawn_shell(shell, &[]).unwrap();
             pipes.stdin.write_all(&request[..cut]).await.unwrap();
             drop(pipes.stdin);
@@ -149,7 +151,7 @@ async fn a_child_that_speaks_late_spoils_no_later_frame() {
         .await;
         // Until the child has spoken, the session looks fresh.
         let limit = Instant::now() + Duration::from_secs(10);
-        while session.is_reusable() {
+        while session.is_reusable().await {
             assert!(
                 Instant::now() < limit,
                 "{shell:?}: the leftover was not noticed"
@@ -162,7 +164,7 @@ async fn a_child_that_speaks_late_spoils_no_later_frame() {
     tokio::time::sleep(Duration::from_millis(400)).await;
     let reply = step(&mut session, 2, "echo mine").await;
     assert_eq!(reply.stdout_text(), "mine\n");
-    assert!(!session.is_reusable());
+    assert!(!session.is_reusable().await);
 }
 
 #[tokio::test]

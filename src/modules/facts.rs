@@ -94,7 +94,12 @@ pub(super) fn minimal(seen: &Sections) -> Map {
             ("status", "enabled".into()),
             (
                 "mode",
-                if *enforce == "1" { "enforcing" } else { "permissive" }.into(),
+                if *enforce == "1" {
+                    "enforcing"
+                } else {
+                    "permissive"
+                }
+                .into(),
             ),
         ]),
         None => fields([("status", "disabled".into())]),
@@ -132,7 +137,10 @@ fn system(seen: &Sections) -> Map {
         ("nodename", node.into()),
         ("hostname", node.split('.').next().unwrap_or(node).into()),
         ("fqdn", fqdn.into()),
-        ("domain", fqdn.split_once('.').map_or("", |(_, rest)| rest).into()),
+        (
+            "domain",
+            fqdn.split_once('.').map_or("", |(_, rest)| rest).into(),
+        ),
         ("kernel", release.into()),
         ("kernel_version", version.into()),
         ("machine", machine.into()),
@@ -140,7 +148,12 @@ fn system(seen: &Sections) -> Map {
         ("userspace_architecture", architecture.into()),
         (
             "userspace_bits",
-            if machine.contains("64") || machine == "s390x" { "64" } else { "32" }.into(),
+            if machine.contains("64") || machine == "s390x" {
+                "64"
+            } else {
+                "32"
+            }
+            .into(),
         ),
         ("is_chroot", false.into()),
     ]);
@@ -152,7 +165,11 @@ fn system(seen: &Sections) -> Map {
         let load = |text: &str| Value::Float(text.parse().unwrap_or_default());
         facts.insert(
             "loadavg".into(),
-            Value::from(fields([("1m", load(one)), ("5m", load(five)), ("15m", load(fifteen))])),
+            Value::from(fields([
+                ("1m", load(one)),
+                ("5m", load(five)),
+                ("15m", load(fifteen)),
+            ])),
         );
     }
     facts
@@ -162,18 +179,50 @@ fn system(seen: &Sections) -> Map {
 const FAMILIES: &[(&str, &[&str])] = &[
     (
         "RedHat",
-        &["RedHat", "Fedora", "CentOS", "Scientific", "OracleLinux", "Amazon", "AlmaLinux",
-            "Rocky", "EuroLinux", "Virtuozzo", "CloudLinux", "openEuler"],
+        &[
+            "RedHat",
+            "Fedora",
+            "CentOS",
+            "Scientific",
+            "OracleLinux",
+            "Amazon",
+            "AlmaLinux",
+            "Rocky",
+            "EuroLinux",
+            "Virtuozzo",
+            "CloudLinux",
+            "openEuler",
+        ],
     ),
     (
         "Debian",
-        &["Debian", "Ubuntu", "Raspbian", "Linux Mint", "Devuan", "Kali", "Pop!_OS", "Parrot",
-            "Deepin", "Neon", "KDE neon", "SteamOS", "Cumulus Linux"],
+        &[
+            "Debian",
+            "Ubuntu",
+            "Raspbian",
+            "Linux Mint",
+            "Devuan",
+            "Kali",
+            "Pop!_OS",
+            "Parrot",
+            "Deepin",
+            "Neon",
+            "KDE neon",
+            "SteamOS",
+            "Cumulus Linux",
+        ],
     ),
     (
         "Suse",
-        &["SLES", "SLED", "openSUSE", "openSUSE Leap", "openSUSE Tumbleweed", "SLES_SAP",
-            "SL-Micro"],
+        &[
+            "SLES",
+            "SLED",
+            "openSUSE",
+            "openSUSE Leap",
+            "openSUSE Tumbleweed",
+            "SLES_SAP",
+            "SL-Micro",
+        ],
     ),
     ("Archlinux", &["Archlinux", "Manjaro", "Antergos"]),
     ("Gentoo", &["Gentoo", "Funtoo"]),
@@ -271,10 +320,15 @@ fn lsb(seen: &Sections, codename: &str) -> Map {
     fields([
         ("id", id.into()),
         ("release", version.as_str().into()),
-        ("major_release", version.split('.').next().unwrap_or_default().into()),
+        (
+            "major_release",
+            version.split('.').next().unwrap_or_default().into(),
+        ),
         (
             "codename",
-            of(&lsb, "DISTRIB_CODENAME").unwrap_or_else(|| codename.to_owned()).into(),
+            of(&lsb, "DISTRIB_CODENAME")
+                .unwrap_or_else(|| codename.to_owned())
+                .into(),
         ),
         (
             "description",
@@ -288,8 +342,21 @@ fn lsb(seen: &Sections, codename: &str) -> Map {
 
 fn date_time(seen: &Sections) -> Map {
     let parts: Vec<&str> = seen.first("date").split('|').collect();
-    let [year, month, day, hour, minute, second, epoch, tz, offset, weekday, number, week, nanos] =
-        parts[..]
+    let [
+        year,
+        month,
+        day,
+        hour,
+        minute,
+        second,
+        epoch,
+        tz,
+        offset,
+        weekday,
+        number,
+        week,
+        nanos,
+    ] = parts[..]
     else {
         return Map::new();
     };
@@ -297,11 +364,11 @@ fn date_time(seen: &Sections) -> Map {
         .parse()
         .ok()
         .and_then(|seconds| chrono::DateTime::from_timestamp(seconds, 0));
-    let utc = |format: &str| {
-        utc.map_or_else(String::new, |utc| utc.format(format).to_string())
-    };
+    let utc = |format: &str| utc.map_or_else(String::new, |utc| utc.format(format).to_string());
     // busybox's date has no `%N` and prints it as it is.
-    let micros = nanos.get(..6).filter(|n| n.bytes().all(|b| b.is_ascii_digit()));
+    let micros = nanos
+        .get(..6)
+        .filter(|n| n.bytes().all(|b| b.is_ascii_digit()));
     let micros = micros.unwrap_or("000000");
     let date = format!("{year}-{month}-{day}");
     let time = format!("{hour}:{minute}:{second}");
@@ -320,7 +387,10 @@ fn date_time(seen: &Sections) -> Map {
         ("epoch_int", epoch.into()),
         ("date", date.into()),
         ("time", time.into()),
-        ("iso8601_micro", utc(&format!("%Y-%m-%dT%H:%M:%S.{micros}Z")).into()),
+        (
+            "iso8601_micro",
+            utc(&format!("%Y-%m-%dT%H:%M:%S.{micros}Z")).into(),
+        ),
         ("iso8601", utc("%Y-%m-%dT%H:%M:%SZ").into()),
         ("iso8601_basic", format!("{compact}{micros}").into()),
         ("iso8601_basic_short", compact.into()),
@@ -381,7 +451,11 @@ fn managers(seen: &Sections) -> Map {
     // A Red Hat host may have apt-get too, and a Debian one dnf: the family's own comes first.
     let family = distribution(seen);
     let order: &[(&str, &str)] = if family.get("os_family") == Some(&"RedHat".into()) {
-        &[("/usr/bin/dnf5", "dnf5"), ("/usr/bin/dnf", "dnf"), ("/usr/bin/yum", "yum")]
+        &[
+            ("/usr/bin/dnf5", "dnf5"),
+            ("/usr/bin/dnf", "dnf"),
+            ("/usr/bin/yum", "yum"),
+        ]
     } else {
         &[
             ("/usr/bin/apt-get", "apt"),
@@ -559,11 +633,20 @@ fn processors(seen: &Sections) -> Map {
         return Map::new();
     }
     let count = if sockets.is_empty() {
-        if vendors > 0 && vendors == models { vendors } else { occurrences }
+        if vendors > 0 && vendors == models {
+            vendors
+        } else {
+            occurrences
+        }
     } else {
         i64::try_from(sockets.len()).unwrap_or(1)
     };
-    let cores = sockets.values().next().copied().filter(|c| *c > 0).unwrap_or(1);
+    let cores = sockets
+        .values()
+        .next()
+        .copied()
+        .filter(|c| *c > 0)
+        .unwrap_or(1);
     let threads = (siblings.unwrap_or(1) / cores).max(1);
     let nproc = seen.first("nproc").parse().unwrap_or(occurrences);
     fields([
@@ -642,9 +725,14 @@ fn uuid(seen: &Sections, device: &str) -> String {
 
 /// A path as `/proc/mounts` writes it, with blanks as octal escapes.
 fn unescaped(text: &str) -> String {
-    [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
-        .into_iter()
-        .fold(text.to_owned(), |text, (code, c)| text.replace(code, c))
+    [
+        ("\\040", " "),
+        ("\\011", "\t"),
+        ("\\012", "\n"),
+        ("\\134", "\\"),
+    ]
+    .into_iter()
+    .fold(text.to_owned(), |text, (code, c)| text.replace(code, c))
 }
 
 fn devices(seen: &Sections) -> Value {
@@ -654,7 +742,10 @@ fn devices(seen: &Sections) -> Value {
             continue;
         };
         let mut words = rest.splitn(4, ' ');
-        let sectors: i64 = words.next().and_then(|s| s.parse().ok()).unwrap_or_default();
+        let sectors: i64 = words
+            .next()
+            .and_then(|s| s.parse().ok())
+            .unwrap_or_default();
         let mut word = || words.next().unwrap_or_default().to_owned();
         let (rotational, removable, model) = (word(), word(), word());
         devices.insert(
@@ -664,7 +755,14 @@ fn devices(seen: &Sections) -> Value {
                 ("size", size(sectors * 512).into()),
                 ("rotational", rotational.into()),
                 ("removable", removable.into()),
-                ("model", if model.is_empty() { Value::Null } else { model.trim().into() }),
+                (
+                    "model",
+                    if model.is_empty() {
+                        Value::Null
+                    } else {
+                        model.trim().into()
+                    },
+                ),
             ])),
         );
     }
@@ -673,7 +771,12 @@ fn devices(seen: &Sections) -> Value {
 
 /// A size as Ansible writes it: `8.00 GB`.
 fn size(bytes: i64) -> String {
-    let units = [("TB", 1_i64 << 40), ("GB", 1 << 30), ("MB", 1 << 20), ("KB", 1 << 10)];
+    let units = [
+        ("TB", 1_i64 << 40),
+        ("GB", 1 << 30),
+        ("MB", 1 << 20),
+        ("KB", 1 << 10),
+    ];
     let (unit, factor) = units
         .into_iter()
         .find(|(_, factor)| bytes >= *factor)

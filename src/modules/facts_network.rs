@@ -32,7 +32,14 @@ pub(super) fn network(seen: &Sections) -> Map {
             continue;
         };
         names.push(name.to_owned());
-        let link = Link { name, mac, mtu, state, kind, flags };
+        let link = Link {
+            name,
+            mac,
+            mtu,
+            state,
+            kind,
+            flags,
+        };
         facts.insert(
             name.replace(['-', '.', ':', '@'], "_"),
             Value::from(interface(&link, &addresses)),
@@ -45,8 +52,14 @@ pub(super) fn network(seen: &Sections) -> Map {
             .map(|a| a.ip.to_string())
     };
     facts.insert("interfaces".into(), strings(names));
-    facts.insert("all_ipv4_addresses".into(), strings(of_family(IpAddr::is_ipv4)));
-    facts.insert("all_ipv6_addresses".into(), strings(of_family(IpAddr::is_ipv6)));
+    facts.insert(
+        "all_ipv4_addresses".into(),
+        strings(of_family(IpAddr::is_ipv4)),
+    );
+    facts.insert(
+        "all_ipv6_addresses".into(),
+        strings(of_family(IpAddr::is_ipv6)),
+    );
     for (fact, section) in [("default_ipv4", "route4"), ("default_ipv6", "route6")] {
         let default = default(seen, section, &addresses);
         facts.insert(fact.into(), Value::from(default));
@@ -151,7 +164,10 @@ fn address(line: &str) -> Option<Address> {
     if !matches!(*words.get(2)?, "inet" | "inet6") {
         return None;
     }
-    let (ip, prefix) = words.get(3)?.split_once('/').unwrap_or((words.get(3)?, "32"));
+    let (ip, prefix) = words
+        .get(3)?
+        .split_once('/')
+        .unwrap_or((words.get(3)?, "32"));
     let after = |key: &str| {
         words
             .iter()
@@ -193,7 +209,14 @@ fn default(seen: &Sections, section: &str, addresses: &[Address]) -> Map {
         if let [name, mac, mtu, state, kind, flags] = parts[..]
             && name == interface
         {
-            let link = Link { name, mac, mtu, state, kind, flags };
+            let link = Link {
+                name,
+                mac,
+                mtu,
+                state,
+                kind,
+                flags,
+            };
             facts.insert("macaddress".into(), mac.into());
             facts.insert("mtu".into(), mtu.parse().map_or(Value::Null, Value::Int));
             facts.insert("type".into(), link.kind().into());

@@ -5,6 +5,8 @@
 //! the journal: it has no way to. One file per module; the registry is the list below.
 
 mod act;
+mod apt;
+mod apt_plan;
 mod command;
 mod contract;
 mod diff;

@@ -21,10 +21,15 @@ modules![
     service::Service,
     wait_for::WaitFor,
     setup::Setup,
+    apt::Apt,
 ];
 
 /// Other names under which a module is known.
-const ALIASES: &[(&str, &str)] = &[("systemd", "service"), ("systemd_service", "service"), ("gather_facts", "setup")];
+const ALIASES: &[(&str, &str)] = &[
+    ("systemd", "service"),
+    ("systemd_service", "service"),
+    ("gather_facts", "setup"),
+];
 
 /// The module that a playbook calls `name` (short, or with `ansible.builtin.` /
 /// `ansible.legacy.`).

@@ -42,7 +42,14 @@ struct Subset {
 }
 
 /// Names of Ansible's collectors and the part that they are in here.
-const HARDWARE: &[&str] = &["hardware", "devices", "mounts", "processor", "dmi", "memory"];
+const HARDWARE: &[&str] = &[
+    "hardware",
+    "devices",
+    "mounts",
+    "processor",
+    "dmi",
+    "memory",
+];
 const NETWORK: &[&str] = &[
     "network",
     "interfaces",
@@ -59,12 +66,48 @@ const VIRTUAL: &[&str] = &[
     "virtualization_tech_host",
 ];
 const MINIMAL: &[&str] = &[
-    "min", "apparmor", "architecture", "caps", "chroot", "cmdline", "date_time", "distribution",
-    "distribution_release", "distribution_version", "distribution_major_version", "dns", "env",
-    "facter", "fibre_channel_wwn", "fips", "hostname", "iscsi", "is_chroot", "kernel", "lsb",
-    "loadavg", "local", "lvm", "machine", "machine_id", "nvme", "ohai", "os_family", "pkg_mgr",
-    "platform", "python", "python_version", "selinux", "service_mgr", "ssh_host_pub_keys",
-    "ssh_pub_keys", "system", "system_capabilities", "systemd", "user", "user_id",
+    "min",
+    "apparmor",
+    "architecture",
+    "caps",
+    "chroot",
+    "cmdline",
+    "date_time",
+    "distribution",
+    "distribution_release",
+    "distribution_version",
+    "distribution_major_version",
+    "dns",
+    "env",
+    "facter",
+    "fibre_channel_wwn",
+    "fips",
+    "hostname",
+    "iscsi",
+    "is_chroot",
+    "kernel",
+    "lsb",
+    "loadavg",
+    "local",
+    "lvm",
+    "machine",
+    "machine_id",
+    "nvme",
+    "ohai",
+    "os_family",
+    "pkg_mgr",
+    "platform",
+    "python",
+    "python_version",
+    "selinux",
+    "service_mgr",
+    "ssh_host_pub_keys",
+    "ssh_pub_keys",
+    "system",
+    "system_capabilities",
+    "systemd",
+    "user",
+    "user_id",
 ];
 
 impl Subset {
@@ -166,7 +209,10 @@ impl Module for Setup {
         let reply = &seen[0];
         let text = reply.stdout_text();
         let Some((text, environment)) = text.split_once(ENVIRONMENT) else {
-            return Err(Failure::of_reply("the facts were not gathered to their end", reply));
+            return Err(Failure::of_reply(
+                "the facts were not gathered to their end",
+                reply,
+            ));
         };
         let subset = Subset::of(args).map_err(Failure::new)?;
         let sections = Sections::read(text);
@@ -186,14 +232,22 @@ impl Module for Setup {
             found.extend(facts::virtualization(&sections));
         }
         if let Some(patterns) = args.filter.as_ref().filter(|patterns| !patterns.is_empty()) {
-            let patterns = patterns.iter().map(|p| matcher(p)).collect::<Result<Vec<_>, _>>();
+            let patterns = patterns
+                .iter()
+                .map(|p| matcher(p))
+                .collect::<Result<Vec<_>, _>>();
             let patterns = patterns.map_err(Failure::new)?;
             found.retain(|name, _| {
                 let full = format!("ansible_{name}");
-                patterns.iter().any(|p| p.is_match(name) || p.is_match(&full))
+                patterns
+                    .iter()
+                    .any(|p| p.is_match(name) || p.is_match(&full))
             });
         }
-        let names = args.gather_subset.clone().unwrap_or_else(|| vec!["all".into()]);
+        let names = args
+            .gather_subset
+            .clone()
+            .unwrap_or_else(|| vec!["all".into()]);
         found.insert("gather_subset".into(), super::result::strings(names));
         found.insert("module_setup".into(), true.into());
         Ok(Decision::Unchanged(Outcome {
@@ -261,9 +315,16 @@ fn ini(lines: &[String]) -> Option<Map> {
         }
         let at = line.find(['=', ':'])?;
         let (_, section) = all.last_mut()?;
-        section.insert(line[..at].trim().to_lowercase(), line[at + 1..].trim().into());
+        section.insert(
+            line[..at].trim().to_lowercase(),
+            line[at + 1..].trim().into(),
+        );
     }
-    Some(all.into_iter().map(|(name, section)| (name, Value::from(section))).collect())
+    Some(
+        all.into_iter()
+            .map(|(name, section)| (name, Value::from(section)))
+            .collect(),
+    )
 }
 
 #[cfg(test)]
@@ -280,7 +341,10 @@ mod tests {
     }
 
     fn says(command: &str) -> Value {
-        let output = std::process::Command::new("sh").args(["-c", command]).output().unwrap();
+        let output = std::process::Command::new("sh")
+            .args(["-c", command])
+            .output()
+            .unwrap();
         String::from_utf8_lossy(&output.stdout).trim_end().into()
     }
 
@@ -293,13 +357,27 @@ mod tests {
             assert_eq!(facts["machine"], says("uname -m"));
             assert_eq!(facts["system"], "Linux".into());
             assert_eq!(facts["user_id"], says("id -un"));
-            assert_eq!(facts["user_uid"].as_int().unwrap().to_string(), says("id -u").as_str().unwrap());
+            assert_eq!(
+                facts["user_uid"].as_int().unwrap().to_string(),
+                says("id -u").as_str().unwrap()
+            );
             assert_eq!(facts["env"].get("HOME"), Some(&says("echo $HOME")));
-            assert_eq!(facts["processor_nproc"].as_int().unwrap().to_string(), says("nproc").as_str().unwrap());
+            assert_eq!(
+                facts["processor_nproc"].as_int().unwrap().to_string(),
+                says("nproc").as_str().unwrap()
+            );
             let total = says("awk '/MemTotal/{print int($2/1024)}' /proc/meminfo");
-            assert_eq!(facts["memtotal_mb"].as_int().unwrap().to_string(), total.as_str().unwrap());
+            assert_eq!(
+                facts["memtotal_mb"].as_int().unwrap().to_string(),
+                total.as_str().unwrap()
+            );
             assert!(facts["date_time"].get("epoch").is_some());
-            assert!(facts["interfaces"].as_list().unwrap().contains(&"lo".into()));
+            assert!(
+                facts["interfaces"]
+                    .as_list()
+                    .unwrap()
+                    .contains(&"lo".into())
+            );
             let lo = facts["lo"].get("ipv4").unwrap();
             assert_eq!(lo.get("address"), Some(&"127.0.0.1".into()));
             assert_eq!(lo.get("netmask"), Some(&"255.0.0.0".into()));
@@ -312,13 +390,41 @@ mod tests {
     #[test]
     fn subset_and_filter_narrow_what_is_gathered() {
         for (args, has, lacks) in [
-            (serde_json::json!({"gather_subset": "min"}), "distribution", "memtotal_mb"),
-            (serde_json::json!({"gather_subset": "!all"}), "distribution", "interfaces"),
-            (serde_json::json!({"gather_subset": "!hardware"}), "interfaces", "memtotal_mb"),
-            (serde_json::json!({"gather_subset": "network"}), "interfaces", "memtotal_mb"),
-            (serde_json::json!({"gather_subset": ["!all", "!min", "hardware"]}), "memtotal_mb", "distribution"),
-            (serde_json::json!({"filter": "ansible_mem*"}), "memtotal_mb", "distribution"),
-            (serde_json::json!({"filter": ["distribution*"]}), "distribution_version", "kernel"),
+            (
+                serde_json::json!({"gather_subset": "min"}),
+                "distribution",
+                "memtotal_mb",
+            ),
+            (
+                serde_json::json!({"gather_subset": "!all"}),
+                "distribution",
+                "interfaces",
+            ),
+            (
+                serde_json::json!({"gather_subset": "!hardware"}),
+                "interfaces",
+                "memtotal_mb",
+            ),
+            (
+                serde_json::json!({"gather_subset": "network"}),
+                "interfaces",
+                "memtotal_mb",
+            ),
+            (
+                serde_json::json!({"gather_subset": ["!all", "!min", "hardware"]}),
+                "memtotal_mb",
+                "distribution",
+            ),
+            (
+                serde_json::json!({"filter": "ansible_mem*"}),
+                "memtotal_mb",
+                "distribution",
+            ),
+            (
+                serde_json::json!({"filter": ["distribution*"]}),
+                "distribution_version",
+                "kernel",
+            ),
         ] {
             let facts = gather(SHELLS[0], args.clone());
             assert!(facts.contains_key(has), "{args} {has}");
@@ -336,7 +442,8 @@ mod tests {
         let write = |name: &str, text: &str, mode: u32| {
             let path = dir.path().join(name);
             std::fs::write(&path, text).unwrap();
-            std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+            std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode))
+                .unwrap();
         };
         write("a.fact", "{\"x\": [1, \"@@uname\"]}", 0o644);
         write("b.fact", "[general]\nKey = value\n", 0o644);

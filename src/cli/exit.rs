@@ -31,6 +31,8 @@ pub(crate) const LOAD: u8 = 3;
 pub(crate) const USAGE: u8 = 5;
 pub(crate) const LOCKED: u8 = 6;
 pub(crate) const DRIFT: u8 = 7;
+pub(crate) const STOPPED: u8 = 10;
+pub(crate) const DETACHED: u8 = 10;
 
 /// The table for `--help`.
 pub(crate) fn help() -> String {

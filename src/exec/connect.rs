@@ -65,7 +65,7 @@ impl Run {
         let reader = Reader { run: self, view };
         let kind = reader.text(&["ansible_connection"], frame.keyword(|k| k.connection.as_ref()))?;
         let is_implicit_local =
-            kind.is_none() && self.state.borrow().inventory.is_implicit_localhost(host);
+            kind.is_none() && self.is_implicit_localhost(host);
         let connection = match kind.as_deref() {
             Some("local") => Connection::Local,
             _ if is_implicit_local => Connection::Local,

@@ -130,7 +130,7 @@ impl Run {
         let limit = self.settings.limit.as_ref();
         let mut hosts: Vec<String> = hosts
             .into_iter()
-            .filter(|h| limit.is_none_or(|limit| limit.contains(h)) || state.inventory.is_implicit_localhost(h))
+            .filter(|h| limit.is_none_or(|limit| limit.contains(h)) || state.inventory.host(h).is_some_and(|h| h.is_implicit))
             .filter(|h| !state.out.contains(h) && !state.parked.contains(h))
             .collect();
         drop(state);
@@ -153,7 +153,11 @@ impl Run {
         if patterns.is_empty() {
             return Err(Problem::new("the list of hosts is empty"));
         }
-        self.state.borrow().inventory.select(&patterns.join(",")).map_err(Problem::new)
+        let (hosts, unmatched) = self.hosts_matching(&patterns).map_err(Problem::new)?;
+        for warning in unmatched {
+            self.notice(true, warning);
+        }
+        Ok(hosts)
     }
 
     async fn load_vars(&self, play: &Play, view: &View) -> Flow<()> {

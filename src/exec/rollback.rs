@@ -5,6 +5,7 @@
 
 
 
+use super::controller::HostScopes as _;
 use super::ask::{Answer, Question, WayOffer, WaysQuestion, WordQuestion};
 use super::frame::Frame;
 use super::halt::{Flow, Halt};
@@ -153,7 +154,7 @@ impl Run {
     /// Whether a named way is legal now.
     async fn offer(&self, way: &WayBack) -> Flow<WayOffer> {
         let view = self.host_view("localhost");
-        let all = self.state.borrow().inventory.host_names();
+        let all = self.host_names();
         let mut conditions = Vec::new();
         for condition in &way.legal {
             conditions.extend(self.check_condition(condition, &all, &view).await?);

@@ -10,7 +10,7 @@ use super::state::{Settings, State};
 use crate::event::Event;
 use crate::journal::Record;
 use crate::model::{Cond, Field};
-use crate::value::Value;
+use crate::value::{Map, Value};
 use crate::vars::TaskScope;
 
 /// A run in the making. Cheap to clone: all clones are the same run.
@@ -59,7 +59,16 @@ impl Run {
     pub(crate) fn groups(&self) -> Value {
         let mut state = self.state.borrow_mut();
         if state.groups.is_none() {
-            state.groups = Some(state.inventory.groups_value());
+            let groups: Map = state
+                .inventory
+                .groups()
+                .map(|group| {
+                    let hosts = state.inventory.group_hosts(group);
+                    let names: Vec<Value> = hosts.iter().map(|h| (&**h).into()).collect();
+                    ((&**group).to_owned(), Value::from(names))
+                })
+                .collect();
+            state.groups = Some(Value::from(groups));
         }
         state.groups.clone().unwrap_or_default()
     }
@@ -143,17 +152,39 @@ impl Run {
     }
 }
 
+impl Run {
+    /// The hosts of patterns in inventory order, and what parts of them matched nothing.
+    pub(crate) fn hosts_matching(
+        &self,
+        patterns: &[String],
+    ) -> Result<(Vec<String>, Vec<String>), String> {
+        let state = self.state.borrow();
+        let selected = state.inventory.select(patterns).map_err(|problem| problem.message)?;
+        let hosts = selected.hosts.iter().map(|h| (&**h).to_owned()).collect();
+        let unmatched = selected.unmatched.iter().map(|warning| {
+            let help = warning.help.as_ref().map(|h| format!("; {h}")).unwrap_or_default();
+            format!("{}{help}", warning.message)
+        });
+        Ok((hosts, unmatched.collect()))
+    }
+
+    /// Whether this is the localhost that no inventory names.
+    pub(crate) fn is_implicit_localhost(&self, host: &str) -> bool {
+        self.state.borrow().inventory.host(host).is_some_and(|h| h.is_implicit)
+    }
+}
+
 impl HostScopes for Run {
     fn scope_of(&self, host: &str) -> Option<TaskScope> {
         self.host_scope(host)
     }
 
     fn host_names(&self) -> Vec<String> {
-        self.state.borrow().inventory.host_names()
+        self.state.borrow().inventory.hosts().map(|h| (&**h).to_owned()).collect()
     }
 
     fn select(&self, pattern: &str) -> Result<Vec<String>, String> {
-        self.state.borrow().inventory.select(pattern)
+        self.hosts_matching(&[pattern.to_owned()]).map(|(hosts, _)| hosts)
     }
 }
 

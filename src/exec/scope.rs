@@ -16,7 +16,7 @@ use crate::vars::{HostVars, TaskScope};
 impl Run {
     /// What a host sees outside any task.
     pub(crate) fn host_scope(&self, host: &str) -> Option<TaskScope> {
-        let known = self.state.borrow().inventory.has_host(host);
+        let known = self.state.borrow().inventory.host(host).is_some();
         known.then(|| TaskScope::new(self.layers(host, None, None)))
     }
 
@@ -44,7 +44,7 @@ impl Run {
         layers.extend(state.play.role_defaults.iter().cloned());
         layers.push(known.role_defaults.clone());
         layers.extend(role.iter().map(|r| Arc::new(r.defaults.clone())));
-        layers.extend(state.inventory.layers(host));
+        layers.extend(state.inventory.layers(host).into_iter().map(|(_, vars)| vars));
         layers.push(known.prefixed_facts.clone());
         layers.extend(state.play.vars_layers.iter().cloned());
         layers.extend(state.play.role_vars.iter().cloned());
@@ -80,7 +80,7 @@ impl Run {
         let mut set = |name: &str, value: Value| magic.insert(name.to_owned(), value);
         set("inventory_hostname", host.into());
         set("inventory_hostname_short", host.split('.').next().unwrap_or(host).into());
-        set("group_names", Value::from(names.into_iter().map(Value::from).collect::<Vec<_>>()));
+        set("group_names", Value::from(names.iter().map(|g| Value::from(&**g)).collect::<Vec<_>>()));
         set("groups", groups);
         set("ansible_play_name", play.name.as_str().into());
         set("ansible_play_hosts_all", list(play.all_hosts.iter().collect()));
@@ -95,11 +95,10 @@ impl Run {
         set("ansible_run_tags", tags(&self.settings.tags, "all"));
         set("ansible_skip_tags", tags(&self.settings.skip_tags, ""));
         set("switchback_run_id", self.settings.run.as_str().into());
-        if let Some(dir) = state.inventory.folder() {
-            set("inventory_dir", dir.into());
-        }
-        if let Some(file) = state.inventory.file_of(host) {
-            set("inventory_file", file.into());
+        if let Some(source) = state.inventory.host(host).and_then(|h| h.source.clone()) {
+            set("inventory_file", source.display().to_string().into());
+            let folder = if source.is_dir() { Some(&*source) } else { source.parent() };
+            set("inventory_dir", folder.map(|f| f.display().to_string()).unwrap_or_default().into());
         }
         if let Some(role) = task.and_then(|t| t.role.as_ref()) {
             set("role_name", role.name.as_str().into());

@@ -25,6 +25,8 @@ pub struct Outcome {
     pub facts: Map,
     /// Milliseconds.
     pub duration_ms: u64,
+    /// Whether a later step ended on the same host: the run went on past this one.
+    pub was_passed: bool,
 }
 
 /// An intent of which nothing is known yet.
@@ -87,6 +89,8 @@ pub struct RunState {
     pub rolled_back: Vec<(String, bool)>,
     /// The exit code, when the last process ended in an orderly way.
     pub closed: Option<u8>,
+    /// The step that ended badly last on each host, until a later one ends there.
+    failed: HashMap<String, Instance>,
 }
 
 impl RunState {
@@ -187,7 +191,18 @@ impl RunState {
             result: result.clone(),
             facts: facts.clone(),
             duration_ms: *duration_ms,
+            was_passed: false,
         };
+        // Only steps that end badly are looked at for this, and there are few of those.
+        if let Some(failed) = self.failed.remove(&instance.host)
+            && failed != *instance
+            && let Some(earlier) = self.done.get_mut(&failed)
+        {
+            earlier.was_passed = true;
+        }
+        if !matches!(status, Status::Ok | Status::Changed | Status::Skipped) {
+            self.failed.insert(instance.host.clone(), instance.clone());
+        }
         self.done.insert(instance.clone(), outcome);
     }
 }

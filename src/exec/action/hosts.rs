@@ -27,7 +27,7 @@ impl Run {
             .map(|(k, v)| (k.clone(), v.clone()))
             .collect();
         let mut state = self.state.borrow_mut();
-        let is_changed = state.inventory.add_host(&name, &groups, vars.clone());
+        let is_changed = state.inventory.add_host(&name, &groups, &vars);
         state.groups = None;
         let result = Map::from([(
             "add_host".to_owned(),
@@ -48,7 +48,13 @@ impl Run {
         let group = key.replace(' ', "-");
         let parents = args.get("parents").map(words).unwrap_or_else(|| vec!["all".to_owned()]);
         let mut state = self.state.borrow_mut();
-        let is_changed = state.inventory.add_to_group(&item.host, &group, &parents);
+        let is_changed = match state.inventory.add_to_group(&item.host, &group, &parents) {
+            Ok(is_changed) => is_changed,
+            Err(parent) => {
+                let why = format!("group `{parent}` cannot be a parent of `{group}`: it is below it");
+                return Ok(ItemEnd::failed(why));
+            }
+        };
         state.groups = None;
         let result = Map::from([
             ("add_group".to_owned(), Value::from(group)),

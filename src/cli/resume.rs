@@ -1,0 +1,102 @@
+//! `switchback resume`.
+
+use chrono::Utc;
+use clap::Parser as _;
+
+use super::args::{Cli, Command, ResumeArgs, RunArgs};
+use super::session::{load, operator};
+use super::start::tell;
+use super::{exit, run};
+use crate::exec::replay_of;
+use crate::journal::{self, Error, Record, RunState, RunStore, Writer};
+use crate::value::Value;
+
+/// A run that was taken up again.
+pub(super) struct TakenUp {
+    pub(super) run: journal::Run,
+    pub(super) writer: Writer,
+    pub(super) state: RunState,
+    pub(super) args: RunArgs,
+}
+
+/// Takes up a run: locks it, reads its journal, and parses its command line again.
+///
+/// # Errors
+/// The exit code; the reason was told.
+pub(super) fn take_up(name: &str) -> Result<TakenUp, u8> {
+    let told = |error: Error| {
+        tell(&format!("error: {error}"));
+        if matches!(error, Error::Locked { .. }) { exit::LOCKED } else { exit::ERROR }
+    };
+    let store = RunStore::from_env(&|name| std::env::var_os(name)).map_err(told)?;
+    let (run, writer, recovered) =
+        store.open(name, &operator(), Box::new(Utc::now)).map_err(told)?;
+    let records: Vec<Record> = recovered.records.into_iter().map(|entry| entry.record).collect();
+    let state = journal::fold(&records);
+    let Some(args) = state.opened.as_ref().and_then(args_of) else {
+        tell(&format!("error: run `{name}` never began: its journal is empty"));
+        return Err(exit::ERROR);
+    };
+    Ok(TakenUp { run, writer, state, args })
+}
+
+/// The arguments of the run's own command line, its files made absolute.
+fn args_of(opened: &Record) -> Option<RunArgs> {
+    let Record::Opened { options, playbook, inventory, .. } = opened else { return None };
+    let words = options.get("argv")?.as_list()?.iter().filter_map(Value::as_str);
+    let cli = Cli::try_parse_from(std::iter::once("switchback").chain(words)).ok()?;
+    let mut args = match cli.command {
+        Command::Run(args) => *args,
+        Command::Rehearse(args) => args.run,
+        _ => return None,
+    };
+    args.playbook = playbook.into();
+    args.inventory.clone_from(inventory);
+    Some(args)
+}
+
+/// What differs from the start of the run.
+pub(super) fn drift(opened: Option<&Record>, hashes: &(String, String)) -> Vec<String> {
+    let Some(Record::Opened { playbook_hash, inventory_hash, .. }) = opened else {
+        return Vec::new();
+    };
+    let mut drift = Vec::new();
+    if *playbook_hash != hashes.0 {
+        drift.push("the playbook or a file that it loads has changed".to_owned());
+    } else if *inventory_hash != hashes.1 {
+        drift.push("the inventory has changed".to_owned());
+    }
+    drift
+}
+
+/// Goes on with a run.
+pub(super) fn run(args: &ResumeArgs) -> u8 {
+    let TakenUp { run, mut writer, state, args: mut run_args } = match take_up(&args.run) {
+        Ok(taken_up) => taken_up,
+        Err(code) => return code,
+    };
+    run_args.yes |= args.yes;
+    let mut loaded = match load(&run_args) {
+        Ok(loaded) => loaded,
+        Err(code) => return code,
+    };
+    let drift = drift(state.opened.as_ref(), &loaded.hashes);
+    if !drift.is_empty() && !args.accept_drift {
+        for line in &drift {
+            tell(&format!("error: {line} since the run began"));
+        }
+        tell("help: look at the difference, then go on with `--accept-drift`");
+        return exit::DRIFT;
+    }
+    let resumed = Record::Resumed { operator: operator(), drift, at: Utc::now() };
+    if let Err(error) = writer.append_sync(&resumed) {
+        tell(&format!("error: {error}"));
+        return exit::ERROR;
+    }
+    loaded.settings.run.clone_from(&run.id);
+    loaded.settings.journal = Some(run.folder.display().to_string());
+    let folder = run.folder.clone();
+    run::in_runtime(async {
+        run::drive(&run_args, loaded, Some(writer), Some(&folder), replay_of(&state)).await
+    })
+}

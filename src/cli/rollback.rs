@@ -1,0 +1,53 @@
+//! `switchback rollback`.
+
+use super::args::RollbackArgs;
+use super::resume::{TakenUp, take_up};
+use super::run::in_runtime;
+use super::session::{Stage, load};
+use super::start::tell;
+use super::exit;
+use crate::exec::{Wanted, start_rollback};
+
+/// Rolls a run back.
+pub(super) fn run(args: &RollbackArgs) -> u8 {
+    let taken_up = match take_up(&args.run) {
+        Ok(taken_up) => taken_up,
+        Err(code) => return code,
+    };
+    let mut run_args = taken_up.args.clone();
+    run_args.yes |= args.yes;
+    run_args.tags.clear();
+    run_args.skip_tags.clear();
+    run_args.start_at_task = None;
+    let loaded = match load(&run_args) {
+        Ok(loaded) => loaded,
+        Err(code) => return code,
+    };
+    let wanted = Wanted { way: args.way.clone(), to: args.to.clone() };
+    in_runtime(async {
+        let TakenUp { run, writer, state, .. } = taken_up;
+        let mut stage = match Stage::new(&run_args) {
+            Ok(stage) => stage,
+            Err(why) => {
+                tell(&format!("error: {why}"));
+                return exit::ERROR;
+            }
+        };
+        let mut driver = match stage.driver(Some(writer), Some(&run.folder)) {
+            Ok(driver) => driver,
+            Err(why) => {
+                tell(&format!("error: {why}"));
+                return exit::ERROR;
+            }
+        };
+        let mut settings = loaded.settings;
+        settings.run.clone_from(&run.id);
+        settings.journal = Some(run.folder.display().to_string());
+        let change = loaded.playbook.change.clone();
+        let machine =
+            start_rollback(loaded.project, settings, loaded.inventory, state, change, wanted);
+        let ended = driver.drive(machine).await;
+        driver.pool.close().await;
+        ended.exit_code
+    })
+}

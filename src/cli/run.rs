@@ -1,0 +1,160 @@
+//! `switchback run` and `switchback check`.
+
+use std::path::Path;
+
+use chrono::Utc;
+
+use super::args::RunArgs;
+use super::session::{Loaded, Stage, load, operator};
+use super::start::tell;
+use super::{exit, listing};
+use crate::exec::{Replay, Wanted, start, start_rollback};
+use crate::journal::{self, FORMAT, Record, RunStore, Writer};
+use crate::value::Value;
+
+/// Runs a playbook and returns the exit code.
+pub(super) fn run(args: &RunArgs, argv: Vec<String>) -> u8 {
+    let loaded = match load(args) {
+        Ok(loaded) => loaded,
+        Err(code) => return code,
+    };
+    if args.syntax_check {
+        tell(&format!("playbook: {}", args.playbook.display()));
+        return exit::OK;
+    }
+    if args.list_hosts || args.list_tasks || args.list_tags {
+        return listing::show(args, &loaded);
+    }
+    in_runtime(async { run_loaded(args, argv, loaded).await })
+}
+
+/// Runs a future on this thread.
+pub(super) fn in_runtime(work: impl Future<Output = u8>) -> u8 {
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(work),
+        Err(error) => {
+            tell(&format!("error: no runtime can be started: {error}"));
+            exit::ERROR
+        }
+    }
+}
+
+/// A journal for a new run.
+struct Opened {
+    id: String,
+    writer: Writer,
+    run: journal::Run,
+}
+
+async fn run_loaded(args: &RunArgs, argv: Vec<String>, mut loaded: Loaded) -> u8 {
+    let opened = if args.check {
+        None
+    } else {
+        match open_journal(args, argv, &loaded) {
+            Ok(opened) => Some(opened),
+            Err(why) => {
+                tell(&format!("error: {why}"));
+                return exit::ERROR;
+            }
+        }
+    };
+    let (id, writer, folder) = match opened {
+        Some(Opened { id, writer, run }) => (id, Some(writer), Some(run)),
+        None => (RunStore::new_id(), None, None),
+    };
+    loaded.settings.run = id;
+    loaded.settings.journal = folder.as_ref().map(|run| run.folder.display().to_string());
+    let path = folder.as_ref().map(|run| run.folder.clone());
+    let code = drive(args, loaded, writer, path.as_deref(), Replay::default()).await;
+    drop(folder);
+    code
+}
+
+fn open_journal(args: &RunArgs, argv: Vec<String>, loaded: &Loaded) -> Result<Opened, String> {
+    let store = RunStore::from_env(&|name| std::env::var_os(name)).map_err(|e| e.to_string())?;
+    let id = RunStore::new_id();
+    let (run, mut writer) =
+        store.create(&id, &operator(), Box::new(Utc::now)).map_err(|e| e.to_string())?;
+    let absolute = |path: &Path| {
+        std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
+    };
+    let cwd = std::env::current_dir().map(|d| d.display().to_string()).unwrap_or_default();
+    let words: Vec<Value> = argv.into_iter().map(Value::from).collect();
+    let options = crate::value::Map::from([
+        ("argv".to_owned(), Value::from(words)),
+        ("cwd".to_owned(), cwd.into()),
+    ]);
+    let record = Record::Opened {
+        format: FORMAT,
+        run: id.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        playbook: absolute(&args.playbook),
+        change: loaded.playbook.change.as_ref().map(|change| change.name.clone()),
+        inventory: args.inventory.iter().map(|i| absolute(Path::new(i))).collect(),
+        playbook_hash: loaded.hashes.0.clone(),
+        inventory_hash: loaded.hashes.1.clone(),
+        extra_vars: (*loaded.settings.extra_vars).clone(),
+        options: Value::from(options),
+        operator: operator(),
+        at: Utc::now(),
+    };
+    writer.append_sync(&record).map_err(|e| e.to_string())?;
+    Ok(Opened { id, writer, run })
+}
+
+/// Runs the machine, and after it the rollback that its end asks for.
+pub(super) async fn drive(
+    args: &RunArgs,
+    loaded: Loaded,
+    writer: Option<Writer>,
+    folder: Option<&Path>,
+    replay: Replay,
+) -> u8 {
+    let mut stage = match Stage::new(args) {
+        Ok(stage) => stage,
+        Err(why) => {
+            tell(&format!("error: {why}"));
+            return exit::ERROR;
+        }
+    };
+    let mut driver = match stage.driver(writer, folder) {
+        Ok(driver) => driver,
+        Err(why) => {
+            tell(&format!("error: {why}"));
+            return exit::ERROR;
+        }
+    };
+    let change = loaded.playbook.change.clone();
+    let machine = start(
+        loaded.project.clone(),
+        loaded.settings.clone(),
+        loaded.inventory.clone(),
+        loaded.playbook,
+        replay,
+    );
+    let mut ended = driver.drive(machine).await;
+    if ended.wants_rollback {
+        match folder.map(|folder| journal::read(&folder.join("journal.ndjson"))) {
+            Some(Ok(recovered)) => {
+                let records: Vec<Record> =
+                    recovered.records.into_iter().map(|entry| entry.record).collect();
+                let machine = start_rollback(
+                    loaded.project,
+                    loaded.settings,
+                    loaded.inventory,
+                    journal::fold(&records),
+                    change,
+                    Wanted::default(),
+                );
+                ended = driver.drive(machine).await;
+            }
+            Some(Err(error)) => {
+                tell(&format!("error: {error}"));
+                ended.exit_code = exit::ERROR;
+            }
+            None => tell("nothing was changed, so there is nothing to roll back"),
+        }
+    }
+    driver.pool.close().await;
+    ended.exit_code
+}

@@ -1,0 +1,377 @@
+//! What every command that runs tasks sets up: the project, the inventory, the terminal, the
+//! journal, the listeners.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::{Mutex, mpsc};
+
+use super::args::{OnFailure, Output, RunArgs};
+use super::exit;
+use super::start::tell;
+use crate::console::{self, Console, Policy};
+use crate::diag::{Diagnostic, Severity, SourceMap, render};
+use crate::event::Event;
+use crate::exec::ask::{Answer, Question};
+use crate::exec::{Driver, LocalFuture, Project, Settings, Terminal};
+use crate::inventory::Inventory;
+use crate::journal::Writer;
+use crate::model::Playbook;
+use crate::plan::Loader;
+use crate::report::{Human, Junit, Look, Ndjson, Plain, Reporter};
+use crate::transport::{Pool, Settings as PoolSettings};
+use crate::value::{Map, Value};
+
+/// Everything loaded and checked, before the first host is contacted.
+pub(super) struct Loaded {
+    pub(super) project: Rc<Project>,
+    pub(super) playbook: Playbook,
+    pub(super) inventory: Inventory,
+    pub(super) settings: Settings,
+    /// SHA-256 over all files of the project, and over the inventory.
+    pub(super) hashes: (String, String),
+}
+
+/// Shows diagnostics on standard error.
+pub(super) fn complain(problems: &[Diagnostic], sources: &SourceMap) {
+    let look = look(0, false);
+    for problem in problems {
+        tell(&render(problem, sources, look.has_color));
+    }
+    let errors = problems.iter().filter(|p| p.severity == Severity::Error).count();
+    if errors > 1 {
+        tell(&format!("{errors} problems"));
+    }
+}
+
+/// Loads playbook, inventory and variables; the problems were shown.
+///
+/// # Errors
+/// The exit code.
+pub(super) fn load(args: &RunArgs) -> Result<Loaded, u8> {
+    let mut loader = Loader::new(args.roles_path.clone(), Vec::new(), Map::new());
+    let failed = |problems: Vec<Diagnostic>, loader: &Loader| {
+        complain(&problems, &loader.sources);
+        exit::LOAD
+    };
+    let extra_vars = super::extra_vars::read(&args.extra_vars, &mut loader)
+        .map_err(|problems| failed(problems, &loader))?;
+    let sources = std::mem::take(&mut loader.sources);
+    loader = Loader::new(args.roles_path.clone(), Vec::new(), extra_vars.clone());
+    loader.sources = sources;
+    let playbook = loader.playbook(&args.playbook).map_err(|problems| failed(problems, &loader))?;
+    let project_hash = hash_of(&loader.sources);
+    let folder = args.playbook.parent().map(Path::to_owned).unwrap_or_default();
+    let read = Inventory::read(&args.inventory, Some(&folder), &mut loader.sources);
+    let (inventory, warnings) = read.map_err(|problems| failed(problems, &loader))?;
+    let mut told = loader.take_warnings();
+    told.extend(warnings);
+    complain(&told, &loader.sources);
+    let inventory_hash = hash_of(&loader.sources);
+    let settings = settings(args, &playbook, &inventory, extra_vars).map_err(|problem| {
+        complain(&[problem], &loader.sources);
+        exit::USAGE
+    })?;
+    Ok(Loaded {
+        project: Rc::new(Project::new(loader)),
+        playbook,
+        inventory,
+        settings,
+        hashes: (project_hash, inventory_hash),
+    })
+}
+
+/// SHA-256 over all texts read so far.
+fn hash_of(sources: &SourceMap) -> String {
+    use sha2::Digest as _;
+    let mut hash = sha2::Sha256::new();
+    for (path, text) in sources.files() {
+        hash.update(path.display().to_string().as_bytes());
+        hash.update([0]);
+        hash.update(text.as_bytes());
+        hash.update([0]);
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn settings(
+    args: &RunArgs,
+    playbook: &Playbook,
+    inventory: &Inventory,
+    extra_vars: Map,
+) -> Result<Settings, Diagnostic> {
+    let mut wanted = args.tags.clone();
+    wanted.extend(args.skip_tags.iter().cloned());
+    if let Some(problem) = crate::plan::unknown_tags(playbook, &wanted).into_iter().next() {
+        return Err(problem);
+    }
+    let limit = match &args.limit {
+        None => None,
+        Some(limit) => {
+            let patterns = crate::inventory::limit_patterns(limit)?;
+            let selected = inventory.select(&patterns)?;
+            if let Some(problem) = selected.unmatched.into_iter().next() {
+                return Err(Diagnostic { severity: Severity::Error, ..problem });
+            }
+            if selected.hosts.is_empty() {
+                return Err(Diagnostic::error("SB0208", format!("`--limit {limit}` matches no host")));
+            }
+            Some(selected.hosts.iter().map(|h| h.to_string()).collect())
+        }
+    };
+    let stem = args.playbook.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let is_interactive = !args.yes && console::is_interactive();
+    Ok(Settings {
+        run: String::new(),
+        playbook: args.playbook.display().to_string(),
+        change: playbook.change.as_ref().map_or(stem, |change| change.name.clone()),
+        is_check: args.check,
+        shows_diff: args.diff,
+        forks: args.forks,
+        asks: is_interactive || args.step,
+        asks_all: args.step,
+        extra_vars: Arc::new(extra_vars),
+        tags: args.tags.clone(),
+        skip_tags: args.skip_tags.clone(),
+        limit,
+        start_at: args.start_at_task.clone(),
+        force_handlers: args.force_handlers,
+        connection_defaults: Arc::new(connection_defaults(args)),
+        journal: None,
+        window_s: playbook.change.as_ref().and_then(|change| change.window_s),
+    })
+}
+
+/// `-u`, `-b` and the like as variables below all others.
+fn connection_defaults(args: &RunArgs) -> Map {
+    let mut vars = Map::new();
+    let mut set = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            vars.insert(name.to_owned(), Value::from(value));
+        }
+    };
+    set("ansible_user", args.user.clone());
+    set("ansible_connection", args.connection.clone());
+    set("ansible_become_user", args.become_user.clone());
+    set("ansible_become_method", args.become_method.clone());
+    set("ansible_ssh_private_key_file", args.private_key.as_ref().map(|p| p.display().to_string()));
+    set("ansible_ssh_common_args", args.ssh_common_args.clone());
+    set("ansible_ssh_extra_args", args.ssh_extra_args.clone());
+    set("ansible_timeout", args.timeout.map(|t| t.to_string()));
+    if args.becomes {
+        vars.insert("ansible_become".into(), Value::Bool(true));
+    }
+    vars
+}
+
+pub(super) fn look(verbosity: u8, shows_diff: bool) -> Look {
+    let term = ::console::Term::stdout();
+    let width = usize::from(term.size().1);
+    let env = |name: &str| std::env::var_os(name);
+    Look { verbosity, shows_diff, ..Look::from_env(&env, term.is_term(), width) }
+}
+
+/// Who is at the terminal, for the journal.
+pub(super) fn operator() -> String {
+    let user = ["SWITCHBACK_OPERATOR", "SUDO_USER", "LOGNAME", "USER"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()))
+        .unwrap_or_else(|| "unknown".to_owned());
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{user}@{}", host.trim())
+}
+
+/// The terminal of a run, with what shows its events.
+pub(super) struct Stage {
+    terminal: Rc<StageTerminal>,
+    console: Option<Console>,
+    reporters: Vec<Box<dyn Reporter>>,
+}
+
+struct StageTerminal {
+    console: Option<console::Handle>,
+    policy: RefCell<Policy>,
+    operator: String,
+    pauses: Mutex<mpsc::UnboundedReceiver<String>>,
+}
+
+impl Terminal for StageTerminal {
+    fn ask(&self, question: Question) -> LocalFuture<'_, (Answer, String)> {
+        Box::pin(async move {
+            match &self.console {
+                Some(console) => (console.ask_async(question).await, self.operator.clone()),
+                None => (self.policy.borrow_mut().answer(&question), "policy".to_owned()),
+            }
+        })
+    }
+
+    fn pause_wanted(&self) -> LocalFuture<'_, String> {
+        Box::pin(async move {
+            match self.pauses.lock().await.recv().await {
+                Some(why) => why,
+                None => std::future::pending().await,
+            }
+        })
+    }
+}
+
+impl Stage {
+    /// A stage for these options.
+    ///
+    /// # Errors
+    /// A report that cannot be written.
+    pub(super) fn new(args: &RunArgs) -> Result<Self, String> {
+        let (sender, pauses) = mpsc::unbounded_channel();
+        let is_interactive = !args.yes && console::is_interactive();
+        let look = look(args.verbose, args.diff);
+        let mut reporters: Vec<Box<dyn Reporter>> = Vec::new();
+        let mut console = None;
+        let stream = matches!(args.events.as_deref(), Some(path) if path == Path::new("-"));
+        if is_interactive && args.output != Output::Plain {
+            let requests = sender.clone();
+            let options = console::Options::stdout(look, move |request| {
+                if request == console::Request::Pause {
+                    // A run that has ended needs no pause.
+                    drop(requests.send("asked for by key".to_owned()));
+                }
+            });
+            console = Some(Console::new(options).map_err(|error| format!("the terminal: {error}"))?);
+        } else if args.output == Output::Human {
+            reporters.push(Box::new(Human::new(screen(stream), look)));
+        } else {
+            reporters.push(Box::new(Plain::new(screen(stream), Box::new(chrono::Utc::now), look)));
+        }
+        if let Some(path) = &args.junit {
+            reporters.push(Box::new(Junit::new(create(path)?)));
+        }
+        if let Some(path) = &args.events {
+            let to: Box<dyn Write + Send> =
+                if stream { Box::new(std::io::stdout()) } else { Box::new(create(path)?) };
+            reporters.push(Box::new(Ndjson::new(to, Box::new(chrono::Utc::now))));
+        }
+        let terminal = StageTerminal {
+            console: console.as_ref().map(Console::handle),
+            policy: RefCell::new(policy(args)),
+            operator: operator(),
+            pauses: Mutex::new(pauses),
+        };
+        watch_signals(sender, terminal.console.clone());
+        Ok(Self { terminal: Rc::new(terminal), console, reporters })
+    }
+
+    /// A driver for one machine.
+    ///
+    /// # Errors
+    /// When no connections can be had.
+    pub(super) fn driver(&mut self, journal: Option<Writer>, run_folder: Option<&Path>) -> Result<Driver, String> {
+        let pool = Pool::new(PoolSettings::new(control_dir(run_folder)?)).map_err(|e| e.to_string())?;
+        let mut reporters = std::mem::take(&mut self.reporters);
+        let console = self.console.as_ref().map(Console::handle);
+        let listener = move |event: &Event| {
+            if let Some(console) = &console {
+                console.show(event);
+            }
+            for reporter in &mut reporters {
+                reporter.on(event);
+            }
+        };
+        Ok(Driver {
+            pool,
+            journal,
+            terminal: self.terminal.clone(),
+            listener: Box::new(listener),
+            began: Instant::now(),
+        })
+    }
+}
+
+/// Where the run is shown: standard output, or standard error when that carries data.
+fn screen(is_data: bool) -> Box<dyn Write + Send> {
+    if is_data { Box::new(std::io::stderr()) } else { Box::new(std::io::stdout()) }
+}
+
+fn create(path: &Path) -> Result<File, String> {
+    File::create(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn policy(args: &RunArgs) -> Policy {
+    let answers = args
+        .answer
+        .iter()
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(question, answer)| (question.to_owned(), answer.to_owned()))
+        .collect();
+    Policy {
+        yes: true,
+        on_failure: Some(match args.on_failure {
+            OnFailure::Continue => console::OnFailure::Continue,
+            OnFailure::Stop => console::OnFailure::Stop,
+            OnFailure::Rollback => console::OnFailure::RollBack,
+        }),
+        on_point_of_no_return: args.accept_point_of_no_return.then_some(console::Gate::Accept),
+        answers,
+        ..Policy::default()
+    }
+}
+
+/// Ctrl-C asks for a pause; a second one, SIGTERM and SIGHUP detach: the journal is consistent at
+/// any moment, and what runs on hosts is found again by `resume`.
+fn watch_signals(pauses: mpsc::UnboundedSender<String>, console: Option<console::Handle>) {
+    let watch = async move {
+        use tokio::signal::unix::{SignalKind, signal};
+        let streams = (
+            signal(SignalKind::interrupt()),
+            signal(SignalKind::terminate()),
+            signal(SignalKind::hangup()),
+        );
+        let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) = streams else { return };
+        let mut interrupts = 0;
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => {
+                    if console.as_ref().is_some_and(console::Handle::is_asking) {
+                        continue;
+                    }
+                    interrupts += 1;
+                    if interrupts == 1 {
+                        tell("\npausing after the running task; Ctrl-C again detaches");
+                        // A run that has ended needs no pause.
+                        drop(pauses.send("Ctrl-C".to_owned()));
+                        continue;
+                    }
+                    super::start::tell("detached; go on with `switchback resume`");
+                }
+                _ = terminate.recv() => {}
+                _ = hangup.recv() => {}
+            }
+            console::restore_terminal();
+            leave();
+        }
+    };
+    tokio::task::spawn(watch);
+}
+
+/// Ends the process at once, as a detach does.
+#[expect(clippy::exit, reason = "a detach ends the process without waiting for hosts")]
+fn leave() -> ! {
+    std::process::exit(i32::from(crate::cli::exit::DETACHED))
+}
+
+/// The folder of control sockets: in the run's own folder if its path is short enough for a socket.
+fn control_dir(run_folder: Option<&Path>) -> Result<PathBuf, String> {
+    const PATH_MAX: usize = 60;
+    if let Some(folder) = run_folder.map(|f| f.join("ssh")).filter(|f| f.as_os_str().len() <= PATH_MAX) {
+        return Ok(folder);
+    }
+    let base = std::env::var_os("XDG_RUNTIME_DIR")
+        .map(PathBuf::from)
+        .filter(|dir| dir.is_dir())
+        .or_else(|| std::env::home_dir().map(|home| home.join(".ssh")))
+        .ok_or("neither XDG_RUNTIME_DIR nor HOME is set")?;
+    Ok(base.join(format!("sb-{}", std::process::id())))
+}

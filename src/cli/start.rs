@@ -1,0 +1,66 @@
+//! From the program's words to one command and its exit code.
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use super::args::{Cli, Command};
+use super::exit;
+
+/// Runs the program with these words (the first is its own name).
+pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let words = with_run(words.into_iter().collect());
+    let cli = match Cli::try_parse_from(&words) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Where the usage cannot be shown there is nobody to read it.
+            drop(error.print());
+            return ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::OK });
+        }
+    };
+    let argv: Vec<String> =
+        words.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let code = match cli.command {
+        Command::Run(args) => super::run::run(&args, argv),
+        Command::Check(args) => {
+            let mut args = *args;
+            args.check = true;
+            args.diff = true;
+            super::run::run(&args, argv)
+        }
+        Command::Rehearse(args) => super::rehearse::run(&args),
+        Command::Resume(args) => super::resume::run(&args),
+        Command::Rollback(args) => super::rollback::run(&args),
+        Command::Release(args) => super::release::run(&args),
+        Command::Runs(args) => super::runs::run(&args),
+        Command::Inventory(args) => super::inventory::run(&args),
+        Command::Explain(args) => super::explain::run(&args),
+        Command::Completions(args) => super::completions::run(&args),
+    };
+    ExitCode::from(code)
+}
+
+/// A playbook as first word means `run`.
+fn with_run(mut words: Vec<OsString>) -> Vec<OsString> {
+    let is_playbook = words.get(1).is_some_and(|word| {
+        let word = word.to_string_lossy();
+        word.ends_with(".yml") || word.ends_with(".yaml")
+    });
+    if is_playbook {
+        words.insert(1, "run".into());
+    }
+    words
+}
+
+/// Says something to the person at the terminal, apart from data.
+pub(super) fn tell(text: &str) {
+    // Without anybody to read it, the exit code still tells.
+    drop(writeln!(std::io::stderr(), "{text}"));
+}
+
+/// Writes data to standard output.
+pub(super) fn give(text: &str) {
+    drop(writeln!(std::io::stdout(), "{text}"));
+}

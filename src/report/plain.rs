@@ -7,7 +7,7 @@ use std::io::Write;
 
 use super::details::{diff_counts, failure, is_bad, one_line};
 use super::{Clock, Look, Reporter, Sink, Tone, duration, sanitize, word};
-use crate::event::{Event, Report, Stats, Status};
+use crate::event::{Event, Report, Stats};
 use crate::model::StepId;
 
 /// Writes one line an event.
@@ -269,6 +269,7 @@ mod tests {
 
     use super::super::sink::Shared;
     use super::*;
+    use crate::event::Status;
     use crate::value::{Map, Value};
 
     fn report(status: Status, fields: &[(&str, &str)]) -> Report {

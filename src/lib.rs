@@ -4,7 +4,6 @@
 //! The layers, lowest first; a layer uses only layers above it in this list (held by
 //! `tests/architecture.rs`). `ARCHITECTURE.md` says what each may know.
 
-pub mod console;
 pub mod diag;
 pub mod value;
 

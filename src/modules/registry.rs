@@ -11,7 +11,15 @@ macro_rules! modules {
     };
 }
 
-modules![ping::Ping,];
+modules![
+    ping::Ping,
+    copy::Copy,
+    file::File,
+    lineinfile::Lineinfile,
+    slurp::Slurp,
+    stat::Stat,
+    template::Template,
+];
 
 /// Other names under which a module is known.
 const ALIASES: &[(&str, &str)] = &[("systemd", "service"), ("systemd_service", "service")];

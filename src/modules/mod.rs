@@ -23,6 +23,26 @@ mod setup;
 mod trial;
 mod wait_for;
 mod words;
+mod copy;
+mod copy_tree;
+mod file;
+mod file_args;
+mod file_states;
+mod lineinfile;
+mod mode;
+mod one_file;
+mod path_state;
+mod ping;
+mod put;
+mod python_json;
+mod python_regex;
+mod registry;
+mod slurp;
+mod stat;
+mod template;
+#[cfg(test)]
+mod testing;
+mod text_edit;
 
 pub use act::{Act, Source};
 pub use contract::{

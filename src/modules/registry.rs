@@ -22,6 +22,14 @@ modules![
     wait_for::WaitFor,
     setup::Setup,
     apt::Apt,
+modules![
+    ping::Ping,
+    copy::Copy,
+    file::File,
+    lineinfile::Lineinfile,
+    slurp::Slurp,
+    stat::Stat,
+    template::Template,
 ];
 
 /// Other names under which a module is known.

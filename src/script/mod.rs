@@ -12,7 +12,7 @@ pub use reply::Reply;
 use serde::{Deserialize, Serialize};
 
 /// The functions that every session defines once before its first script.
-pub const PRELUDE: &str = include_str!("prelude.sh");
+pub const PRELUDE: &str = concat!(include_str!("prelude.sh"), include_str!("files.sh"));
 
 /// A piece of POSIX sh that runs in a subshell with `/dev/null` as its input, after [`PRELUDE`].
 ///

@@ -27,3 +27,15 @@ SB_CR=$(printf '\r')
 
 # sb_body: what follows on standard output is the body of the reply.
 sb_body() { printf '\n'; }
+
+# sb_fail MESSAGE: ends the script with a message.
+sb_fail() {
+  printf '%s\n' "$1" >&2
+  exit 1
+}
+
+# sb_keep_dir: makes $SB_KEEP, where before-images go, or ends the script.
+sb_keep_dir() {
+  [ -d "${SB_KEEP:?no directory for before-images}" ] || mkdir -p -m 700 "$SB_KEEP" ||
+    sb_fail "cannot make \`$SB_KEEP\`, which must hold what is needed to go back"
+}

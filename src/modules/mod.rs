@@ -11,6 +11,7 @@ mod command;
 mod contract;
 mod facts;
 mod facts_network;
+mod http;
 mod ping;
 mod raw;
 mod registry;
@@ -20,6 +21,7 @@ mod service;
 mod setup;
 #[cfg(test)]
 mod trial;
+mod uri;
 mod wait_for;
 mod words;
 

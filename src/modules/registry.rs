@@ -22,6 +22,7 @@ modules![
     wait_for::WaitFor,
     setup::Setup,
     apt::Apt,
+    uri::Uri,
 ];
 
 /// Other names under which a module is known.

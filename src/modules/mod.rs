@@ -12,6 +12,7 @@ mod contract;
 mod diff;
 mod facts;
 mod facts_network;
+mod http;
 mod ping;
 mod raw;
 mod registry;
@@ -21,6 +22,7 @@ mod service;
 mod setup;
 #[cfg(test)]
 mod trial;
+mod uri;
 mod wait_for;
 mod words;
 mod copy;

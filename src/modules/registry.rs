@@ -30,6 +30,7 @@ modules![
     slurp::Slurp,
     stat::Stat,
     template::Template,
+    uri::Uri,
 ];
 
 /// Other names under which a module is known.

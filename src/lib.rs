@@ -7,5 +7,6 @@
 pub mod diag;
 pub mod modules;
 pub mod script;
+pub mod template;
 pub mod transport;
 pub mod value;

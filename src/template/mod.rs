@@ -1,0 +1,31 @@
+//! Templates as ansible-core 2.19 understands them: native types, lazy variables, and only text
+//! from the user's own files is ever a template.
+//!
+//! minijinja provides the grammar ([`parse`]); the evaluation is ours, because Ansible's semantics
+//! (mutable lists, printf on strings, undefined values that travel, variables rendered at access
+//! with the scope of their host) live in the evaluation. Must not know of modules, hosts or files:
+//! everything impure is behind [`World`].
+//!
+//! Invariants: the result of a rendering is data and never a template again; if anything secret was
+//! read, every string of the result is secret; an evaluation ends (steps, depth and output have
+//! limits).
+
+mod ast;
+mod engine;
+mod error;
+mod eval;
+mod filters;
+mod lookups;
+mod memory;
+mod parse;
+mod python;
+mod references;
+mod regex;
+mod scope;
+mod tests;
+mod val;
+
+pub use engine::{Engine, Rendered};
+pub use error::{ErrorKind, TemplateError};
+pub use memory::MemoryWorld;
+pub use scope::{PathKind, PathStat, Scope, World};

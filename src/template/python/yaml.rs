@@ -1,0 +1,436 @@
+//! A YAML emitter with PyYAML's layout, and a reader with YAML 1.1 scalars.
+//!
+//! Source of the layout rules: PyYAML 6.0 as ansible-core 2.19 uses it, seen through its output.
+
+use crate::value::{Map, Value};
+
+/// Options of `yaml.dump`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Style {
+    pub(crate) indent: usize,
+    pub(crate) width: usize,
+    /// `None`: flow for collections that hold only scalars.
+    pub(crate) flow: Option<bool>,
+    pub(crate) sort_keys: bool,
+}
+
+/// Writes a value as one document.
+pub(crate) fn dump(value: &Value, style: &Style) -> String {
+    let mut emitter = Emitter {
+        out: String::new(),
+        column: 0,
+        style,
+    };
+    emitter.node(value, 0, false);
+    if !matches!(value, Value::List(_) | Value::Map(_)) && !emitter.out.ends_with('\n') {
+        // A plain scalar document is closed explicitly.
+        let is_plain = !emitter.out.starts_with(['\'', '"', '|']);
+        emitter.out.push('\n');
+        if is_plain {
+            emitter.out.push_str("...\n");
+        }
+    } else if !emitter.out.ends_with('\n') {
+        emitter.out.push('\n');
+    }
+    emitter.out
+}
+
+struct Emitter<'s> {
+    out: String,
+    column: usize,
+    style: &'s Style,
+}
+
+fn is_scalar(value: &Value) -> bool {
+    !matches!(value, Value::List(_) | Value::Map(_))
+}
+
+impl Emitter<'_> {
+    fn write(&mut self, text: &str) {
+        self.out.push_str(text);
+        self.column = match text.rfind('\n') {
+            Some(at) => text[at + 1..].chars().count(),
+            None => self.column + text.chars().count(),
+        };
+    }
+
+    fn line(&mut self, indent: usize) {
+        self.out.push('\n');
+        self.out.extend(std::iter::repeat_n(' ', indent));
+        self.column = indent;
+    }
+
+    fn is_flow(&self, value: &Value) -> bool {
+        match value {
+            Value::List(items) if items.is_empty() => true,
+            Value::Map(map) if map.is_empty() => true,
+            Value::List(items) => self
+                .style
+                .flow
+                .unwrap_or_else(|| items.iter().all(is_scalar)),
+            Value::Map(map) => self
+                .style
+                .flow
+                .unwrap_or_else(|| map.values().all(is_scalar)),
+            _ => false,
+        }
+    }
+
+    fn entries<'v>(&self, map: &'v Map) -> Vec<(&'v String, &'v Value)> {
+        let mut entries: Vec<_> = map.iter().collect();
+        if self.style.sort_keys {
+            entries.sort_by_key(|(key, _)| *key);
+        }
+        entries
+    }
+
+    fn node(&mut self, value: &Value, indent: usize, in_map: bool) {
+        if self.is_flow(value) {
+            return self.flow(value, indent);
+        }
+        match value {
+            Value::List(items) => {
+                // A list in a block mapping is not indented further.
+                for (i, item) in items.iter().enumerate() {
+                    if i > 0 || in_map {
+                        self.line(indent);
+                    }
+                    self.write("-");
+                    self.out.push_str(&" ".repeat(self.style.indent - 1));
+                    self.column += self.style.indent - 1;
+                    if is_scalar(item) || self.is_flow(item) {
+                        let extra = self.style.indent - 2;
+                        self.out.truncate(self.out.len() - extra);
+                        self.column -= extra;
+                    }
+                    self.node(item, indent + self.style.indent, false);
+                }
+            }
+            Value::Map(map) => {
+                for (i, (key, item)) in self.entries(map).into_iter().enumerate() {
+                    if i > 0 || in_map {
+                        self.line(indent);
+                    }
+                    self.scalar(&Value::from(key.as_str()), indent, true);
+                    self.write(":");
+                    if is_scalar(item) || self.is_flow(item) {
+                        self.write(" ");
+                        self.node(item, indent + self.style.indent, true);
+                    } else {
+                        let deeper = match item {
+                            Value::List(_) => indent,
+                            _ => indent + self.style.indent,
+                        };
+                        self.node(item, deeper, true);
+                    }
+                }
+            }
+            scalar => self.scalar(scalar, indent, false),
+        }
+    }
+
+    fn flow(&mut self, value: &Value, indent: usize) {
+        let deeper = indent + self.style.indent;
+        match value {
+            Value::List(items) => {
+                self.write("[");
+                for (i, item) in items.iter().enumerate() {
+                    self.flow_separator(i, deeper);
+                    self.flow(item, deeper);
+                }
+                self.write("]");
+            }
+            Value::Map(map) => {
+                self.write("{");
+                for (i, (key, item)) in self.entries(map).into_iter().enumerate() {
+                    self.flow_separator(i, deeper);
+                    self.scalar(&Value::from(key.as_str()), deeper, true);
+                    self.write(": ");
+                    self.flow(item, deeper);
+                }
+                self.write("}");
+            }
+            scalar => self.scalar(scalar, indent, true),
+        }
+    }
+
+    fn flow_separator(&mut self, index: usize, indent: usize) {
+        if index == 0 {
+            return;
+        }
+        self.write(",");
+        if self.column > self.style.width {
+            self.line(indent);
+        } else {
+            self.write(" ");
+        }
+    }
+
+    fn scalar(&mut self, value: &Value, indent: usize, inline: bool) {
+        match value {
+            Value::Null => self.write("null"),
+            Value::Bool(b) => self.write(if *b { "true" } else { "false" }),
+            Value::Int(i) => self.write(&i.to_string()),
+            Value::Float(f) => self.write(&float(*f)),
+            Value::Str(text) => self.string(text.as_str(), indent, inline),
+            Value::List(_) | Value::Map(_) => self.flow(value, indent),
+        }
+    }
+
+    fn string(&mut self, text: &str, indent: usize, inline: bool) {
+        let special = text.chars().any(|c| {
+            let code = u32::from(c);
+            (code < 0x20 && c != '\n') || code > 0x7e
+        });
+        // PyYAML folds no single-quoted text with a space beside a line break.
+        let odd_break = text.contains(" \n")
+            || text.contains("\n ")
+            || (text.contains('\n') && (text.starts_with(' ') || text.ends_with(' ')));
+        if special || (text.contains('\n') && odd_break) {
+            return self.double_quoted(text, indent);
+        }
+        if !needs_quotes(text) {
+            return self.folded(text, indent, false, !inline);
+        }
+        if inline && text.contains('\n') {
+            return self.double_quoted(text, indent);
+        }
+        self.write("'");
+        self.folded(&text.replace('\'', "''"), indent, true, !inline);
+        self.write("'");
+    }
+
+    /// Writes words, breaking lines after the width as PyYAML does.
+    fn folded(&mut self, text: &str, indent: usize, is_quoted: bool, split: bool) {
+        let chars: Vec<char> = text.chars().collect();
+        let mut i = 0;
+        while i < chars.len() {
+            if chars[i] == '\n' {
+                let run = chars[i..].iter().take_while(|c| **c == '\n').count();
+                for _ in 0..=run.min(chars.len()) {
+                    self.out.push('\n');
+                }
+                self.out.extend(std::iter::repeat_n(' ', indent));
+                self.column = indent;
+                i += run;
+                continue;
+            }
+            if chars[i] == ' ' {
+                let run = chars[i..].iter().take_while(|c| **c == ' ').count();
+                let at_edge = is_quoted && (i == 0 || i + run == chars.len());
+                if run == 1 && split && self.column > self.style.width && !at_edge {
+                    self.line(indent);
+                } else {
+                    let spaces: String = chars[i..i + run].iter().collect();
+                    self.write(&spaces);
+                }
+                i += run;
+                continue;
+            }
+            let run = chars[i..]
+                .iter()
+                .take_while(|c| !matches!(c, ' ' | '\n'))
+                .count();
+            let word: String = chars[i..i + run].iter().collect();
+            self.write(&word);
+            i += run;
+        }
+    }
+
+    fn double_quoted(&mut self, text: &str, indent: usize) {
+        use std::fmt::Write as _;
+        self.write("\"");
+        let chars: Vec<char> = text.chars().collect();
+        for (i, &c) in chars.iter().enumerate() {
+            let mut piece = String::new();
+            match c {
+                '"' => piece.push_str("\\\""),
+                '\\' => piece.push_str("\\\\"),
+                '\n' => piece.push_str("\\n"),
+                '\t' => piece.push_str("\\t"),
+                '\r' => piece.push_str("\\r"),
+                '\0' => piece.push_str("\\0"),
+                '\u{7}' => piece.push_str("\\a"),
+                '\u{8}' => piece.push_str("\\b"),
+                '\u{b}' => piece.push_str("\\v"),
+                '\u{c}' => piece.push_str("\\f"),
+                '\u{1b}' => piece.push_str("\\e"),
+                '\u{85}' => piece.push_str("\\N"),
+                '\u{a0}' => piece.push_str("\\_"),
+                '\u{2028}' => piece.push_str("\\L"),
+                '\u{2029}' => piece.push_str("\\P"),
+                c if (' '..='~').contains(&c) => piece.push(c),
+                // Writing to a string cannot fail.
+                c if u32::from(c) <= 0xff => {
+                    let _ = write!(piece, "\\x{:02X}", u32::from(c));
+                }
+                c if u32::from(c) <= 0xffff => {
+                    let _ = write!(piece, "\\u{:04X}", u32::from(c));
+                }
+                c => {
+                    let _ = write!(piece, "\\U{:08X}", u32::from(c));
+                }
+            }
+            if c == ' ' && self.column > self.style.width && i > 0 && i + 1 < chars.len() {
+                self.out.push('\\');
+                self.line(indent);
+                if chars[i + 1] == ' ' {
+                    self.write("\\");
+                } else {
+                    continue;
+                }
+            }
+            self.write(&piece);
+        }
+        self.write("\"");
+    }
+}
+
+fn float(f: f64) -> String {
+    if f.is_nan() {
+        return ".nan".to_owned();
+    }
+    if f.is_infinite() {
+        return if f > 0.0 { ".inf" } else { "-.inf" }.to_owned();
+    }
+    let text = super::repr::float(f);
+    match text.split_once('e') {
+        Some((digits, exponent)) if !digits.contains('.') => format!("{digits}.0e{exponent}"),
+        _ => text,
+    }
+}
+
+/// Whether a string would read as something else, or not at all, without quotes.
+fn needs_quotes(text: &str) -> bool {
+    let first = text.chars().next();
+    let indicator = |c: char| "#,[]{}&*!|>'\"%@`".contains(c);
+    let Some(first) = first else { return true };
+    !matches!(resolve(text), Value::Str(_))
+        || indicator(first)
+        || text.starts_with([' ', '\n'])
+        || text.ends_with([' ', '\n'])
+        || text.contains('\n')
+        || text.contains(": ")
+        || text.contains(" #")
+        || text.ends_with(':')
+        || text.chars().any(|c| ",?[]{}".contains(c)) && text.starts_with(['?'])
+        || (matches!(first, '-' | '?' | ':') && text[1..].chars().next().is_none_or(|c| c == ' '))
+        || text.starts_with("---")
+        || text.starts_with("...")
+        || text == "="
+        || text == "<<"
+}
+
+/// What a plain scalar means in YAML 1.1.
+pub(crate) fn resolve(text: &str) -> Value {
+    match text {
+        "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
+        "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {
+            return Value::Bool(true);
+        }
+        "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => {
+            return Value::Bool(false);
+        }
+        _ => {}
+    }
+    if let Some(i) = int(text) {
+        return Value::Int(i);
+    }
+    if let Some(f) = float_of(text) {
+        return Value::Float(f);
+    }
+    Value::from(text)
+}
+
+fn int(text: &str) -> Option<i64> {
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    if !digits.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    let plain = digits.replace('_', "");
+    let value = if let Some(hex) = plain.strip_prefix("0x") {
+        i64::from_str_radix(hex, 16).ok()?
+    } else if let Some(binary) = plain.strip_prefix("0b") {
+        i64::from_str_radix(binary, 2).ok()?
+    } else if plain.len() > 1 && plain.starts_with('0') {
+        i64::from_str_radix(&plain[1..], 8).ok()?
+    } else {
+        plain.parse().ok()?
+    };
+    Some(if negative { -value } else { value })
+}
+
+fn float_of(text: &str) -> Option<f64> {
+    match text.trim_start_matches(['-', '+']) {
+        ".inf" | ".Inf" | ".INF" => {
+            let sign = if text.starts_with('-') { -1.0 } else { 1.0 };
+            return Some(sign * f64::INFINITY);
+        }
+        ".nan" | ".NaN" | ".NAN" => return Some(f64::NAN),
+        _ => {}
+    }
+    // YAML 1.1 floats have a dot, and a sign in the exponent.
+    let shape = text.trim_start_matches(['-', '+']);
+    let is_float = text.contains('.')
+        && shape.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+        && shape.chars().any(|c| c.is_ascii_digit())
+        && shape
+            .chars()
+            .all(|c| c.is_ascii_digit() || "._eE+-".contains(c))
+        && shape
+            .split_once(['e', 'E'])
+            .is_none_or(|(_, e)| e.starts_with(['+', '-']));
+    if is_float {
+        text.replace('_', "").parse().ok()
+    } else {
+        None
+    }
+}
+
+/// Reads all documents of a stream.
+pub(crate) fn load_all(text: &str) -> Result<Vec<Value>, String> {
+    use serde::Deserialize as _;
+    let mut out = Vec::new();
+    for document in serde_yaml::Deserializer::from_str(text) {
+        let value = serde_yaml::Value::deserialize(document).map_err(|e| e.to_string())?;
+        out.push(convert(value)?);
+    }
+    Ok(out)
+}
+
+fn convert(value: serde_yaml::Value) -> Result<Value, String> {
+    Ok(match value {
+        serde_yaml::Value::Null => Value::Null,
+        serde_yaml::Value::Bool(b) => Value::Bool(b),
+        serde_yaml::Value::Number(n) => match n.as_i64() {
+            Some(i) => Value::Int(i),
+            None => Value::Float(n.as_f64().unwrap_or(f64::NAN)),
+        },
+        serde_yaml::Value::String(s) => Value::from(s),
+        serde_yaml::Value::Sequence(items) => Value::from(
+            items
+                .into_iter()
+                .map(convert)
+                .collect::<Result<Vec<_>, _>>()?,
+        ),
+        serde_yaml::Value::Mapping(map) => {
+            let mut out = Map::new();
+            for (key, item) in map {
+                let key = match convert(key)? {
+                    Value::Str(text) => text.as_str().to_owned(),
+                    Value::Null => "None".to_owned(),
+                    Value::Bool(b) => if b { "True" } else { "False" }.to_owned(),
+                    Value::Int(i) => i.to_string(),
+                    Value::Float(f) => super::repr::float(f),
+                    _ => return Err("a mapping key is not a scalar".to_owned()),
+                };
+                out.insert(key, convert(item)?);
+            }
+            Value::from(out)
+        }
+        serde_yaml::Value::Tagged(tagged) => convert(tagged.value)?,
+    })
+}

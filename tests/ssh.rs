@@ -277,7 +277,7 @@ async fn a_master_killed_under_a_script_loses_it() {
     out(&pool, &target, ":").await;
     let pid = sshd.master_pid();
     let mark = sshd.path("mark");
-    let sh = format!("echo x >>{0}; sleep 1; echo x >>{0}", mark.display());
+    let sh = format!("echo x >>{}; sleep 3", mark.display());
     let (failed, ()) = tokio::join!(run(&pool, &target, &sh), async {
         while !fs::exists(&mark).unwrap() {
             tokio::time::sleep(Duration::from_millis(5)).await;

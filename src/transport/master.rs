@@ -152,6 +152,9 @@ impl Master {
                 // How it ended does not matter: a `sh` that is gone gives no reply.
                 drop(child.wait().await);
             }),
+            // The exit is told before the rest of the output is there, and waiting for it lets go
+            // of the channel, upon which `ssh` throws that rest away.
+            exit_keeps_output: false,
         })
     }
 

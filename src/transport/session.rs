@@ -4,13 +4,11 @@
 //! request is written at most once, and [`Broken::NotSent`] means that the `sh` cannot have run
 //! any of it.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Fuse};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::frame::{self, Input, Reader};
@@ -31,8 +29,10 @@ pub(super) struct Pipes {
     pub(super) stdout: Box<dyn AsyncRead + Send + Unpin>,
     /// Its standard error.
     pub(super) stderr: Box<dyn AsyncRead + Send + Unpin>,
-    /// Ends when the `sh` does.
-    pub(super) exit: Pin<Box<dyn Future<Output = ()> + Send>>,
+    /// Ends when the `sh` does. Dropping it lets go of the `sh`.
+    pub(super) exit: BoxFuture<'static, ()>,
+    /// Whether the exit may be awaited while output is still to come.
+    pub(super) exit_keeps_output: bool,
 }
 
 /// How an exchange can end without a reply.
@@ -61,15 +61,10 @@ pub(super) struct Session {
     stdin: Option<Box<dyn AsyncWrite + Send + Unpin>>,
     stdout: Box<dyn AsyncRead + Send + Unpin>,
     stderr: Box<dyn AsyncRead + Send + Unpin>,
-    exit: JoinHandle<()>,
+    exit: Fuse<BoxFuture<'static, ()>>,
+    exit_keeps_output: bool,
     has_noise: bool,
     boot_id: Option<String>,
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        self.exit.abort();
-    }
 }
 
 impl Session {
@@ -79,7 +74,8 @@ impl Session {
             stdin: Some(pipes.stdin),
             stdout: pipes.stdout,
             stderr: pipes.stderr,
-            exit: tokio::spawn(pipes.exit),
+            exit: pipes.exit.fuse(),
+            exit_keeps_output: pipes.exit_keeps_output,
             has_noise: false,
             boot_id: None,
         }
@@ -97,7 +93,6 @@ impl Session {
         // Lets the runtime look at the streams, which it does only between tasks.
         tokio::task::yield_now().await;
         !self.has_noise
-            && !self.exit.is_finished()
             && self.stdout.read(&mut byte).now_or_never().is_none()
             && self.stderr.read(&mut byte).now_or_never().is_none()
     }
@@ -156,7 +151,7 @@ impl Session {
         limit: Option<Duration>,
         live: &mut (dyn FnMut(Chunk) + Send),
     ) -> Result<Reply, Broken> {
-        let mut talk = Talk::new(nonce, live);
+        let mut talk = Talk::new(nonce, self.exit_keeps_output, live);
         let mut written = 0;
         let limit = limit.map(|limit| Instant::now() + limit);
         loop {
@@ -199,7 +194,7 @@ impl Session {
         limit: Option<Duration>,
         live: &mut (dyn FnMut(Chunk) + Send),
     ) -> Result<Reply, Broken> {
-        let mut talk = Talk::new(nonce, live);
+        let mut talk = Talk::new(nonce, self.exit_keeps_output, live);
         let limit = limit.map(|limit| Instant::now() + limit);
         let mut pending = request.to_vec();
         let (mut sent, mut request_bytes_left) = (0, request.len());
@@ -271,9 +266,6 @@ impl Session {
     /// Ends the `sh` and waits a moment until it is gone, so that its place on the host is free.
     pub(super) async fn end(mut self, limit: Duration) {
         self.stdin = None;
-        if self.exit.is_finished() {
-            return;
-        }
         // Whether it went or hangs, there is nothing more to do about it.
         drop(tokio::time::timeout(limit, &mut self.exit).await);
     }
@@ -289,12 +281,13 @@ struct Talk<'a> {
     err_bytes: Vec<u8>,
     /// Set once the `sh` is gone: what is not here by then does not come.
     drained_at: Option<Instant>,
+    exit_keeps_output: bool,
     out_is_open: bool,
     err_is_open: bool,
 }
 
 impl<'a> Talk<'a> {
-    fn new(nonce: &str, live: &'a mut (dyn FnMut(Chunk) + Send)) -> Self {
+    fn new(nonce: &str, exit_keeps_output: bool, live: &'a mut (dyn FnMut(Chunk) + Send)) -> Self {
         Self {
             out: Reader::new(nonce),
             err: Reader::new(nonce),
@@ -303,6 +296,7 @@ impl<'a> Talk<'a> {
             out_bytes: Vec::with_capacity(READ_BYTES),
             err_bytes: Vec::with_capacity(READ_BYTES),
             drained_at: None,
+            exit_keeps_output,
             out_is_open: true,
             err_is_open: true,
         }
@@ -338,7 +332,7 @@ impl<'a> Talk<'a> {
         &mut self,
         stdout: &mut (dyn AsyncRead + Send + Unpin),
         stderr: &mut (dyn AsyncRead + Send + Unpin),
-        exit: &mut JoinHandle<()>,
+        exit: &mut (impl Future<Output = ()> + Unpin),
         limit: Option<Instant>,
     ) -> Result<(), Broken> {
         tokio::select! {
@@ -358,7 +352,7 @@ impl<'a> Talk<'a> {
                 self.err.feed(&self.err_bytes, |bytes| take(Stream::Err, bytes, reply, live));
                 self.err_bytes.clear();
             }
-            _ = exit, if self.drained_at.is_none() => {
+            () = exit, if self.exit_keeps_output && self.drained_at.is_none() => {
                 self.drained_at = Some(Instant::now() + DRAIN);
             }
             () = sleep_until(self.drained_at) => return Err(self.cut()),

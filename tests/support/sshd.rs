@@ -187,14 +187,13 @@ impl Sshd {
     }
 }
 
+/// Kills a process and waits until it is gone.
 pub(crate) fn kill(pid: &str) {
-    assert!(
-        Command::new("kill")
-            .args(["-9", pid])
-            .status()
-            .unwrap()
-            .success()
-    );
+    let done = Command::new("kill").args(["-9", pid]).status().unwrap();
+    assert!(done.success());
+    while fs::exists(format!("/proc/{pid}")).unwrap() {
+        std::thread::yield_now();
+    }
 }
 
 fn sshd_path() -> PathBuf {

@@ -21,6 +21,9 @@ const READ_BYTES: usize = 64 * 1024;
 /// How long output may still arrive after the `sh` itself is gone.
 const DRAIN: Duration = Duration::from_secs(1);
 
+/// How long an idle `sh` may take to end.
+const END: Duration = Duration::from_secs(2);
+
 /// What a started `sh` is made of.
 pub(super) struct Pipes {
     /// Its standard input.
@@ -233,7 +236,9 @@ impl Session {
                 }
             }
         }
-        talk.into_reply()
+        let reply = talk.into_reply();
+        self.end().await;
+        reply
     }
 
     /// Writes text that is no frame; see [`Self::listen`].
@@ -264,10 +269,10 @@ impl Session {
     }
 
     /// Ends the `sh` and waits a moment until it is gone, so that its place on the host is free.
-    pub(super) async fn end(mut self, limit: Duration) {
+    pub(super) async fn end(mut self) {
         self.stdin = None;
         // Whether it went or hangs, there is nothing more to do about it.
-        drop(tokio::time::timeout(limit, &mut self.exit).await);
+        drop(tokio::time::timeout(END, &mut self.exit).await);
     }
 }
 

@@ -18,8 +18,7 @@ pub(crate) struct Sshd {
 
 impl Drop for Sshd {
     fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
+        self.stop();
     }
 }
 
@@ -93,6 +92,12 @@ impl Sshd {
             "sshd: {}",
             fs::read_to_string(path.join("sshd.log")).unwrap()
         );
+    }
+
+    /// Takes no connections any more; those that are up stay.
+    pub(crate) fn stop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

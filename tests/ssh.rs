@@ -277,7 +277,7 @@ async fn a_master_killed_under_a_script_loses_it() {
     out(&pool, &target, ":").await;
     let pid = sshd.master_pid();
     let mark = sshd.path("mark");
-    let sh = format!("echo x >>{0}; sleep 1; echo x >>{0}", mark.display());
+    let sh = format!("echo x >>{}; sleep 3", mark.display());
     let (failed, ()) = tokio::join!(run(&pool, &target, &sh), async {
         while !fs::exists(&mark).unwrap() {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -507,4 +507,134 @@ async fn a_login_password_is_asked_for_by_ssh_itself() {
         .filter(|p| p.extension().is_some_and(|e| e == "pw" || e == "ask"))
         .collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+/// `target` through `jump`, whose own `ssh` reads its options from the file of the outer one.
+fn through(jump: &Sshd, sshd: &Sshd) -> Target {
+    let known = fs::read_to_string(sshd.path("known_hosts")).unwrap();
+    let config = format!(
+        "UserKnownHostsFile {0}/known_hosts {1}/known_hosts\nGlobalKnownHostsFile /dev/null\n\
+         IdentityFile {0}/key\nIdentityFile {1}/key\nIdentitiesOnly yes\n",
+        jump.dir.path().display(),
+        sshd.dir.path().display()
+    );
+    assert!(known.contains("ssh-ed25519"));
+    fs::write(sshd.path("config"), config).unwrap();
+    with(&sshd.target(), |c| {
+        let Connection::Ssh { args, .. } = c else {
+            unreachable!()
+        };
+        *args = ["-F", sshd.path("config").to_str().unwrap(), "-J"]
+            .map(str::to_owned)
+            .to_vec();
+        args.push(format!("127.0.0.1:{}", jump.port));
+    })
+}
+
+#[tokio::test]
+async fn a_jump_host_is_passed_and_its_trouble_named() {
+    let (jump, sshd) = (Sshd::start(""), Sshd::start(""));
+    let target = through(&jump, &sshd);
+    assert_eq!(out(&sshd.pool(), &target, "echo here").await, "here\n");
+    assert!(
+        fs::read_to_string(jump.path("sshd.log"))
+            .unwrap()
+            .contains("Accepted publickey")
+    );
+    for (file, want) in [
+        ("authorized_keys", "Permission denied"),
+        ("known_hosts", "verification failed"),
+    ] {
+        fs::write(jump.path(file), "").unwrap();
+        let start = Instant::now();
+        let (reason, _) = unreachable(run(&sshd.pool(), &target, ":").await);
+        let way = format!("no way through the jump host `127.0.0.1:{}`", jump.port);
+        assert!(reason.contains(&way) && reason.contains(want), "{reason}");
+        assert!(
+            start.elapsed() < Duration::from_secs(8),
+            "{:?}",
+            start.elapsed()
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_throttled_login_is_tried_again() {
+    let sshd = Sshd::start("");
+    let proxy = sshd.path("proxy");
+    // Closes the first two connections before the login, as sshd does beyond `MaxStartups`.
+    sshd.script(
+        "proxy",
+        &format!(
+            "#!/bin/bash\necho x >>{0}.count\n[ $(wc -l <{0}.count) -le 2 ] && exit\n\
+             exec 3<>/dev/tcp/127.0.0.1/{1}; cat <&3 & exec cat >&3\n",
+            proxy.display(),
+            sshd.port
+        ),
+    );
+    let target = with(&sshd.target(), |c| {
+        let Connection::Ssh { args, .. } = c else {
+            unreachable!()
+        };
+        args.extend(["-o".to_owned(), format!("ProxyCommand={}", proxy.display())]);
+    });
+    assert_eq!(out(&sshd.pool(), &target, "echo in").await, "in\n");
+    assert_eq!(
+        fs::read_to_string(sshd.path("proxy.count"))
+            .unwrap()
+            .lines()
+            .count(),
+        3
+    );
+}
+
+#[tokio::test]
+async fn a_restart_is_told_by_the_boot_id() {
+    let mut sshd = Sshd::start("ForceCommand DIR/boot");
+    let id = sshd.path("id");
+    sshd.script(
+        "boot",
+        &format!(
+            "#!/bin/bash\nsed -u 's#/proc/sys/kernel/random/boot_id#{}#' | /bin/sh\n",
+            id.display()
+        ),
+    );
+    fs::write(&id, "first\n").unwrap();
+    let (pool, target) = (sshd.pool(), sshd.target());
+    out(&pool, &target, "echo ready to restart").await;
+    let limit = Duration::from_millis(700);
+    let failed = pool
+        .wait_for_reconnection(&target, limit)
+        .await
+        .unwrap_err();
+    assert!(
+        failed.to_string().contains("it has not restarted yet"),
+        "{failed}"
+    );
+    // Away for a moment, then back with another boot id.
+    let key = fs::read(sshd.path("authorized_keys")).unwrap();
+    let (waited, ()) = tokio::join!(
+        pool.wait_for_reconnection(&target, Duration::from_secs(30)),
+        async {
+            tokio::time::sleep(Duration::from_millis(400)).await;
+            fs::write(&id, "second\n").unwrap();
+        }
+    );
+    assert_eq!(waited, Ok(()));
+    assert_eq!(out(&pool, &target, "echo up").await, "up\n");
+    // A host that comes back but denies the login is not waited for.
+    fs::write(sshd.path("authorized_keys"), "").unwrap();
+    let start = Instant::now();
+    let failed = pool
+        .wait_for_reconnection(&target, Duration::from_secs(30))
+        .await
+        .unwrap_err();
+    assert!(failed.to_string().contains("login denied"), "{failed}");
+    assert!(start.elapsed() < Duration::from_secs(10));
+    fs::write(sshd.path("authorized_keys"), key).unwrap();
+    sshd.stop();
+    let failed = pool.wait_for_reconnection(&target, limit).await;
+    let failed = failed.unwrap_err().to_string();
+    assert!(failed.contains("not back after"), "{failed}");
+    assert!(failed.contains("Connection refused"), "{failed}");
 }

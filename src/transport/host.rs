@@ -19,9 +19,6 @@ const GREET: Duration = Duration::from_secs(20);
 /// How long a user switch may take; a directory service may be slow.
 const SWITCH: Duration = Duration::from_secs(30);
 
-/// How long to wait for an idle `sh` to make room.
-const END: Duration = Duration::from_secs(2);
-
 /// How often a login is tried that the host closed before it began.
 const LOGIN_TRIES: u32 = 5;
 
@@ -58,7 +55,7 @@ pub(super) struct Trouble {
 impl From<Refusal> for Trouble {
     fn from(refusal: Refusal) -> Self {
         Self {
-            is_transient: matches!(refusal.kind, Kind::Throttled | Kind::Absent),
+            is_transient: matches!(refusal.kind, Kind::Throttled | Kind::Absent | Kind::Way),
             failed: refusal.into(),
         }
     }
@@ -95,7 +92,7 @@ impl Host {
                 evicted,
             } = self.shelf.take(user, is_new).await;
             if let Some(evicted) = evicted {
-                evicted.end(END).await;
+                evicted.end().await;
             }
             if let Some(mut session) = session {
                 if session.is_reusable().await {
@@ -105,7 +102,7 @@ impl Host {
                         is_new: false,
                     });
                 }
-                session.end(END).await;
+                session.end().await;
             }
             match self.start(inner, user).await {
                 Ok(session) => {
@@ -119,7 +116,7 @@ impl Host {
                 Err(NoSh::Full) => {
                     let (room, has_others) = self.shelf.shrink(seat);
                     if let Some(room) = room {
-                        room.end(END).await;
+                        room.end().await;
                     } else if !has_others {
                         tries += 1;
                         if tries == CHANNEL_TRIES {

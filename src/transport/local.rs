@@ -36,6 +36,7 @@ pub(super) fn spawn_shell(argv: &[&str], env: &[(OsString, OsString)]) -> std::i
             // How it ended does not matter: a `sh` that is gone gives no reply.
             drop(child.wait().await);
         }),
+        exit_keeps_output: true,
     })
 }
 

@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use super::askpass::Askpass;
 use super::local::spawn_detached;
 use super::session::{Pipes, one_line};
-use super::ssh::{Kind, Refusal, Ssh, explain, option_path};
+use super::ssh::{Kind, Refusal, Ssh, explain, explain_way, option_path};
 use super::{Connection, SecretText};
 
 /// How long a login may take beyond the time to connect.
@@ -152,6 +152,9 @@ impl Master {
                 // How it ended does not matter: a `sh` that is gone gives no reply.
                 drop(child.wait().await);
             }),
+            // The exit is told before the rest of the output is there, and waiting for it lets go
+            // of the channel, upon which `ssh` throws that rest away.
+            exit_keeps_output: false,
         })
     }
 
@@ -224,12 +227,7 @@ impl Master {
             format!("ControlPersist={idle_s}"),
         ];
         let askpass = Askpass::new(&self.socket, password).map_err(io)?;
-        let printed = std::fs::OpenOptions::new()
-            .append(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(self.file("err"))
-            .map_err(io)?;
+        let printed = self.printed().map_err(io)?;
         let mut words: Vec<OsString> = vec!["-E".into(), self.file("log").into()];
         words.extend(ssh.arguments(&first));
         let mut child = spawn_detached(&["ssh"], place.env, |command| {
@@ -264,6 +262,7 @@ impl Master {
         match refusal.kind {
             Kind::UnknownKey => self.add_unknown_key(refusal, place, ssh).await,
             Kind::ChangedKey => self.add_changed_key(refusal).await,
+            Kind::Way => self.ask_way(refusal, place, ssh).await,
             Kind::Throttled | Kind::Absent | Kind::Denied => refusal,
         }
     }
@@ -272,26 +271,12 @@ impl Master {
     async fn add_unknown_key(&self, refusal: Refusal, place: Place<'_>, ssh: &Ssh<'_>) -> Refusal {
         let keys = self.file("keys");
         let first = [
-            "ControlMaster=no".to_owned(),
-            "ControlPath=none".to_owned(),
             "StrictHostKeyChecking=accept-new".to_owned(),
             "HashKnownHosts=no".to_owned(),
             "GlobalKnownHostsFile=/dev/null".to_owned(),
             format!("UserKnownHostsFile={}", option_path(&keys)),
-            "PreferredAuthentications=none".to_owned(),
         ];
-        let words = ssh.arguments(&first);
-        let child = spawn_detached(&["ssh"], place.env, |command| {
-            command.args(&words).kill_on_drop(true);
-            command
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null());
-        });
-        if let Ok(mut child) = child {
-            // Without the key the message has no fingerprint, which is all that is lost.
-            drop(tokio::time::timeout(LOGIN, child.wait()).await);
-        }
+        self.ask(place, ssh, &first).await;
         let Ok(line) = std::fs::read_to_string(&keys) else {
             return refusal.help("connect once by hand with `ssh` and check the fingerprint");
         };
@@ -302,6 +287,49 @@ impl Master {
             "compare it with what `ssh-keygen -lf` says of the key files in `/etc/ssh` on the \
              host, then add this line to `~/.ssh/known_hosts`: `{line}`"
         ))
+    }
+
+    /// Asks again for what the program on the way has to say: `ssh` throws it away where it is to
+    /// detach.
+    async fn ask_way(&self, refusal: Refusal, place: Place<'_>, ssh: &Ssh<'_>) -> Refusal {
+        // An earlier try may have left words of its own.
+        drop(std::fs::remove_file(self.file("err")));
+        if self.ask(place, ssh, &[]).await {
+            explain_way(ssh, &self.text("err"))
+        } else {
+            refusal
+        }
+    }
+
+    /// Connects without a login and without a master; false if that did not end.
+    async fn ask(&self, place: Place<'_>, ssh: &Ssh<'_>, first: &[String]) -> bool {
+        let none = [
+            "ControlMaster=no",
+            "ControlPath=none",
+            "PreferredAuthentications=none",
+        ];
+        let first = [&none.map(str::to_owned)[..], first].concat();
+        let mut words: Vec<OsString> = vec!["-E".into(), self.file("log").into()];
+        words.extend(ssh.arguments(&first));
+        let Ok(askpass) = Askpass::new(&self.socket, None) else {
+            return false;
+        };
+        let child = spawn_detached(&["ssh"], place.env, |command| {
+            command.args(&words).envs(askpass.env()).kill_on_drop(true);
+            command.stdin(Stdio::null()).stdout(Stdio::null());
+            command.stderr(self.printed().map_or_else(|_| Stdio::null(), Stdio::from));
+        });
+        match child {
+            Ok(mut child) => tokio::time::timeout(LOGIN, child.wait()).await.is_ok(),
+            Err(_) => false,
+        }
+    }
+
+    /// The file for what `ssh` prints.
+    fn printed(&self) -> std::io::Result<std::fs::File> {
+        let mut options = std::fs::OpenOptions::new();
+        options.append(true).create(true).mode(0o600);
+        options.open(self.file("err"))
     }
 
     /// Says the new and the known fingerprint, which `ssh` names by file and line.

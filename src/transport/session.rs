@@ -4,13 +4,11 @@
 //! request is written at most once, and [`Broken::NotSent`] means that the `sh` cannot have run
 //! any of it.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Fuse};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::frame::{self, Input, Reader};
@@ -23,6 +21,9 @@ const READ_BYTES: usize = 64 * 1024;
 /// How long output may still arrive after the `sh` itself is gone.
 const DRAIN: Duration = Duration::from_secs(1);
 
+/// How long an idle `sh` may take to end.
+const END: Duration = Duration::from_secs(2);
+
 /// What a started `sh` is made of.
 pub(super) struct Pipes {
     /// Its standard input.
@@ -31,8 +32,10 @@ pub(super) struct Pipes {
     pub(super) stdout: Box<dyn AsyncRead + Send + Unpin>,
     /// Its standard error.
     pub(super) stderr: Box<dyn AsyncRead + Send + Unpin>,
-    /// Ends when the `sh` does.
-    pub(super) exit: Pin<Box<dyn Future<Output = ()> + Send>>,
+    /// Ends when the `sh` does. Dropping it lets go of the `sh`.
+    pub(super) exit: BoxFuture<'static, ()>,
+    /// Whether the exit may be awaited while output is still to come.
+    pub(super) exit_keeps_output: bool,
 }
 
 /// How an exchange can end without a reply.
@@ -61,15 +64,10 @@ pub(super) struct Session {
     stdin: Option<Box<dyn AsyncWrite + Send + Unpin>>,
     stdout: Box<dyn AsyncRead + Send + Unpin>,
     stderr: Box<dyn AsyncRead + Send + Unpin>,
-    exit: JoinHandle<()>,
+    exit: Fuse<BoxFuture<'static, ()>>,
+    exit_keeps_output: bool,
     has_noise: bool,
     boot_id: Option<String>,
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        self.exit.abort();
-    }
 }
 
 impl Session {
@@ -79,7 +77,8 @@ impl Session {
             stdin: Some(pipes.stdin),
             stdout: pipes.stdout,
             stderr: pipes.stderr,
-            exit: tokio::spawn(pipes.exit),
+            exit: pipes.exit.fuse(),
+            exit_keeps_output: pipes.exit_keeps_output,
             has_noise: false,
             boot_id: None,
         }
@@ -97,7 +96,6 @@ impl Session {
         // Lets the runtime look at the streams, which it does only between tasks.
         tokio::task::yield_now().await;
         !self.has_noise
-            && !self.exit.is_finished()
             && self.stdout.read(&mut byte).now_or_never().is_none()
             && self.stderr.read(&mut byte).now_or_never().is_none()
     }
@@ -156,7 +154,7 @@ impl Session {
         limit: Option<Duration>,
         live: &mut (dyn FnMut(Chunk) + Send),
     ) -> Result<Reply, Broken> {
-        let mut talk = Talk::new(nonce, live);
+        let mut talk = Talk::new(nonce, self.exit_keeps_output, live);
         let mut written = 0;
         let limit = limit.map(|limit| Instant::now() + limit);
         loop {
@@ -199,7 +197,7 @@ impl Session {
         limit: Option<Duration>,
         live: &mut (dyn FnMut(Chunk) + Send),
     ) -> Result<Reply, Broken> {
-        let mut talk = Talk::new(nonce, live);
+        let mut talk = Talk::new(nonce, self.exit_keeps_output, live);
         let limit = limit.map(|limit| Instant::now() + limit);
         let mut pending = request.to_vec();
         let (mut sent, mut request_bytes_left) = (0, request.len());
@@ -238,7 +236,9 @@ impl Session {
                 }
             }
         }
-        talk.into_reply()
+        let reply = talk.into_reply();
+        self.end().await;
+        reply
     }
 
     /// Writes text that is no frame; see [`Self::listen`].
@@ -269,13 +269,10 @@ impl Session {
     }
 
     /// Ends the `sh` and waits a moment until it is gone, so that its place on the host is free.
-    pub(super) async fn end(mut self, limit: Duration) {
+    pub(super) async fn end(mut self) {
         self.stdin = None;
-        if self.exit.is_finished() {
-            return;
-        }
         // Whether it went or hangs, there is nothing more to do about it.
-        drop(tokio::time::timeout(limit, &mut self.exit).await);
+        drop(tokio::time::timeout(END, &mut self.exit).await);
     }
 }
 
@@ -289,12 +286,13 @@ struct Talk<'a> {
     err_bytes: Vec<u8>,
     /// Set once the `sh` is gone: what is not here by then does not come.
     drained_at: Option<Instant>,
+    exit_keeps_output: bool,
     out_is_open: bool,
     err_is_open: bool,
 }
 
 impl<'a> Talk<'a> {
-    fn new(nonce: &str, live: &'a mut (dyn FnMut(Chunk) + Send)) -> Self {
+    fn new(nonce: &str, exit_keeps_output: bool, live: &'a mut (dyn FnMut(Chunk) + Send)) -> Self {
         Self {
             out: Reader::new(nonce),
             err: Reader::new(nonce),
@@ -303,6 +301,7 @@ impl<'a> Talk<'a> {
             out_bytes: Vec::with_capacity(READ_BYTES),
             err_bytes: Vec::with_capacity(READ_BYTES),
             drained_at: None,
+            exit_keeps_output,
             out_is_open: true,
             err_is_open: true,
         }
@@ -338,7 +337,7 @@ impl<'a> Talk<'a> {
         &mut self,
         stdout: &mut (dyn AsyncRead + Send + Unpin),
         stderr: &mut (dyn AsyncRead + Send + Unpin),
-        exit: &mut JoinHandle<()>,
+        exit: &mut (impl Future<Output = ()> + Unpin),
         limit: Option<Instant>,
     ) -> Result<(), Broken> {
         tokio::select! {
@@ -358,7 +357,7 @@ impl<'a> Talk<'a> {
                 self.err.feed(&self.err_bytes, |bytes| take(Stream::Err, bytes, reply, live));
                 self.err_bytes.clear();
             }
-            _ = exit, if self.drained_at.is_none() => {
+            () = exit, if self.exit_keeps_output && self.drained_at.is_none() => {
                 self.drained_at = Some(Instant::now() + DRAIN);
             }
             () = sleep_until(self.drained_at) => return Err(self.cut()),

@@ -8,6 +8,9 @@ use std::path::Path;
 
 use super::{Connection, Failed};
 
+/// What may be done about a host that closes early.
+const THROTTLED: &str = "sshd may throttle logins (`MaxStartups`) or ban this address";
+
 /// Seconds between signs of life, and how many may be missed.
 const ALIVE: (u32, u32) = (5, 3);
 
@@ -160,6 +163,8 @@ pub(super) enum Kind {
     UnknownKey,
     /// Its key is another one than the known one.
     ChangedKey,
+    /// The program on the way to it, such as the `ssh` to a jump host, closed.
+    Way,
     /// All else; another try would give the same.
     Denied,
 }
@@ -190,33 +195,16 @@ impl From<Refusal> for Failed {
     }
 }
 
-/// Reads what `ssh` logged and what it (or the `ssh` to a jump host) printed.
+/// Reads what `ssh` logged and printed.
 pub(super) fn explain(ssh: &Ssh<'_>, log: &str, printed: &str) -> Refusal {
     let place = ssh.place();
     if let Some(refusal) = host_key(log, &place) {
         return refusal;
     }
-    // With a jump host the outer `ssh` only sees its pipe close; the inner one said why.
-    let is_jump = log.contains("UNKNOWN port 65535");
-    if is_jump {
-        let inner = printed_reason(printed);
-        let kind = match host_key(printed, &place) {
-            Some(refusal) => refusal.kind,
-            None if printed.contains("Permission denied") => Kind::Denied,
-            None => Kind::Absent,
-        };
-        // The inner `ssh` checks its host key by the user's own files, so nothing is fetched.
-        let kind = if kind == Kind::UnknownKey {
-            Kind::Denied
-        } else {
-            kind
-        };
-        let way = ssh.jump().unwrap_or("of ssh_config");
-        return Refusal::new(
-            kind,
-            format!("{place}: no way through the jump host `{way}`: {inner}"),
-        )
-        .help("try it by hand: `ssh` to the jump host, then from there to the host");
+    // Through another program, `ssh` only sees a pipe that closes.
+    if log.contains("UNKNOWN port 65535") {
+        let reason = format!("{place}: the way to it closed before the login");
+        return Refusal::new(Kind::Way, reason);
     }
     let line = |needle: &str| {
         log.lines()
@@ -264,21 +252,9 @@ pub(super) fn explain(ssh: &Ssh<'_>, log: &str, printed: &str) -> Refusal {
             Kind::Denied,
             "the host speaks only other algorithms; allow one in `ssh_config`",
         ),
-        (
-            "kex_exchange_identification",
-            Kind::Throttled,
-            "sshd may throttle logins (`MaxStartups`) or ban this address",
-        ),
-        (
-            "Connection reset",
-            Kind::Throttled,
-            "sshd may throttle logins (`MaxStartups`) or ban this address",
-        ),
-        (
-            "Connection closed by",
-            Kind::Throttled,
-            "sshd may throttle logins (`MaxStartups`) or ban this address",
-        ),
+        ("kex_exchange_identification", Kind::Throttled, THROTTLED),
+        ("Connection reset", Kind::Throttled, THROTTLED),
+        ("Connection closed by", Kind::Throttled, THROTTLED),
     ] {
         if let Some(line) = line(needle) {
             let line = line.strip_prefix("ssh: ").unwrap_or(line);
@@ -291,14 +267,30 @@ pub(super) fn explain(ssh: &Ssh<'_>, log: &str, printed: &str) -> Refusal {
     Refusal::new(Kind::Denied, format!("{place}: {last}"))
 }
 
-/// The line of the `ssh` to a jump host that says why.
-fn printed_reason(printed: &str) -> String {
-    let mut lines = printed
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty());
-    let line = lines.next_back().unwrap_or("it gave no reason");
-    super::session::one_line(line)
+/// Says what the program on the way printed; one that printed nothing did its part, and it was the
+/// host that closed.
+pub(super) fn explain_way(ssh: &Ssh<'_>, printed: &str) -> Refusal {
+    let place = ssh.place();
+    let mut lines = printed.lines().filter(|line| !line.trim().is_empty());
+    let Some(line) = lines.next_back() else {
+        let reason = format!("{place}: the connection closed before the login");
+        return Refusal::new(Kind::Throttled, reason).help(THROTTLED);
+    };
+    let is_denied = ["Permission denied", "verification failed"]
+        .iter()
+        .any(|text| line.contains(text));
+    let kind = if is_denied {
+        Kind::Denied
+    } else {
+        Kind::Absent
+    };
+    let way = match ssh.jump() {
+        Some(jump) => format!("the jump host `{jump}`"),
+        None => "the `ProxyJump` or `ProxyCommand` of its `ssh` options".to_owned(),
+    };
+    let said = super::session::one_line(line);
+    Refusal::new(kind, format!("{place}: no way through {way}: {said}"))
+        .help("try that way by hand with `ssh -v`")
 }
 
 /// The two ways in which a host key is wrong.

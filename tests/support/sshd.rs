@@ -18,8 +18,7 @@ pub(crate) struct Sshd {
 
 impl Drop for Sshd {
     fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
+        self.stop();
     }
 }
 
@@ -93,6 +92,12 @@ impl Sshd {
             "sshd: {}",
             fs::read_to_string(path.join("sshd.log")).unwrap()
         );
+    }
+
+    /// Takes no connections any more; those that are up stay.
+    pub(crate) fn stop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -187,14 +192,13 @@ impl Sshd {
     }
 }
 
+/// Kills a process and waits until it is gone.
 pub(crate) fn kill(pid: &str) {
-    assert!(
-        Command::new("kill")
-            .args(["-9", pid])
-            .status()
-            .unwrap()
-            .success()
-    );
+    let done = Command::new("kill").args(["-9", pid]).status().unwrap();
+    assert!(done.success());
+    while fs::exists(format!("/proc/{pid}")).unwrap() {
+        std::thread::yield_now();
+    }
 }
 
 fn sshd_path() -> PathBuf {

@@ -7,6 +7,7 @@ mod action;
 mod block;
 mod change;
 mod conditions;
+mod include;
 mod kv;
 mod play;
 mod role;

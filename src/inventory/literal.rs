@@ -150,10 +150,17 @@ impl Reader<'_> {
             .find(|c: char| !c.is_alphanumeric() && c != '_')
             .unwrap_or(self.rest.len());
         let (word, rest) = self.rest.split_at(end);
-        let is_prefix = matches!(word, "b" | "r" | "u" | "B" | "R" | "U" | "br" | "rb");
-        if is_prefix && rest.starts_with(['\'', '"']) {
-            self.rest = rest;
-            return self.string(word.to_ascii_lowercase().contains('r'));
+        if rest.starts_with(['\'', '"']) {
+            let prefix = word.to_ascii_lowercase();
+            if matches!(prefix.as_str(), "b" | "r" | "u" | "br" | "rb") {
+                self.rest = rest;
+                let string = self.string(prefix.contains('r'))?;
+                // Ansible does not trust bytes as templates.
+                return Some(match string {
+                    Value::Str(text) if prefix.contains('b') => Value::Str(text.into_data()),
+                    string => string,
+                });
+            }
         }
         let value = match word {
             "True" => Value::Bool(true),
@@ -249,8 +256,8 @@ impl Reader<'_> {
 
     fn number(&mut self) -> Option<Value> {
         let mut is_negative = false;
-        while let Some(sign) = self.rest.chars().next().filter(|c| matches!(c, '-' | '+')) {
-            is_negative ^= sign == '-';
+        if let Some(sign) = self.rest.chars().next().filter(|c| matches!(c, '-' | '+')) {
+            is_negative = sign == '-';
             self.rest = self.rest[1..].trim_start_matches([' ', '\t']);
         }
         if self.rest.starts_with("...") {

@@ -122,3 +122,11 @@ pub fn action_names() -> Vec<&'static str> {
         .chain(modules::names())
         .collect()
 }
+
+/// The arguments of a module or action; none where any name is one.
+pub(super) fn arguments(name: &str) -> &'static [&'static str] {
+    match ACTIONS.iter().find(|action| action.name == name) {
+        Some(action) => action.args.unwrap_or_default(),
+        None => modules::find(name).map_or(&[], modules::AnyModule::arg_names),
+    }
+}

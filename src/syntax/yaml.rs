@@ -482,6 +482,8 @@ fn hint(line: &str, previous: &str, info: &str) -> Option<String> {
     let indent: String = line.chars().take_while(|c| c.is_whitespace()).collect();
     let text = if indent.contains('\t') || info.contains("tab") {
         "indent with spaces: YAML takes no tabs there"
+    } else if info.contains("anchor") {
+        "an alias `*name` needs an anchor `&name` before it; quote a value that begins with `*`"
     } else if line.matches(": ").count() > 1 || info.contains("mapping values") {
         "a value that contains `: ` must be quoted"
     } else if info.contains("quote") || info.contains("unexpected end of stream") {

@@ -66,7 +66,8 @@ impl Reader<'_> {
                 needs_module = false;
                 unknown_module(entry, &names)
             } else {
-                unknown_keyword(entry, at)
+                let arguments = found.map_or(&[][..], |named| self.cx.arguments(named.name));
+                beside_module(entry, at, found.map_or("", |named| named.name), arguments)
             };
             self.problems().push(problem);
         }
@@ -257,4 +258,19 @@ pub(super) fn no_module(span: Span) -> Diagnostic {
     Diagnostic::error("SB0106", "this task has no module")
         .at(span, "nothing here says what to do")
         .help("add the module and its arguments, such as `command: true`")
+}
+
+/// A key that is neither keyword nor module: perhaps an argument that is not indented enough.
+fn beside_module(entry: &Entry, at: u16, module: &str, arguments: &[&'static str]) -> Diagnostic {
+    let problem = unknown_keyword(entry, at);
+    if problem.help.is_some() {
+        return problem;
+    }
+    match suggest(&entry.key, arguments.iter().copied()) {
+        Some(near) if near == &*entry.key => problem.help(format!(
+            "`{near}` is an argument of `{module}`: indent it more"
+        )),
+        Some(near) => problem.help(format!("did you mean the argument `{near}` of `{module}`?")),
+        None => problem,
+    }
 }

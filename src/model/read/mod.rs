@@ -7,6 +7,7 @@ mod action;
 mod block;
 mod change;
 mod conditions;
+mod include;
 mod kv;
 mod play;
 mod role;
@@ -55,6 +56,8 @@ pub trait Surroundings {
     fn problems(&mut self) -> &mut Problems;
     /// The short name of the module or action that a playbook calls `name`.
     fn action(&self, name: &str) -> Option<&'static str>;
+    /// The arguments of a module or action, for suggestions; none where any name is one.
+    fn arguments(&self, name: &str) -> &'static [&'static str];
     /// All names of modules and actions, for suggestions.
     fn action_names(&self) -> Vec<&'static str>;
     /// The tasks of a static import.

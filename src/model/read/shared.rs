@@ -176,6 +176,9 @@ pub(super) fn vars(node: &Node, problems: &mut Problems) -> Map {
     let mut all = Map::new();
     for part in problems.one_or_many(node) {
         for entry in problems.map("vars", part).unwrap_or_default() {
+            if entry.key.is_empty() {
+                continue;
+            }
             if is_variable_name(&entry.key) {
                 all.insert(entry.key.to_string(), entry.value.to_value());
             } else {

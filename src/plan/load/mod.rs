@@ -157,7 +157,13 @@ impl Loader {
 
     /// Keeps warnings aside and gives the errors.
     fn sift(&mut self, problems: Vec<Diagnostic>) -> Vec<Diagnostic> {
-        let (warnings, errors) = problems
+        let mut distinct: Vec<Diagnostic> = Vec::new();
+        for problem in problems {
+            if !distinct.contains(&problem) {
+                distinct.push(problem);
+            }
+        }
+        let (warnings, errors) = distinct
             .into_iter()
             .partition::<Vec<_>, _>(|p| p.severity == Severity::Warning);
         self.warnings.extend(warnings);
@@ -211,8 +217,14 @@ impl Loader {
         }
         let text = match std::fs::read(path).map(String::from_utf8) {
             Ok(Ok(text)) => text,
-            Ok(Err(_)) => {
-                problems.push(unreadable(path, "it is not UTF-8").at(at, "named here"));
+            Ok(Err(error)) => {
+                let valid = error.utf8_error().valid_up_to();
+                let line = 1 + error.as_bytes()[..valid]
+                    .iter()
+                    .filter(|b| **b == b'\n')
+                    .count();
+                let why = format!("line {line} is not UTF-8");
+                problems.push(unreadable(path, &why).at(at, "named here"));
                 return None;
             }
             Err(error) => {

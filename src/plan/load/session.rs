@@ -7,8 +7,8 @@ use super::{Loader, folder_of, read_items};
 use crate::diag::{Diagnostic, Span};
 use crate::model::read::{ImportTasks, Scope, Surroundings};
 use crate::model::{Block, Field, Item, Keywords, RoleScope, RoleUse, StepId, Task};
+use crate::plan::actions::{action_name, action_names, arguments};
 use crate::plan::find::expand_home;
-use crate::plan::{action_name, action_names};
 use crate::syntax::{Kind, Problems};
 use crate::value::Map;
 
@@ -159,6 +159,10 @@ impl Surroundings for Session<'_> {
 
     fn action(&self, name: &str) -> Option<&'static str> {
         action_name(name)
+    }
+
+    fn arguments(&self, name: &str) -> &'static [&'static str] {
+        arguments(name)
     }
 
     fn action_names(&self) -> Vec<&'static str> {

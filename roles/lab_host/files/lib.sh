@@ -9,7 +9,8 @@ case $name in
 esac
 host_dir=$lab_dir/hosts/$name
 [ -d "$host_dir/upper" ] || { echo "${0##*/}: no host $name in $lab_dir/hosts" >&2; exit 2; }
-unit=switchback-lab-$name
+# The folder is part of the name: another lab may have a host of the same name.
+unit=$(basename "$lab_dir")-$name
 
 is_under_systemd() { [ -d /run/systemd/system ]; }
 
@@ -28,7 +29,7 @@ supervisor() {
 }
 
 # Prints the host's own PID 1.
-init_of() { cat "/proc/$1/task/$1/children" 2>/dev/null | cut -d' ' -f1; }
+init_of() { cut -d' ' -f1 "/proc/$1/task/$1/children" 2>/dev/null || :; }
 
 # Waits at most SECONDS until the command holds.
 wait_until() {
@@ -42,7 +43,7 @@ wait_until() {
 }
 
 is_off() { [ -z "$(supervisor)" ]; }
-is_unlinked() { [ ! -e "/sys/class/net/vb-$name" ]; }
+is_unlinked() { ! ip link show dev "vb-$name" >/dev/null 2>&1; }
 
 is_mounted() { mountpoint -q "$1"; }
 unmounted() { ! is_mounted "$1" || umount "$1" 2>/dev/null; }

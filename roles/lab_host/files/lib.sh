@@ -56,5 +56,8 @@ clean_up() {
             { echo "${0##*/}: $host_dir/$mount is busy" >&2; exit 2; }
     done
     rm -f "$host_dir/supervisor.pid"
+    for group in /sys/fs/cgroup/*/"$unit" /sys/fs/cgroup/"$unit"; do
+        [ ! -d "$group" ] || find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || :
+    done
     ! is_under_systemd || systemctl reset-failed "$unit.service" 2>/dev/null || :
 }

@@ -46,7 +46,7 @@ fn list(store: &RunStore) -> Result<String, Error> {
 
 fn status(status: &RunStatus) -> String {
     match status {
-        RunStatus::Closed { exit_code } => match exit::TABLE.iter().find(|e| e.code == *exit_code) {
+        RunStatus::Closed(exit_code) => match exit::TABLE.iter().find(|e| e.code == *exit_code) {
             Some(exit) => format!("ended {exit_code} ({})", exit.meaning),
             None => format!("ended {exit_code}"),
         },

@@ -306,17 +306,16 @@ fn policy(args: &RunArgs) -> Policy {
         .filter_map(|pair| pair.split_once('='))
         .map(|(question, answer)| (question.to_owned(), answer.to_owned()))
         .collect();
-    Policy {
-        yes: true,
-        on_failure: Some(match args.on_failure {
-            OnFailure::Continue => console::OnFailure::Continue,
-            OnFailure::Stop => console::OnFailure::Stop,
-            OnFailure::Rollback => console::OnFailure::RollBack,
-        }),
-        on_point_of_no_return: args.accept_point_of_no_return.then_some(console::Gate::Accept),
-        answers,
-        ..Policy::default()
-    }
+    let mut policy = Policy::default();
+    policy.yes = true;
+    policy.on_failure = Some(match args.on_failure {
+        OnFailure::Continue => console::OnFailure::Continue,
+        OnFailure::Stop => console::OnFailure::Stop,
+        OnFailure::Rollback => console::OnFailure::RollBack,
+    });
+    policy.on_point_of_no_return = args.accept_point_of_no_return.then_some(console::Gate::Accept);
+    policy.answers = answers;
+    policy
 }
 
 /// Ctrl-C asks for a pause; a second one, SIGTERM and SIGHUP detach: the journal is consistent at

@@ -82,6 +82,11 @@ impl SourceMap {
         self.files.get(file.0 as usize).map(|s| s.path.as_path())
     }
 
+    /// All files in the order in which they were read.
+    pub fn files(&self) -> impl Iterator<Item = (&Path, &str)> {
+        self.files.iter().map(|source| (source.path.as_path(), &*source.text))
+    }
+
     /// The text of a file.
     pub fn text(&self, file: FileId) -> Option<&Arc<str>> {
         self.files.get(file.0 as usize).map(|s| &s.text)

@@ -19,6 +19,9 @@ pub(crate) struct ItemEnd {
     pub(crate) attempts: u32,
     /// The journal's number of the attempt, if it was one.
     pub(crate) attempt: Option<u64>,
+    /// Whether the module itself says that something was changed, whatever `changed_when` says:
+    /// only this counts for the undo.
+    pub(crate) module_changed: bool,
     /// Nothing of it may be shown.
     pub(crate) is_hidden: bool,
 }
@@ -52,6 +55,7 @@ impl ItemEnd {
             duration_ms: 0,
             attempts: 1,
             attempt: None,
+            module_changed: false,
             is_hidden: false,
         }
     }

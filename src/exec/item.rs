@@ -228,7 +228,7 @@ impl Run {
 
     /// Check mode and protection: whether the change may be made at all.
     fn may_change(&self, item: &Item, ready: Ready) -> Result<Planned, Early> {
-        let effect = ready.module.effect();
+        let effect = ready.effect();
         if item.is_check && !item.reads(effect) {
             return Err(foretold(&ready).into());
         }
@@ -303,7 +303,7 @@ impl Run {
     /// at, so it must be planned again.
     pub(crate) async fn carry_out(&self, item: &Item, ready: &Ready) -> Flow<Option<ItemEnd>> {
         let began = self.port.now().millis;
-        let effect = ready.module.effect();
+        let effect = ready.effect();
         let attempt = if item.needs_intent(effect) && !item.is_check {
             Some(self.declare(item, ready).await?)
         } else {
@@ -332,6 +332,7 @@ impl Run {
         };
         end.duration_ms = self.port.now().millis.saturating_sub(began);
         end.attempt = attempt;
+        end.module_changed = end.status != Status::Ok && end.status != Status::Skipped;
         end.is_hidden = item.is_hidden;
         end.summary.clone_from(&ready.change.summary);
         end.diff = ready.diffs();
@@ -356,7 +357,7 @@ impl Run {
                         Ok(target) => target,
                         Err(problem) => return Applied::Refused(problem.message),
                     };
-                    self.port.trip(&target, self.job(item, &sh, None), self.live(item)).await
+                    self.port.trip(&target, self.job(item, &sh, None), self.live(item, ready)).await
                 }
                 Act::Stream { script, source } => {
                     let sh = with_environment(&ready.environment, &format!("{prefix}{}", script.sh));
@@ -414,8 +415,10 @@ impl Run {
         Job { script: Script::new(sh), input, timeout }
     }
 
-    fn live(&self, item: &Item) -> Option<Live> {
-        Some(Live {
+    /// Output is shown live where it is a person's command, or where it takes long.
+    fn live(&self, item: &Item, ready: &Ready) -> Option<Live> {
+        let is_shown = ready.effect() == Effect::Once || ready.module.is_long();
+        is_shown.then(|| Live {
             host: item.host.clone(),
             step: item.task.id.clone(),
             progress: item.task.progress.clone(),
@@ -468,6 +471,11 @@ impl Ready {
                 format!("[ \"$( ({probe}\n) </dev/null 2>/dev/null | cksum )\" = '{expected}' ] || {refuse}")
             }
         })
+    }
+
+    /// What running it again would mean.
+    pub(crate) fn effect(&self) -> Effect {
+        self.prepared.effect()
     }
 
     /// Unified diffs of the change.

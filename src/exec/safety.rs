@@ -32,7 +32,7 @@ impl Run {
             Some(UndoSpec::Keep) => false,
             None => matches!(ready.change.undo, Undo::Acts { .. } | Undo::NotNeeded),
         };
-        if item.reads(ready.module.effect()) || has_undo || state.is_undoing {
+        if item.reads(ready.effect()) || has_undo || state.is_undoing {
             return None;
         }
         Some(format!(
@@ -60,7 +60,7 @@ impl Run {
             acts_on: ready.target.host.clone(),
             become_user: user.map(|b| b.user.clone()),
             become_method: user.map(|b| method_name(b.method).to_owned()),
-            converges: ready.module.effect() != crate::modules::Effect::Once,
+            converges: ready.effect() != crate::modules::Effect::Once,
             summary: if item.is_hidden { String::new() } else { self.redact(&ready.change.summary) },
             tags: item.frame.tags(),
             seals: item.task.point_of_no_return.as_ref().map_or_else(Vec::<Seal>::new, |p| p.seals.clone()),

@@ -62,6 +62,7 @@ pub fn replay_of(journal: &RunState) -> Replay {
                 attempt: outcome.attempt,
                 instance: instance.clone(),
                 status: outcome.status,
+                module_changed: outcome.module_changed,
                 is_ignored: outcome.is_ignored,
                 result: outcome.result.clone(),
                 facts: outcome.facts.clone(),

@@ -444,6 +444,7 @@ impl Run {
             attempt: end.attempt,
             instance: item.instance.clone(),
             status: end.status,
+            module_changed: end.module_changed,
             is_ignored: false,
             result,
             facts: if item.is_hidden { Map::new() } else { end.facts.clone() },

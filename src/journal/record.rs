@@ -121,6 +121,10 @@ pub enum Record {
         instance: Instance,
         /// How it ended.
         status: Status,
+        /// Whether the module itself says that something was changed, whatever `changed_when` and
+        /// `failed_when` make of it: the undo depends on this alone.
+        #[serde(default)]
+        module_changed: bool,
         /// Whether the failure was ignored.
         is_ignored: bool,
         /// The result as `register` sees it, redacted.

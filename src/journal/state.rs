@@ -17,6 +17,8 @@ pub struct Outcome {
     pub attempt: Option<u64>,
     /// In a word.
     pub status: Status,
+    /// Whether the module itself says that something was changed.
+    pub module_changed: bool,
     /// Whether the failure was ignored.
     pub is_ignored: bool,
     /// The result as `register` sees it, redacted.
@@ -173,6 +175,7 @@ impl RunState {
             attempt,
             instance,
             status,
+            module_changed,
             is_ignored,
             result,
             facts,
@@ -187,6 +190,7 @@ impl RunState {
         let outcome = Outcome {
             attempt: *attempt,
             status: *status,
+            module_changed: *module_changed,
             is_ignored: *is_ignored,
             result: result.clone(),
             facts: facts.clone(),

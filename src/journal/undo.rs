@@ -94,8 +94,9 @@ impl Stack {
             Record::Done {
                 attempt: Some(attempt),
                 status,
+                module_changed,
                 ..
-            } => self.add_done(*attempt, *status),
+            } => self.add_done(*attempt, *status, *module_changed),
             Record::Undone {
                 attempt,
                 is_done,
@@ -183,11 +184,13 @@ impl Stack {
         });
     }
 
-    fn add_done(&mut self, attempt: u64, status: Status) {
+    fn add_done(&mut self, attempt: u64, status: Status, module_changed: bool) {
         match status {
             // Nothing was changed. The seals of a point stay: its attempt did start.
-            Status::Ok | Status::Skipped => self.entries.retain(|e| e.attempt != attempt),
-            Status::Changed
+            Status::Ok | Status::Skipped if !module_changed => self.entries.retain(|e| e.attempt != attempt),
+            Status::Ok
+            | Status::Skipped
+            | Status::Changed
             | Status::Failed
             | Status::Unreachable
             | Status::Lost

@@ -9,27 +9,15 @@ mod apt;
 mod apt_plan;
 mod command;
 mod contract;
+mod copy;
+mod copy_tree;
 mod diff;
 mod facts;
 mod facts_network;
-mod http;
-mod ping;
-mod raw;
-mod registry;
-mod result;
-mod script;
-mod service;
-mod setup;
-#[cfg(test)]
-mod trial;
-mod uri;
-mod wait_for;
-mod words;
-mod copy;
-mod copy_tree;
 mod file;
 mod file_args;
 mod file_states;
+mod http;
 mod lineinfile;
 mod mode;
 mod one_file;
@@ -38,13 +26,23 @@ mod ping;
 mod put;
 mod python_json;
 mod python_regex;
+mod raw;
 mod registry;
+mod result;
+mod script;
+mod service;
+mod setup;
 mod slurp;
 mod stat;
 mod template;
 #[cfg(test)]
 mod testing;
 mod text_edit;
+#[cfg(test)]
+mod trial;
+mod uri;
+mod wait_for;
+mod words;
 
 pub use act::{Act, Source};
 pub use contract::{

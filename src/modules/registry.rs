@@ -13,24 +13,22 @@ macro_rules! modules {
 
 #[rustfmt::skip]
 modules![
-    ping::Ping,
+    apt::Apt,
     command::Command,
     command::Shell,
-    raw::Raw,
-    script::RunScript,
-    service::Service,
-    wait_for::WaitFor,
-    setup::Setup,
-    apt::Apt,
-modules![
-    ping::Ping,
     copy::Copy,
     file::File,
     lineinfile::Lineinfile,
+    ping::Ping,
+    raw::Raw,
+    script::RunScript,
+    service::Service,
+    setup::Setup,
     slurp::Slurp,
     stat::Stat,
     template::Template,
     uri::Uri,
+    wait_for::WaitFor,
 ];
 
 /// Other names under which a module is known.

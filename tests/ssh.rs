@@ -1,4 +1,5 @@
 //! The transport against a real sshd on loopback.
+#![expect(clippy::unwrap_used, reason = "a test stops where it stands")]
 
 #[path = "support/sshd.rs"]
 mod sshd;
@@ -17,7 +18,7 @@ fn job(sh: &str) -> Job {
     Job {
         script: Script::new(sh),
         input: None,
-        timeout: Some(Duration::from_secs(60)),
+        timeout: Some(Duration::from_mins(1)),
     }
 }
 
@@ -105,7 +106,7 @@ async fn a_stream_arrives_whole() {
     let sshd = Sshd::start("");
     let (pool, target) = (sshd.pool(), sshd.target());
     let bytes: Vec<u8> = (0..20 * 1024 * 1024_u32)
-        .map(|n| (n ^ (n >> 8) ^ (n >> 16)) as u8)
+        .map(|n| (n ^ (n >> 8) ^ (n >> 16)).to_le_bytes()[0])
         .collect();
     fs::write(sshd.path("from"), &bytes).unwrap();
     let to = sshd.path("to");
@@ -419,6 +420,18 @@ async fn a_password_answers_the_prompt_and_nothing_else() {
         (reply.stdout_text(), reply.stderr_text()),
         ("dba\n".into(), String::new())
     );
+}
+
+#[tokio::test]
+async fn a_user_is_switched_to_on_this_machine_too() {
+    let sshd = fake_sudo();
+    let mut settings = sshd.settings();
+    let path = format!("{}:/usr/bin:/bin", sshd.path("bin").display());
+    settings.env.push(("PATH".into(), path.into()));
+    let pool = Pool::new(settings).unwrap();
+    let mut target = becoming(&sshd.target(), Some("open sesame"));
+    target.connection = Connection::Local;
+    assert_eq!(out(&pool, &target, "echo $SUDO_AS").await, "dba\n");
 }
 
 #[tokio::test]

@@ -419,11 +419,11 @@ fn prepare(dir: &Path) -> Result<(), Refusal> {
 /// The name of a socket: short, and the same for the same key.
 fn name(key: &str) -> String {
     let hash = Sha256::digest(key.as_bytes());
-    let mut text = String::new();
-    for byte in &hash[..NAME_DIGITS / 2] {
-        text.push_str(&format!("{byte:02x}"));
-    }
-    text
+    let digit = |n: u8| char::from(b"0123456789abcdef"[usize::from(n)]);
+    let bytes = hash[..NAME_DIGITS / 2].iter();
+    bytes
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
 }
 
 /// The fingerprint of a line of `known_hosts`, by `ssh-keygen`.

@@ -18,6 +18,9 @@ use crate::script::{PRELUDE, Reply};
 /// How much is read at once.
 const READ_BYTES: usize = 64 * 1024;
 
+/// How much of an input is held at once.
+const INPUT_BYTES: usize = 256 * 1024;
+
 /// How long output may still arrive after the `sh` itself is gone.
 const DRAIN: Duration = Duration::from_secs(1);
 
@@ -204,7 +207,7 @@ impl Session {
         while !talk.has_ended() {
             if sent == pending.len() && talk.has_begun() && self.stdin.is_some() {
                 pending.clear();
-                pending.reserve(READ_BYTES);
+                pending.reserve(INPUT_BYTES);
                 sent = 0;
                 let count = input.read_buf(&mut pending).await;
                 if count.map_err(|e| Broken::Source(e.to_string()))? == 0 {

@@ -4,6 +4,7 @@
 //! request is written at most once, and [`Broken::NotSent`] means that the `sh` cannot have run
 //! any of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -12,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
 
 use super::frame::{self, Input, Reader};
+use super::master::Master;
 use super::{Chunk, Stream};
 use crate::script::{PRELUDE, Reply};
 
@@ -39,6 +41,8 @@ pub(super) struct Pipes {
     pub(super) exit: BoxFuture<'static, ()>,
     /// Whether the exit may be awaited while output is still to come.
     pub(super) exit_keeps_output: bool,
+    /// The connection that it runs over.
+    pub(super) master: Option<Arc<Master>>,
 }
 
 /// How an exchange can end without a reply.
@@ -69,6 +73,7 @@ pub(super) struct Session {
     stderr: Box<dyn AsyncRead + Send + Unpin>,
     exit: Fuse<BoxFuture<'static, ()>>,
     exit_keeps_output: bool,
+    master: Option<Arc<Master>>,
     has_noise: bool,
     boot_id: Option<String>,
 }
@@ -82,6 +87,7 @@ impl Session {
             stderr: pipes.stderr,
             exit: pipes.exit.fuse(),
             exit_keeps_output: pipes.exit_keeps_output,
+            master: pipes.master,
             has_noise: false,
             boot_id: None,
         }
@@ -90,6 +96,11 @@ impl Session {
     /// The host's boot id as of the greeting; `None` where it has none.
     pub(super) fn boot_id(&self) -> Option<&str> {
         self.boot_id.as_deref()
+    }
+
+    /// The connection that it runs over.
+    pub(super) fn master(&self) -> Option<Arc<Master>> {
+        self.master.clone()
     }
 
     /// Whether the next step may use it: it is alive, and no leftover of an earlier step speaks

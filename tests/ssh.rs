@@ -1,4 +1,5 @@
 //! The transport against a real sshd on loopback.
+#![expect(clippy::unwrap_used, reason = "a test stops where it stands")]
 
 #[path = "support/sshd.rs"]
 mod sshd;
@@ -17,7 +18,7 @@ fn job(sh: &str) -> Job {
     Job {
         script: Script::new(sh),
         input: None,
-        timeout: Some(Duration::from_secs(60)),
+        timeout: Some(Duration::from_mins(1)),
     }
 }
 
@@ -105,7 +106,7 @@ async fn a_stream_arrives_whole() {
     let sshd = Sshd::start("");
     let (pool, target) = (sshd.pool(), sshd.target());
     let bytes: Vec<u8> = (0..20 * 1024 * 1024_u32)
-        .map(|n| (n ^ (n >> 8) ^ (n >> 16)) as u8)
+        .map(|n| (n ^ (n >> 8) ^ (n >> 16)).to_le_bytes()[0])
         .collect();
     fs::write(sshd.path("from"), &bytes).unwrap();
     let to = sshd.path("to");
@@ -251,7 +252,7 @@ async fn few_sessions_make_the_others_wait() {
         .collect();
     assert!(shells.len() <= 2, "{shells:?}");
     assert_eq!(pool.trips()["web1"], 6);
-    // Another user needs the place of an idle one.
+    // A stream needs the place of an idle shell.
     let stream = Job {
         input: Some(Source::Bytes(b"x".to_vec())),
         ..job("cat")
@@ -260,6 +261,19 @@ async fn few_sessions_make_the_others_wait() {
     assert_eq!(reply.stdout, b"x");
     let log = fs::read_to_string(sshd.path("sshd.log")).unwrap();
     assert_eq!(log.matches("Accepted publickey").count(), 1, "{log}");
+}
+
+#[tokio::test]
+async fn users_share_one_session_by_turns() {
+    let sshd = fake_sudo("MaxSessions 1");
+    fs::write(sshd.path("free"), "").unwrap();
+    let (pool, target) = (sshd.pool(), sshd.target());
+    let other = becoming(&target, None);
+    for _ in 0..2 {
+        assert_eq!(out(&pool, &target, "echo \"<$SUDO_AS>\"").await, "<>\n");
+        assert_eq!(out(&pool, &other, "echo $SUDO_AS").await, "dba\n");
+    }
+    assert_eq!(pool.trips()["web1"], 4);
 }
 
 #[tokio::test]
@@ -383,8 +397,8 @@ printf %s \"$prompt\" >&2; IFS= read -r word || exit 1; echo \"$word\" >>DIR/wor
 done; fi\n\
 export SUDO_AS=$user; exec \"$@\"\n";
 
-fn fake_sudo() -> Sshd {
-    let sshd = Sshd::start("");
+fn fake_sudo(extra: &str) -> Sshd {
+    let sshd = Sshd::start(extra);
     let dir = sshd.dir.path().display().to_string();
     sshd.script("bin/sudo", &SUDO.replace("DIR", &dir));
     sshd
@@ -392,7 +406,7 @@ fn fake_sudo() -> Sshd {
 
 #[tokio::test]
 async fn a_password_answers_the_prompt_and_nothing_else() {
-    let sshd = fake_sudo();
+    let sshd = fake_sudo("");
     let pool = sshd.pool();
     let target = becoming(&sshd.target(), Some("open sesame"));
     assert_eq!(out(&pool, &target, "echo $SUDO_AS").await, "dba\n");
@@ -422,8 +436,20 @@ async fn a_password_answers_the_prompt_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_user_is_switched_to_on_this_machine_too() {
+    let sshd = fake_sudo("");
+    let mut settings = sshd.settings();
+    let path = format!("{}:/usr/bin:/bin", sshd.path("bin").display());
+    settings.env.push(("PATH".into(), path.into()));
+    let pool = Pool::new(settings).unwrap();
+    let mut target = becoming(&sshd.target(), Some("open sesame"));
+    target.connection = Connection::Local;
+    assert_eq!(out(&pool, &target, "echo $SUDO_AS").await, "dba\n");
+}
+
+#[tokio::test]
 async fn a_wrong_password_is_tried_once() {
-    let sshd = fake_sudo();
+    let sshd = fake_sudo("");
     let pool = sshd.pool();
     let target = becoming(&sshd.target(), Some("wrong"));
     let (reason, help) = unreachable(run(&pool, &target, ":").await);

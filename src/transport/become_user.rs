@@ -26,6 +26,17 @@ struct Words {
     prompt: String,
 }
 
+impl Words {
+    fn new(nonce: &str) -> Self {
+        Self {
+            whole: format!("{nonce}w"),
+            arrived: format!("{nonce}a"),
+            eaten: format!("{nonce}x"),
+            prompt: format!("{nonce}p"),
+        }
+    }
+}
+
 /// Turns the fresh `sh` of `session` into one of `to`.
 ///
 /// # Errors
@@ -36,12 +47,7 @@ pub(super) async fn switch(
     nonce: &str,
     limit: Duration,
 ) -> Result<(), Failed> {
-    let words = Words {
-        whole: format!("{nonce}w"),
-        arrived: format!("{nonce}a"),
-        eaten: format!("{nonce}x"),
-        prompt: format!("{nonce}p"),
-    };
+    let words = Words::new(nonce);
     let program = name(to.method);
     let command = command(to, &words)?;
     let Words { whole, eaten, .. } = &words;
@@ -197,6 +203,10 @@ fn explain(to: &Become, out: &[u8], err: &[u8], words: &Words) -> Failed {
     if has("incorrect password") || has("Authentication failure") {
         return wrong_password(to);
     }
+    // What follows this line only says that sudo gave up because of it.
+    if let Some(line) = said.lines().find(|line| line.contains("unknown user")) {
+        return refused(program, &one_line(line), Some("check `become_user`"));
+    }
     if has("must have a tty") {
         let help = "take `requiretty` out of the sudoers of the host for this user";
         return refused(program, "the host's sudoers require a terminal", Some(help));
@@ -218,4 +228,81 @@ fn explain(to: &Become, out: &[u8], err: &[u8], words: &Words) -> Failed {
 fn last_line(said: &str) -> String {
     let line = said.lines().rev().find(|line| !line.trim().is_empty());
     one_line(line.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::SecretText;
+
+    fn to(method: BecomeMethod, flags: Option<&[&str]>, password: Option<&str>) -> Become {
+        Become {
+            user: "db admin".to_owned(),
+            method,
+            flags: flags.map(|flags| flags.iter().map(|&flag| flag.to_owned()).collect()),
+            password: password.map(|word| SecretText(word.to_owned())),
+        }
+    }
+
+    #[test]
+    fn the_command_holds_no_password_and_one_prompt() {
+        use BecomeMethod::{Doas, Su, Sudo};
+        let words = Words::new("N");
+        let shell = "-c 'echo Na; exec /bin/sh'";
+        for (to, want) in [
+            (
+                to(Sudo, None, None),
+                format!("sudo -H -n -u 'db admin' -- /bin/sh {shell}"),
+            ),
+            (
+                to(Sudo, None, Some("pw")),
+                format!("sudo -H -S -p Np -u 'db admin' -- /bin/sh {shell}"),
+            ),
+            (
+                to(Sudo, Some(&["-n", "-i x"]), Some("pw")),
+                format!("sudo '-i x' -S -p Np -u 'db admin' -- /bin/sh {shell}"),
+            ),
+            (to(Su, None, None), format!("su  'db admin' {shell}")),
+            (
+                to(Doas, None, None),
+                format!("doas  -n -u 'db admin' -- /bin/sh {shell}"),
+            ),
+        ] {
+            assert_eq!(command(&to, &words).unwrap(), want);
+        }
+        for method in [Su, Doas] {
+            assert!(command(&to(method, None, Some("pw")), &words).is_err());
+        }
+    }
+
+    #[test]
+    fn what_was_said_becomes_one_line() {
+        for (said, want) in [
+            (
+                "sudo: a password is required\n",
+                "it wants a password and none is set",
+            ),
+            (
+                "lecture\n\nsudo: sorry, you must have a tty to run sudo\n",
+                "require a terminal",
+            ),
+            (
+                "sudo: unknown user x\nsudo: error initializing audit plugin sudoers_audit\n",
+                "sudo: unknown user x",
+            ),
+            ("/bin/sh: 2: exec: doas: not found\n", "doas: not found"),
+            ("", "it gave no `sh` and no reason"),
+        ] {
+            let to = to(BecomeMethod::Sudo, None, None);
+            let Failed::Unreachable { reason, .. } =
+                explain(&to, b"", said.as_bytes(), &Words::new("N"))
+            else {
+                panic!("{said}");
+            };
+            assert!(
+                reason.contains(want) && !reason.contains('\n'),
+                "{said}: {reason}"
+            );
+        }
+    }
 }

@@ -106,61 +106,43 @@ impl Reader {
 
     /// Takes bytes as they arrive and gives those of the script's output to `sink`.
     pub(super) fn feed(&mut self, bytes: &[u8], mut sink: impl FnMut(&[u8])) {
-        let joined;
-        let mut rest = if self.held.is_empty() {
-            bytes
-        } else {
-            let mut all = std::mem::take(&mut self.held);
-            all.extend_from_slice(bytes);
-            joined = all;
-            &joined[..]
-        };
-        loop {
-            rest = match self.state {
-                State::Before => match cut(rest, &self.begin) {
-                    Ok((before, after)) => {
-                        self.add_noise(before);
-                        self.state = State::Inside;
-                        after
-                    }
-                    Err((before, held)) => {
-                        self.add_noise(before);
-                        self.held = held.to_vec();
-                        return;
-                    }
-                },
-                State::Inside => match cut(rest, &self.end) {
-                    Ok((before, after)) => {
-                        sink_some(before, &mut sink);
-                        self.state = State::Status;
-                        after
-                    }
-                    Err((before, held)) => {
-                        sink_some(before, &mut sink);
-                        self.held = held.to_vec();
-                        return;
-                    }
-                },
-                State::Status => match rest.iter().position(|&b| b == b'\n') {
-                    Some(at) => {
-                        self.state = State::Ended;
-                        self.held = rest[..at].to_vec();
-                        self.add_noise(&rest[at + 1..]);
-                        return;
-                    }
-                    None => {
-                        self.held = rest[..rest.len().min(STATUS_BYTES_MAX)].to_vec();
-                        return;
-                    }
-                },
-                State::Ended => {
-                    // `held` is the status; it was taken above, so it is put back.
-                    let status_bytes = rest.len() - bytes.len();
-                    self.held = rest[..status_bytes].to_vec();
-                    self.add_noise(bytes);
-                    return;
-                }
+        if self.state == State::Ended {
+            return self.add_noise(bytes);
+        }
+        let mut held = std::mem::take(&mut self.held);
+        let mut rest = bytes;
+        if !held.is_empty() {
+            held.extend_from_slice(bytes);
+            rest = &held;
+        }
+        if self.state == State::Before {
+            let (before, after) = cut(rest, &self.begin);
+            self.add_noise(before);
+            rest = match after {
+                Ok(after) => after,
+                Err(start) => return self.held.extend_from_slice(start),
             };
+            self.state = State::Inside;
+        }
+        if self.state == State::Inside {
+            let (before, after) = cut(rest, &self.end);
+            if !before.is_empty() {
+                sink(before);
+            }
+            rest = match after {
+                Ok(after) => after,
+                Err(start) => return self.held.extend_from_slice(start),
+            };
+            self.state = State::Status;
+        }
+        if let Some(at) = rest.iter().position(|&b| b == b'\n') {
+            self.state = State::Ended;
+            self.held.extend_from_slice(&rest[..at]);
+            self.add_noise(&rest[at + 1..]);
+        } else {
+            // Longer ones are no number, whatever follows.
+            self.held
+                .extend_from_slice(&rest[..rest.len().min(STATUS_BYTES_MAX)]);
         }
     }
 
@@ -173,26 +155,18 @@ impl Reader {
     }
 }
 
-/// What lies before and after a place.
-type Halves<'a> = (&'a [u8], &'a [u8]);
-
-/// Splits at `mark`, or into what cannot be and what may be a start of it.
-fn cut<'a>(bytes: &'a [u8], mark: &[u8]) -> Result<Halves<'a>, Halves<'a>> {
+/// Splits at `mark`: what is before, and what is after or else what may be a start of it.
+fn cut<'a>(bytes: &'a [u8], mark: &[u8]) -> (&'a [u8], Result<&'a [u8], &'a [u8]>) {
     if let Some(at) = position(bytes, mark) {
-        return Ok((&bytes[..at], &bytes[at + mark.len()..]));
+        return (&bytes[..at], Ok(&bytes[at + mark.len()..]));
     }
     let held_max = bytes.len().min(mark.len() - 1);
     let held = (1..=held_max)
         .rev()
         .find(|&n| bytes.ends_with(&mark[..n]))
         .unwrap_or(0);
-    Err(bytes.split_at(bytes.len() - held))
-}
-
-fn sink_some(bytes: &[u8], sink: &mut impl FnMut(&[u8])) {
-    if !bytes.is_empty() {
-        sink(bytes);
-    }
+    let (before, start) = bytes.split_at(bytes.len() - held);
+    (before, Err(start))
 }
 
 /// Where `needle`, which is not empty, first starts in `bytes`.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::become_user;
 use super::local;
-use super::master::{Master, NoChannel, Place};
+use super::master::{Master, NoChannel, Place, last_words};
 use super::pool::Inner;
 use super::session::{Pipes, Session};
 use super::shelf::{Seat, Shelf, Taken};
@@ -136,20 +136,6 @@ impl Host {
         }
     }
 
-    /// Why the connection went, if it did.
-    pub(super) async fn last_words(&self) -> Option<String> {
-        let master = self.master.lock().await.clone()?;
-        if master.is_alive().await {
-            // The streams close a moment before a master that ends is gone.
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            if master.is_alive().await {
-                return None;
-            }
-        }
-        let words = master.last_words();
-        Some(words.unwrap_or_else(|| "the `ssh` of the connection is gone".to_owned()))
-    }
-
     /// Ends it in good order.
     pub(super) async fn close(&self) {
         drop(self.shelf.clear());
@@ -180,8 +166,14 @@ impl Host {
             })?;
         }
         let greeting = session.greet(&inner.nonces.next(), GREET).await;
-        greeting.map_err(|reason| NoSh::Trouble(Refusal::new(Kind::Absent, reason).into()))?;
-        Ok(session)
+        let Err(reason) = greeting else {
+            return Ok(session);
+        };
+        let reason = match last_words(session.master()).await {
+            Some(words) => format!("the connection closed: {words}"),
+            None => reason,
+        };
+        Err(NoSh::Trouble(Refusal::new(Kind::Absent, reason).into()))
     }
 
     /// Starts a `sh`, over a new connection if the old one is gone.
@@ -206,10 +198,10 @@ impl Host {
                     return Err(trouble(Refusal::new(Kind::Denied, reason)));
                 }
                 Err(NoChannel::Gone) => {
-                    let words = master.last_words();
+                    let words = master.last_words().await;
                     self.forget(&master).await;
                     if has_retried {
-                        let words = words.unwrap_or_else(|| "no reason given".to_owned());
+                        let words = words.unwrap_or_else(|| "no channel".to_owned());
                         let reason = format!("{}: the connection closed: {words}", ssh.place());
                         return Err(trouble(Refusal::new(Kind::Absent, reason)));
                     }

@@ -37,6 +37,7 @@ pub(super) fn spawn_shell(argv: &[&str], env: &[(OsString, OsString)]) -> std::i
             drop(child.wait().await);
         }),
         exit_keeps_output: true,
+        master: None,
     })
 }
 

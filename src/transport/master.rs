@@ -118,7 +118,7 @@ impl Master {
     }
 
     /// Opens a channel with a `sh` at its end.
-    pub(super) async fn open(&self) -> Result<Pipes, NoChannel> {
+    pub(super) async fn open(self: &Arc<Self>) -> Result<Pipes, NoChannel> {
         let mut command = Arc::clone(&self.session).arc_raw_command("/bin/sh");
         command
             .stdin(openssh::Stdio::piped())
@@ -155,19 +155,27 @@ impl Master {
             // The exit is told before the rest of the output is there, and waiting for it lets go
             // of the channel, upon which `ssh` throws that rest away.
             exit_keeps_output: false,
+            master: Some(Arc::clone(self)),
         })
     }
 
     /// Whether the master still answers.
-    pub(super) async fn is_alive(&self) -> bool {
+    async fn is_alive(&self) -> bool {
         self.session.check().await.is_ok()
     }
 
-    /// The last thing it logged, if anything.
-    pub(super) fn last_words(&self) -> Option<String> {
-        let log = std::fs::read_to_string(self.file("log")).ok()?;
-        let line = log.lines().rev().find(|line| !line.trim().is_empty())?;
-        Some(one_line(line))
+    /// Why it is gone; `None` if it is not.
+    pub(super) async fn last_words(&self) -> Option<String> {
+        if self.is_alive().await {
+            // The streams close a moment before a master that ends is gone.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            if self.is_alive().await {
+                return None;
+            }
+        }
+        let log = self.text("log");
+        let line = log.lines().rev().find(|line| !line.trim().is_empty());
+        Some(one_line(line.unwrap_or("its `ssh` ended without a word")))
     }
 
     /// Lets it end when its channels have, unless it is kept for the next run.
@@ -375,12 +383,30 @@ impl Master {
     }
 
     fn remove_files(&self) {
+        self.remove_words();
+        // `ssh` may have done so.
+        drop(std::fs::remove_file(&self.socket));
+    }
+
+    fn remove_words(&self) {
         for path in ["log", "err", "keys"].map(|end| self.file(end)) {
             // Most of them were never made.
             drop(std::fs::remove_file(path));
         }
-        drop(std::fs::remove_file(&self.socket));
     }
+}
+
+impl Drop for Master {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            self.remove_words();
+        }
+    }
+}
+
+/// Why a connection went, if there is one and it did.
+pub(super) async fn last_words(master: Option<Arc<Master>>) -> Option<String> {
+    master?.last_words().await
 }
 
 /// Makes the control directory, or makes sure that it is ours alone.
@@ -419,11 +445,11 @@ fn prepare(dir: &Path) -> Result<(), Refusal> {
 /// The name of a socket: short, and the same for the same key.
 fn name(key: &str) -> String {
     let hash = Sha256::digest(key.as_bytes());
-    let mut text = String::new();
-    for byte in &hash[..NAME_DIGITS / 2] {
-        text.push_str(&format!("{byte:02x}"));
-    }
-    text
+    let digit = |n: u8| char::from(b"0123456789abcdef"[usize::from(n)]);
+    let bytes = hash[..NAME_DIGITS / 2].iter();
+    bytes
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
 }
 
 /// The fingerprint of a line of `known_hosts`, by `ssh-keygen`.

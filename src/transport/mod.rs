@@ -1,8 +1,8 @@
 //! The only IO with hosts: framed `sh` sessions over SSH masters, or a local `sh`.
 //!
 //! Knows nothing of playbooks or modules. Invariants: one request is sent at most once, there is
-//! no retry in here after the first byte of a script left; [`Failed::Unreachable`] means that
-//! nothing was sent, [`Failed::Lost`] that it may have run.
+//! no retry in here after the first byte of a script left; [`Failed::Unreachable`] means that no
+//! whole request was sent, so that nothing ran, [`Failed::Lost`] that it may have run.
 
 mod askpass;
 mod become_user;

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::frame::{self, Input};
 use super::host::{Host, Opened};
+use super::master::{Master, last_words};
 use super::nonce::Nonces;
 use super::session::Broken;
 use super::{Chunk, Connection, Failed, Job, Target};
@@ -238,7 +239,10 @@ impl Pool {
                 Err(Broken::NotSent { written_bytes: 0 }) if !opened.is_new => {
                     self.unnote(target);
                 }
-                Err(broken) => return Err(self.failed(target, &host, broken, job).await),
+                Err(broken) => {
+                    let master = session.master();
+                    return Err(self.failed(target, master, broken, job).await);
+                }
             }
         }
     }
@@ -260,54 +264,54 @@ impl Pool {
             .map_err(|trouble| trouble.failed)?;
         self.note(target, &opened);
         let Opened { session, seat, .. } = opened;
+        let master = session.master();
         let reply = session
             .exchange_with_input(&nonce, &request, &mut input, job.timeout, live)
             .await;
         drop(seat);
         match reply {
             Ok(reply) => Ok(reply),
-            Err(broken) => Err(self.failed(target, &host, broken, job).await),
+            Err(broken) => Err(self.failed(target, master, broken, job).await),
         }
     }
 
     /// Says why there is no reply.
-    async fn failed(&self, target: &Target, host: &Host, broken: Broken, job: &Job) -> Failed {
+    async fn failed(
+        &self,
+        target: &Target,
+        master: Option<Arc<Master>>,
+        broken: Broken,
+        job: &Job,
+    ) -> Failed {
         let name = &target.host;
-        match broken {
-            Broken::NotSent { .. } => {
+        let reason = match (broken, last_words(master).await) {
+            (Broken::NotSent { .. }, words) => {
                 self.unnote(target);
-                unreachable(&match host.last_words().await {
-                    Some(words) => {
-                        format!("the connection closed before the script was sent: {words}")
-                    }
-                    None => "the connection closed before the script was sent".to_owned(),
-                })
+                let words = words.map(|words| format!(": {words}")).unwrap_or_default();
+                return unreachable(&format!(
+                    "the connection closed before the script was sent{words}"
+                ));
             }
-            Broken::TimedOut => Failed::Lost {
-                reason: format!(
-                    "no reply from `{name}` within {} s; the script may still run there",
-                    job.timeout.unwrap_or_default().as_secs_f64()
-                ),
-            },
-            Broken::Source(why) => Failed::Lost {
-                reason: format!("the input of the script could not be read to its end: {why}"),
-            },
-            Broken::Cut { has_begun, .. } => {
+            (Broken::TimedOut, _) => format!(
+                "no reply from `{name}` within {} s; the script may still run there",
+                job.timeout.unwrap_or_default().as_secs_f64()
+            ),
+            (Broken::Source(why), _) => {
+                format!("the input of the script could not be read to its end: {why}")
+            }
+            (Broken::Cut { has_begun, .. }, words) => {
                 let ran = if has_begun {
                     "while the script ran"
                 } else {
                     "after the script was sent"
                 };
-                Failed::Lost {
-                    reason: match host.last_words().await {
-                        Some(words) => {
-                            format!("the connection to `{name}` was lost {ran}: {words}")
-                        }
-                        None => format!("the shell on `{name}` ended {ran}"),
-                    },
+                match words {
+                    Some(words) => format!("the connection to `{name}` was lost {ran}: {words}"),
+                    None => format!("the shell on `{name}` ended {ran}"),
                 }
             }
-        }
+        };
+        Failed::Lost { reason }
     }
 
     fn host(&self, target: &Target) -> Arc<Host> {

@@ -4,6 +4,7 @@
 //! request is written at most once, and [`Broken::NotSent`] means that the `sh` cannot have run
 //! any of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -12,11 +13,15 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
 
 use super::frame::{self, Input, Reader};
+use super::master::Master;
 use super::{Chunk, Stream};
 use crate::script::{PRELUDE, Reply};
 
 /// How much is read at once.
 const READ_BYTES: usize = 64 * 1024;
+
+/// How much of an input is held at once.
+const INPUT_BYTES: usize = 256 * 1024;
 
 /// How long output may still arrive after the `sh` itself is gone.
 const DRAIN: Duration = Duration::from_secs(1);
@@ -36,6 +41,8 @@ pub(super) struct Pipes {
     pub(super) exit: BoxFuture<'static, ()>,
     /// Whether the exit may be awaited while output is still to come.
     pub(super) exit_keeps_output: bool,
+    /// The connection that it runs over.
+    pub(super) master: Option<Arc<Master>>,
 }
 
 /// How an exchange can end without a reply.
@@ -66,6 +73,7 @@ pub(super) struct Session {
     stderr: Box<dyn AsyncRead + Send + Unpin>,
     exit: Fuse<BoxFuture<'static, ()>>,
     exit_keeps_output: bool,
+    master: Option<Arc<Master>>,
     has_noise: bool,
     boot_id: Option<String>,
 }
@@ -79,6 +87,7 @@ impl Session {
             stderr: pipes.stderr,
             exit: pipes.exit.fuse(),
             exit_keeps_output: pipes.exit_keeps_output,
+            master: pipes.master,
             has_noise: false,
             boot_id: None,
         }
@@ -87,6 +96,11 @@ impl Session {
     /// The host's boot id as of the greeting; `None` where it has none.
     pub(super) fn boot_id(&self) -> Option<&str> {
         self.boot_id.as_deref()
+    }
+
+    /// The connection that it runs over.
+    pub(super) fn master(&self) -> Option<Arc<Master>> {
+        self.master.clone()
     }
 
     /// Whether the next step may use it: it is alive, and no leftover of an earlier step speaks
@@ -204,7 +218,7 @@ impl Session {
         while !talk.has_ended() {
             if sent == pending.len() && talk.has_begun() && self.stdin.is_some() {
                 pending.clear();
-                pending.reserve(READ_BYTES);
+                pending.reserve(INPUT_BYTES);
                 sent = 0;
                 let count = input.read_buf(&mut pending).await;
                 if count.map_err(|e| Broken::Source(e.to_string()))? == 0 {

@@ -3,11 +3,17 @@
 //! Invariant: those in use and those idle are together never more than the limit.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::Become;
 use super::session::Session;
+
+/// How long a lowered limit holds: what took the places, such as a script that was given up, may
+/// have ended since.
+const SHRUNK: Duration = Duration::from_secs(30);
 
 /// The places of one host.
 pub(super) struct Shelf {
@@ -17,6 +23,9 @@ pub(super) struct Shelf {
 
 struct State {
     limit: usize,
+    limit_max: usize,
+    /// When the limit was last lowered.
+    shrunk_at: Option<Instant>,
     in_use: usize,
     idle: Vec<(Option<Become>, Session)>,
 }
@@ -49,6 +58,8 @@ impl Shelf {
         Self {
             state: Mutex::new(State {
                 limit: limit.max(1),
+                limit_max: limit.max(1),
+                shrunk_at: None,
                 in_use: 0,
                 idle: Vec::new(),
             }),
@@ -70,6 +81,10 @@ impl Shelf {
 
     fn try_take(&self, user: Option<&Become>, is_new: bool) -> Option<Taken<'_>> {
         let mut state = self.state();
+        if state.shrunk_at.is_some_and(|at| at.elapsed() > SHRUNK) {
+            state.limit = state.limit_max;
+            state.shrunk_at = None;
+        }
         if state.in_use >= state.limit {
             return None;
         }
@@ -99,6 +114,7 @@ impl Shelf {
         let mut state = self.state();
         let others = state.in_use - 1 + state.idle.len();
         state.limit = state.limit.min(others).max(1);
+        state.shrunk_at = Some(Instant::now());
         let room = (!state.idle.is_empty()).then(|| state.idle.remove(0).1);
         drop(state);
         drop(seat);

@@ -339,3 +339,142 @@ fn denied(ssh: &Ssh<'_>, log: &str, line: &str) -> Refusal {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connection(args: &[&str]) -> Connection {
+        Connection::Ssh {
+            address: "10.0.0.1".to_owned(),
+            port: Some(2222),
+            user: Some("web".to_owned()),
+            key: None,
+            args: args.iter().map(|&arg| arg.to_owned()).collect(),
+            password: None,
+            timeout_s: 10,
+            accepts_any_host_key: false,
+        }
+    }
+
+    #[test]
+    fn control_options_come_before_the_users_words_and_strictness_after() {
+        let connection = connection(&["-o", "StrictHostKeyChecking=no", "-o", "ControlPath=/x"]);
+        let words = Ssh::of(&connection).unwrap();
+        let words = words.arguments(&["ControlPath=ours".to_owned()]);
+        let words: Vec<_> = words.iter().map(|word| word.to_str().unwrap()).collect();
+        // `ssh` takes the first value that it sees of an option.
+        let at = |word: &str| words.iter().position(|&w| w == word).unwrap();
+        assert!(at("ControlPath=ours") < at("ControlPath=/x"));
+        assert!(at("StrictHostKeyChecking=no") < at("StrictHostKeyChecking=yes"));
+        assert_eq!(
+            words[words.len() - 7..],
+            ["-p", "2222", "-l", "web", "-N", "--", "10.0.0.1"]
+        );
+    }
+
+    #[test]
+    fn a_jump_host_is_found_however_it_is_written() {
+        for (args, jump) in [
+            (&["-J", "bastion"][..], Some("bastion")),
+            (&["-Jbastion"], Some("bastion")),
+            (&["-v", "-o", "ProxyJump=bastion"], Some("bastion")),
+            (&["-o", "proxyjump bastion"], Some("bastion")),
+            (&["-oProxyJump=bastion"], Some("bastion")),
+            (&["-o", "ProxyCommand=nc x"], None),
+            (&[], None),
+        ] {
+            assert_eq!(Ssh::of(&connection(args)).unwrap().jump(), jump, "{args:?}");
+        }
+    }
+
+    #[test]
+    fn each_trouble_has_its_kind_and_reason() {
+        for (log, kind, reason) in [
+            (
+                "ssh: connect to host 10.0.0.1 port 2222: Connection refused\r\n",
+                Kind::Absent,
+                "connect to host 10.0.0.1 port 2222: Connection refused",
+            ),
+            (
+                "ssh: connect to host 10.0.0.1 port 2222: Connection timed out",
+                Kind::Absent,
+                "Connection timed out",
+            ),
+            (
+                "ssh: Could not resolve hostname x: Name or service not known",
+                Kind::Absent,
+                "Could not resolve hostname x",
+            ),
+            (
+                "kex_exchange_identification: Connection closed by remote host\n\
+                 Connection closed by 10.0.0.1 port 2222",
+                Kind::Throttled,
+                "kex_exchange_identification",
+            ),
+            (
+                "kex_exchange_identification: Connection closed by remote host\n\
+                 Connection closed by UNKNOWN port 65535",
+                Kind::Way,
+                "the way to it closed",
+            ),
+            (
+                "No ED25519 host key is known for x and you have requested strict checking.\n\
+                 Host key verification failed.",
+                Kind::UnknownKey,
+                "the host key is not known",
+            ),
+            (
+                "@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\n\
+                 Host key verification failed.",
+                Kind::ChangedKey,
+                "the host key has changed",
+            ),
+            (
+                "Received disconnect from 10.0.0.1 port 22:2: Too many authentication failures\n\
+                 Disconnected from 10.0.0.1 port 22",
+                Kind::Denied,
+                "too many authentication failures",
+            ),
+            (
+                "web@10.0.0.1: Permission denied (publickey,password).",
+                Kind::Denied,
+                "login denied: the host takes publickey,password",
+            ),
+            (
+                "Unable to negotiate with 10.0.0.1 port 22: no matching host key type found. \
+                 Their offer: ssh-rsa",
+                Kind::Denied,
+                "Their offer: ssh-rsa",
+            ),
+            (
+                "command-line: line 0: Bad configuration option: foo",
+                Kind::Denied,
+                "option: foo",
+            ),
+            ("", Kind::Denied, "ssh gave no reason"),
+        ] {
+            let refusal = explain(&Ssh::of(&connection(&[])).unwrap(), log, "");
+            assert_eq!(refusal.kind, kind, "{log}: {refusal:?}");
+            assert!(refusal.reason.contains(reason), "{log}: {refusal:?}");
+            assert!(!refusal.reason.contains('\n'), "{refusal:?}");
+        }
+    }
+
+    #[test]
+    fn a_way_that_says_nothing_did_its_part() {
+        let connection = connection(&["-J", "bastion"]);
+        let ssh = Ssh::of(&connection).unwrap();
+        assert_eq!(explain_way(&ssh, "\n").kind, Kind::Throttled);
+        let refusal = explain_way(
+            &ssh,
+            "Welcome\nme@bastion: Permission denied (publickey).\n",
+        );
+        assert_eq!(refusal.kind, Kind::Denied);
+        assert!(
+            refusal
+                .reason
+                .contains("jump host `bastion`: me@bastion: Permission denied")
+        );
+    }
+}

@@ -9,7 +9,7 @@ use std::sync::{Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
 
 use console::Term;
-use dialoguer::{Input, MultiSelect, Password};
+use dialoguer::{Input, MultiSelect};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::termios::{
     LocalModes, OptionalActions, QueueSelector, SpecialCodeIndex, Termios, tcflush, tcgetattr,
@@ -28,8 +28,8 @@ const SEQUENCE: Duration = Duration::from_millis(40);
 const LOOK_AFTER: Duration = Duration::from_millis(250);
 /// How long the Ctrl-C of a line of text may take to arrive as a signal.
 const SIGNAL: Duration = Duration::from_millis(50);
-/// Longest word that can be typed.
-const WORD_MAX: usize = 200;
+/// Longest word or password that can be typed.
+const WORD_MAX: usize = 4096;
 
 /// The modes the terminal was found in, for who ends the process in haste.
 static FOUND: Mutex<Option<Termios>> = Mutex::new(None);
@@ -212,8 +212,11 @@ impl Tty {
         done
     }
 
+    /// Lets `dialoguer` ask. It finds keys unechoed between its reads, so that fast typing does
+    /// not show twice.
     fn asked<T>(&mut self, asked: impl FnOnce(&Term) -> dialoguer::Result<T>) -> Option<T> {
-        let typed = self.lent(asked);
+        let typed = asked(&self.term);
+        self.apply();
         if typed.is_err() {
             rest(SIGNAL);
         }
@@ -274,24 +277,20 @@ impl Terminal for Tty {
     }
 
     fn secret(&mut self, prompt: &str, confirms: bool) -> Option<String> {
-        self.asked(|term| {
-            let password = Password::new()
-                .with_prompt(prompt)
-                .allow_empty_password(true);
-            if confirms {
-                password.with_confirmation("again, to confirm", "the two differ")
-            } else {
-                password
+        loop {
+            let secret = self.typed(&format!("{prompt}: "), Echo::Nothing)?;
+            if !confirms || self.typed("again, to confirm: ", Echo::Nothing)? == secret {
+                return Some(secret);
             }
-            .interact_on(term)
-        })
+            self.show("the two differ\n");
+        }
     }
 
     fn word(&mut self, prompt: &str) -> Option<String> {
         // Terminals that can tell a paste are asked to.
-        self.show(&format!("\u{1b}[?2004h{prompt}"));
-        let word = self.typed(prompt);
-        self.show("\u{1b}[?2004l\n");
+        self.show("\u{1b}[?2004h");
+        let word = self.typed(prompt, Echo::Letters);
+        self.show("\u{1b}[?2004l");
         word
     }
 
@@ -307,18 +306,27 @@ impl Terminal for Tty {
     }
 }
 
+/// What is shown of what is typed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Echo {
+    Letters,
+    Nothing,
+}
+
 impl Tty {
-    fn typed(&mut self, prompt: &str) -> Option<String> {
+    /// Reads a line key by key, so that Escape and Ctrl-C take it back.
+    fn typed(&mut self, prompt: &str, echo: Echo) -> Option<String> {
+        self.show(prompt);
         let mut word = String::new();
-        loop {
+        let typed = loop {
             match self.key() {
                 Key::Char(c) if word.len() < WORD_MAX => {
                     word.push(c);
-                    self.show(c.encode_utf8(&mut [0; 4]));
+                    self.echo(echo, c.encode_utf8(&mut [0; 4]));
                 }
-                Key::Backspace if word.pop().is_some() => self.show("\u{8} \u{8}"),
-                Key::Enter => return Some(word),
-                Key::Escape | Key::Interrupt | Key::EndOfText | Key::Gone => return None,
+                Key::Backspace if word.pop().is_some() => self.echo(echo, "\u{8} \u{8}"),
+                Key::Enter => break Some(word),
+                Key::Escape | Key::Interrupt | Key::EndOfText | Key::Gone => break None,
                 Key::Kill => {
                     word.clear();
                     self.show(&format!("\n{prompt}"));
@@ -331,6 +339,14 @@ impl Tty {
                 }
                 _ => {}
             }
+        };
+        self.show("\n");
+        typed
+    }
+
+    fn echo(&mut self, echo: Echo, text: &str) {
+        if echo == Echo::Letters {
+            self.show(text);
         }
     }
 }

@@ -317,10 +317,10 @@ impl Actor {
             }
             Event::Output { host, text, .. } if self.shows_output => {
                 let host = sanitize::inline(host);
-                let lines: String = sanitize::text(text)
-                    .lines()
-                    .map(|line| format!("  {host} | {line}\n"))
-                    .collect();
+                let mut lines = String::new();
+                for line in sanitize::text(text).lines() {
+                    lines.push_str(&format!("  {host} | {line}\n"));
+                }
                 self.print(&lines);
             }
             _ => {}

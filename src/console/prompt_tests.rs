@@ -68,7 +68,7 @@ impl Terminal for Script {
             _ => None,
         }
     }
-    fn line(&mut self, prompt: &str, _: Option<&str>) -> Option<String> {
+    fn line(&mut self, prompt: &str) -> Option<String> {
         self.line_of(prompt)
     }
     fn secret(&mut self, prompt: &str, _: bool) -> Option<String> {
@@ -126,7 +126,7 @@ fn task() -> Question {
 }
 
 fn failure(is_safe_to_retry: bool) -> Question {
-    let long: String = (0..40).map(|i| format!("line {i}\n")).collect();
+    let long: String = (0..40).fold(String::new(), |text, i| text + &format!("line {i}\n"));
     let report = Report {
         status: Status::Failed,
         is_ignored: false,
@@ -204,7 +204,7 @@ fn the_screen_has_what_a_person_needs_and_nothing_from_a_host_steers_it() {
 
 #[test]
 fn skipping_asks_why_and_nothing_typed_takes_it_back() {
-    let skip = |line| vec![keys("n"), vec![line]].concat();
+    let skip = |line| [keys("n"), vec![line]].concat();
     let said = run(&task(), skip(Input::Line(" done by hand ")));
     assert_eq!(
         said.0,
@@ -223,7 +223,7 @@ fn skipping_asks_why_and_nothing_typed_takes_it_back() {
 fn hosts_are_chosen_and_the_others_skipped_with_a_reason() {
     let choose = |chosen: Vec<usize>| {
         let line = Input::Line("disk swap");
-        vec![keys("h"), vec![Input::Chosen(chosen), line]].concat()
+        [keys("h"), vec![Input::Chosen(chosen), line]].concat()
     };
     let answer = run(&task(), choose(vec![0])).0;
     let hosts = vec!["db2\u{1b}[2J".to_owned()];
@@ -241,13 +241,13 @@ fn hosts_are_chosen_and_the_others_skipped_with_a_reason() {
             reason: reason("disk swap")
         }
     );
-    let all = vec![keys("h"), vec![Input::Chosen(vec![0, 1])], keys("q")].concat();
+    let all = [keys("h"), vec![Input::Chosen(vec![0, 1])], keys("q")].concat();
     assert_eq!(run(&task(), all).0, Answer::Stop);
 }
 
 #[test]
 fn abort_is_typed() {
-    let abort = |line| vec![keys("A"), vec![Input::Line(line)]].concat();
+    let abort = |line| [keys("A"), vec![Input::Line(line)]].concat();
     assert_eq!(run(&task(), abort("abort")).0, Answer::Abort);
     let mut wrong = abort("yes");
     wrong.extend(keys("y"));
@@ -266,7 +266,7 @@ fn a_failure_is_shown_and_decided() {
     ] {
         assert_eq!(run(&failure(true), keys(pressed)).0, answer, "{pressed:?}");
     }
-    let exclude = vec![keys("x"), vec![Input::Line("dead disk")]].concat();
+    let exclude = [keys("x"), vec![Input::Line("dead disk")]].concat();
     let answer = run(&failure(true), exclude).0;
     assert_eq!(
         answer,

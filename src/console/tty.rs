@@ -168,7 +168,7 @@ impl Tty {
             } else {
                 left.min(LOOK_AFTER)
             };
-            if self.is_readable(step) {
+            if Self::is_readable(step) {
                 self.read();
             } else if is_sequence {
                 let (key, len) = decode(&self.pending, false)?;
@@ -182,7 +182,7 @@ impl Tty {
         }
     }
 
-    fn is_readable(&self, wait: Duration) -> bool {
+    fn is_readable(wait: Duration) -> bool {
         let stdin = stdin();
         let mut fds = [PollFd::new(&stdin, PollFlags::IN)];
         matches!(poll(&mut fds, timespec(wait).as_ref()), Ok(n) if n > 0)
@@ -265,14 +265,12 @@ impl Terminal for Tty {
         self.read_key(Some(wait))
     }
 
-    fn line(&mut self, prompt: &str, default: Option<&str>) -> Option<String> {
+    fn line(&mut self, prompt: &str) -> Option<String> {
         self.asked(|term| {
-            let input = Input::<String>::new().with_prompt(prompt).allow_empty(true);
-            match default {
-                Some(default) => input.default(default.to_owned()),
-                None => input,
-            }
-            .interact_text_on(term)
+            Input::<String>::new()
+                .with_prompt(prompt)
+                .allow_empty(true)
+                .interact_text_on(term)
         })
     }
 

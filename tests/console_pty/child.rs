@@ -70,7 +70,7 @@ fn pause(wait: Duration) {
 }
 
 fn task() -> Question {
-    let added: String = (0..20).map(|i| format!("+setting {i}\n")).collect();
+    let added: String = (0..20).fold(String::new(), |text, i| text + &format!("+setting {i}\n"));
     Question::Task(Box::new(TaskQuestion {
         name: "Copy postgresql.conf".into(),
         number: 9,

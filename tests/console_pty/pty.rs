@@ -123,7 +123,7 @@ impl Pty {
     }
 
     /// Waits until keys are heard.
-    pub(crate) fn rest(&self) {
+    pub(crate) fn rest() {
         let end = Instant::now() + DEAF;
         while let left @ 1.. = end.saturating_duration_since(Instant::now()).as_millis() {
             park_timeout(Duration::from_millis(u64::try_from(left).unwrap()));
@@ -132,7 +132,7 @@ impl Pty {
 
     /// Types as a person would, after having read the prompt.
     pub(crate) fn press(&mut self, keys: &str) {
-        self.rest();
+        Self::rest();
         self.type_now(keys);
     }
 

@@ -407,3 +407,123 @@ fn text_and_words() {
     );
     assert_eq!(run(&word, vec![Input::Line("")]).0, Answer::Pause);
 }
+
+/// All questions, with this text wherever text comes from outside.
+fn hostile(text: &str) -> Vec<(Question, Vec<Input>)> {
+    let text = || text.to_owned();
+    let condition = || vec![(text(), false, text())];
+    let report = Report {
+        status: Status::Failed,
+        is_ignored: false,
+        result: Value::from(Map::from_iter(
+            ["msg", "stderr", "stdout", "cmd"].map(|k| (k.to_owned(), text().into())),
+        )),
+        diff: vec![text()],
+        summary: text(),
+        duration_ms: 1,
+        attempts: 1,
+    };
+    let task = TaskQuestion {
+        name: text(),
+        play: text(),
+        groups: vec![HostGroup {
+            hosts: vec![text()],
+            does: text(),
+            diff: vec![text()],
+            details: vec![text()],
+        }],
+        unchanged: vec![text()],
+        notifies: vec![text()],
+        undo: text(),
+        ways_back: vec![text()],
+        ..TaskQuestion::default()
+    };
+    let failure = FailureQuestion {
+        name: text(),
+        groups: vec![(vec![text()], report)],
+        ways_back: vec![text()],
+        ..FailureQuestion::default()
+    };
+    let gate = GateQuestion {
+        name: text(),
+        reason: text(),
+        requirements: condition(),
+        seals: vec![text()],
+        ways_back: vec![text()],
+        ..GateQuestion::default()
+    };
+    let pause = PauseQuestion {
+        why: text(),
+        running: vec![text()],
+        next: text(),
+        status: vec![text()],
+    };
+    let way = WayOffer {
+        name: text(),
+        is_legal: false,
+        conditions: condition(),
+        loses: text(),
+        steps: vec![text()],
+    };
+    let asked = TextQuestion {
+        prompt: text(),
+        default: Some(text()),
+        ..TextQuestion::default()
+    };
+    let word = WordQuestion {
+        warning: text(),
+        word: text(),
+    };
+    let skip = [keys("dvn"), vec![Input::Line("x")]].concat();
+    vec![
+        (Question::Task(Box::new(task)), skip),
+        (Question::Failure(Box::new(failure)), keys("odq")),
+        (Question::PointOfNoReturn(Box::new(gate)), keys("q")),
+        (Question::Pause(Box::new(pause)), keys("q")),
+        (
+            Question::WayBack(Box::new(WaysQuestion { ways: vec![way] })),
+            keys("1q"),
+        ),
+        (Question::Text(asked), vec![Input::Line("x")]),
+        (Question::Word(word), vec![Input::TakenBack]),
+    ]
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_question_steers_the_terminal(
+        text in "([a-z ]|[\x00-\x20]|\x1b\\[[0-9;]*[A-Za-z]|[\u{7f}-\u{9f}\u{202a}-\u{202e}]){0,20}",
+    ) {
+        for (question, input) in hostile(&text) {
+            for c in run(&question, input).1.chars() {
+                proptest::prop_assert!(
+                    c == '\n' || c == '\t' || crate::report::sanitize::is_harmless(c),
+                    "{:?} in {:?}", c, question
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn rules_and_keys_fit_into_sixty_columns() {
+    let look = Look::default().wide(60);
+    for (question, _) in hostile("ordinary") {
+        let screen = match &question {
+            Question::Task(q) => super::screen::task(q, &look),
+            Question::Failure(q) => super::screen::failure(q, &look),
+            Question::PointOfNoReturn(q) => super::screen::gate(q, &look),
+            Question::Pause(q) => super::screen::pause(q, &look),
+            Question::WayBack(q) => super::screen::ways(q, &look),
+            Question::Text(_) | Question::Word(_) => continue,
+        };
+        for line in screen.lines() {
+            assert!(console::measure_text_width(line) <= 60, "{line}");
+        }
+    }
+    let keys = super::screen::keys(&look, &["[y]run"; 30]);
+    assert!(
+        keys.lines().count() > 2 && keys.lines().all(|l| l.len() <= 60),
+        "{keys}"
+    );
+}

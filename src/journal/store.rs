@@ -130,6 +130,10 @@ impl RunStore {
                 )));
             }
         }
+        if let Some(parent) = open_parent(&root).map_err(Error::io(doing()))? {
+            let why = format!("anyone may replace what is in `{}`", parent.display());
+            return Err(unsafe_because(why));
+        }
         Ok(Self { root, is_shared })
     }
 
@@ -332,6 +336,16 @@ impl RunStore {
     }
 }
 
+/// The first folder above `root` where anyone may rename and replace: world-writable, not sticky.
+fn open_parent(root: &Path) -> io::Result<Option<PathBuf>> {
+    for parent in root.canonicalize()?.ancestors().skip(1) {
+        if std::fs::metadata(parent)?.mode() & 0o1002 == 0o002 {
+            return Ok(Some(parent.to_owned()));
+        }
+    }
+    Ok(None)
+}
+
 enum LockFailure {
     Held(String),
     Io(io::Error),
@@ -491,6 +505,57 @@ mod tests {
         std::fs::set_permissions(store.root(), open).unwrap();
         let error = RunStore::at(store.root().to_owned()).unwrap_err();
         assert!(error.to_string().contains("mode 0750"), "{error}");
+    }
+
+    #[test]
+    fn a_folder_that_anyone_can_replace_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = dir.path().join("open");
+        std::fs::create_dir(&open).unwrap();
+        let set = |mode| std::fs::set_permissions(&open, Permissions::from_mode(mode)).unwrap();
+        set(0o777);
+        let error = RunStore::at(open.join("runs")).unwrap_err();
+        assert!(error.to_string().contains("anyone may replace"), "{error}");
+        set(0o1777);
+        assert!(RunStore::at(open.join("runs")).is_ok());
+    }
+
+    #[test]
+    fn a_torn_tail_is_cut_before_the_run_goes_on() {
+        let (_dir, store) = store();
+        let (run, mut writer) = store.create("aaaa0000-1", "a", clock()).unwrap();
+        writer.append_sync(&opened("aaaa0000-1")).unwrap();
+        let path = run.folder.join(JOURNAL);
+        drop((run, writer));
+        let whole = std::fs::read(&path).unwrap();
+        let torn = [&whole[..], b"{\"seq\":2,\"prev\":\"ab"].concat();
+        std::fs::write(&path, torn).unwrap();
+
+        let (run, mut writer, recovered) = store.open(LATEST, "b", clock()).unwrap();
+        assert!(recovered.torn_tail);
+        let at = DateTime::UNIX_EPOCH;
+        writer
+            .append_sync(&Record::Closed { exit_code: 0, at })
+            .unwrap();
+        drop((run, writer));
+        let (_, after) = store.read(LATEST).unwrap();
+        assert!(!after.torn_tail);
+        assert_eq!(after.records.len(), 2);
+    }
+
+    #[test]
+    fn a_large_output_is_written_beside_and_read_back() {
+        let (_dir, store) = store();
+        let (run, mut writer) = store.create("aaaa0000-1", "a", clock()).unwrap();
+        let record = opened(&"x".repeat(50_000));
+        writer.append_sync(&record).unwrap();
+        let journal = std::fs::metadata(run.folder.join(JOURNAL)).unwrap().len();
+        assert!(journal < 1000, "{journal} bytes");
+        assert_eq!(store.read(LATEST).unwrap().1.records[0].record, record);
+        let names: Vec<_> = std::fs::read_dir(run.folder.join("blobs"))
+            .unwrap()
+            .collect();
+        assert_eq!(names.len(), 1, "no temporary file is left");
     }
 
     #[test]

@@ -214,9 +214,24 @@ fn a_password_is_not_shown() {
 fn keys_work_while_tasks_run() {
     let mut pty = Pty::start("run", &[]);
     pty.wait_for("RUN");
-    pty.wait_for("Copying user relation files");
+    pty.wait_for("34%");
+    let screen = pty.screen();
+    let line = |host: &str| {
+        let found = screen.lines().find(|l| l.contains(&format!("RUN  {host}")));
+        found
+            .unwrap_or_else(|| panic!("no line for {host} in:\n{screen}"))
+            .to_owned()
+    };
+    assert!(
+        line("db1").contains("Copying user relation files"),
+        "{screen}"
+    );
+    assert!(line("db2").contains("[######"), "{screen}");
+    pty.press("o");
+    pty.wait_for("output is shown");
     pty.press("t");
     pty.wait_for("2 hosts at work");
+    pty.wait_for("db1 | Setting next OID");
     pty.press("p");
     pty.wait_for("pause after the running task");
     pty.wait_for("RUN 0197");
@@ -254,6 +269,24 @@ fn a_dumb_terminal_gets_plain_lines() {
     pty.press("p");
     pty.wait_for("RUN 0197");
     pty.wait_for("REQUEST Pause");
+    assert!(!pty.seen().contains('\u{1b}'), "{:?}", pty.seen());
+    pty.ends_as_it_began();
+
+    let mut pty = Pty::start("task", &[("TERM", "dumb")]);
+    pty.wait_for("t9>");
+    pty.press("h");
+    pty.wait_for("numbers to leave out");
+    pty.press("2\r");
+    pty.wait_for("skip on db2, why");
+    pty.press("disk swap\r");
+    pty.wait_for("ANSWER SkipHosts { hosts: [\"db2\"]");
+    assert!(!pty.seen().contains('\u{1b}'), "{:?}", pty.seen());
+    pty.ends_as_it_began();
+
+    let mut pty = Pty::start("gate", &[("TERM", "dumb")]);
+    pty.wait_for("type `orders` to go on");
+    pty.press("orders\r");
+    pty.wait_for("ANSWER Run");
     assert!(!pty.seen().contains('\u{1b}'), "{:?}", pty.seen());
     pty.ends_as_it_began();
 }

@@ -40,7 +40,7 @@ pub struct Options {
     pub look: Look,
     /// Where it is shown.
     pub term: Term,
-    /// Whether there is a live region; not on a dumb terminal.
+    /// Whether the terminal can draw: a live region, choices with the cursor. Not a dumb one.
     pub is_live: bool,
     /// Whether keys are read while tasks run.
     pub reads_keys: bool,
@@ -239,7 +239,7 @@ impl Actor {
         let written = Written::default();
         Self {
             live: Live::new(options.term.clone(), options.is_live),
-            tty: Tty::new(options.term, options.look),
+            tty: Tty::new(options.term, options.look, !options.is_live),
             human: Human::new(written.clone(), options.look),
             written,
             on_request: options.on_request,

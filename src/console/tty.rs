@@ -71,6 +71,8 @@ pub(super) enum Mode {
 pub(super) struct Tty {
     term: Term,
     look: Look,
+    /// It knows no escape sequence.
+    is_dumb: bool,
     found: Option<Termios>,
     mode: Mode,
     pending: Vec<u8>,
@@ -83,7 +85,7 @@ fn stdin() -> BorrowedFd<'static> {
 
 impl Tty {
     /// Takes the terminal over; its modes stay as they are until a mode is set.
-    pub(super) fn new(term: Term, look: Look) -> Self {
+    pub(super) fn new(term: Term, look: Look, is_dumb: bool) -> Self {
         let found = tcgetattr(stdin()).ok();
         FOUND
             .lock()
@@ -99,6 +101,7 @@ impl Tty {
         Self {
             term,
             look,
+            is_dumb,
             found,
             mode: Mode::Found,
             pending: Vec::new(),
@@ -266,6 +269,9 @@ impl Terminal for Tty {
     }
 
     fn line(&mut self, prompt: &str) -> Option<String> {
+        if self.is_dumb {
+            return self.typed(&format!("{prompt}: "), Echo::Letters);
+        }
         self.asked(|term| {
             Input::<String>::new()
                 .with_prompt(prompt)
@@ -285,6 +291,9 @@ impl Terminal for Tty {
     }
 
     fn word(&mut self, prompt: &str) -> Option<String> {
+        if self.is_dumb {
+            return self.typed(prompt, Echo::Letters);
+        }
         // Terminals that can tell a paste are asked to.
         self.show("\u{1b}[?2004h");
         let word = self.typed(prompt, Echo::Letters);
@@ -293,6 +302,9 @@ impl Terminal for Tty {
     }
 
     fn choose(&mut self, prompt: &str, items: &[String]) -> Option<Vec<usize>> {
+        if self.is_dumb {
+            return self.choose_by_number(items);
+        }
         self.asked(|term| {
             MultiSelect::new()
                 .with_prompt(prompt)
@@ -340,6 +352,25 @@ impl Tty {
         };
         self.show("\n");
         typed
+    }
+
+    /// Chooses without drawing; a number that is none takes the choice back.
+    fn choose_by_number(&mut self, items: &[String]) -> Option<Vec<usize>> {
+        for (i, item) in items.iter().enumerate() {
+            self.show(&format!("  {} {item}\n", i + 1));
+        }
+        let typed = self.typed("numbers to leave out: ", Echo::Letters)?;
+        let out: Vec<usize> = typed
+            .split_whitespace()
+            .map(str::parse)
+            .collect::<Result<_, _>>()
+            .ok()?;
+        let is_known = out.iter().all(|n| (1..=items.len()).contains(n));
+        is_known.then(|| {
+            (0..items.len())
+                .filter(|i| !out.contains(&(i + 1)))
+                .collect()
+        })
     }
 
     fn echo(&mut self, echo: Echo, text: &str) {

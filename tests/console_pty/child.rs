@@ -176,7 +176,21 @@ fn finish(console: &Console) {
 fn run() {
     let (console, requests) = console();
     start(&console);
-    while requests.recv().unwrap() != Request::Pause {}
+    let handle = console.handle();
+    handle.show(&Event::Progress {
+        host: "db2".into(),
+        step: step(),
+        percent: Some(34),
+        text: "292343/858112 kB".into(),
+    });
+    while requests.recv().unwrap() != Request::Pause {
+        handle.show(&Event::Output {
+            host: "db1".into(),
+            step: step(),
+            is_stderr: false,
+            text: "Setting next OID\n".into(),
+        });
+    }
     finish(&console);
     console.close();
     say("REQUEST Pause");

@@ -17,7 +17,7 @@ use pty::Pty;
 
 type Case = (&'static str, fn());
 
-const CASES: [Case; 13] = [
+const CASES: [Case; 14] = [
     ("one_key_runs_a_task", one_key_runs_a_task),
     ("enter_does_nothing", enter_does_nothing),
     ("skipping_asks_why", skipping_asks_why),
@@ -37,6 +37,10 @@ const CASES: [Case; 13] = [
     (
         "the_interrupt_key_leaves_the_terminal_as_it_was",
         the_interrupt_key_leaves_the_terminal_as_it_was,
+    ),
+    (
+        "closing_amid_a_run_leaves_the_terminal_as_it_was",
+        closing_amid_a_run_leaves_the_terminal_as_it_was,
     ),
     (
         "a_panic_leaves_the_terminal_as_it_was",
@@ -254,6 +258,12 @@ fn the_interrupt_key_leaves_the_terminal_as_it_was() {
     pty.wait_for("paused>");
     pty.press("\x03");
     pty.wait_for("ANSWER Stop");
+    pty.ends_as_it_began();
+}
+
+fn closing_amid_a_run_leaves_the_terminal_as_it_was() {
+    let mut pty = Pty::start("closed", &[]);
+    pty.wait_for("CLOSED");
     pty.ends_as_it_began();
 }
 

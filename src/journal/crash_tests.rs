@@ -312,6 +312,23 @@ fn dropped_moved_and_doubled_lines_are_refused() {
 }
 
 #[test]
+fn a_line_of_another_journal_is_refused() {
+    let (bytes, blobs) = whole();
+    let other = Faulty::new(usize::MAX);
+    let mut writer = writer(&other);
+    writer.append_sync(&opened("another")).unwrap();
+    writer.append_sync(&intent(1, "db9").record()).unwrap();
+    let other = other.platter.lock().unwrap().durable.clone();
+    let line = |bytes: &[u8], i: usize| {
+        let mut lines = bytes.split_inclusive(|b| *b == b'\n');
+        lines.nth(i).unwrap().to_vec()
+    };
+    let spliced = [line(&bytes, 0), line(&other, 1)].concat();
+    let error = reread(&spliced, &blobs).unwrap_err();
+    assert!(error.to_string().contains("does not follow"), "{error}");
+}
+
+#[test]
 fn another_format_is_refused_by_name() {
     let (bytes, blobs) = whole();
     let text = String::from_utf8(bytes).unwrap();

@@ -31,6 +31,13 @@ pub(crate) fn play(scenario: &str) {
         },
         "run" => run(),
         "interrupt" => interrupt(),
+        "closed" => {
+            let (console, _requests) = console();
+            start(&console);
+            pause(Duration::from_millis(300));
+            console.close();
+            say("CLOSED");
+        }
         "panic" => {
             let (console, _requests) = console();
             start(&console);

@@ -281,6 +281,7 @@ impl Actor {
                 self.event(&event);
             }
             Message::Ask(question, answered) => {
+                self.human.flush();
                 self.flush();
                 self.is_asking.store(true, Ordering::Release);
                 let region = self.live.region();
@@ -291,11 +292,15 @@ impl Actor {
                 self.is_asking.store(false, Ordering::Release);
             }
             Message::Lend(work) => {
+                self.human.flush();
                 self.flush();
                 let region = self.live.region();
                 region.suspend(|| self.tty.lent(|_| work()));
             }
-            Message::Close => return true,
+            Message::Close => {
+                self.human.flush();
+                return true;
+            }
         }
         false
     }

@@ -191,8 +191,8 @@ impl Human {
         }
     }
 
-    /// Shows what was held back, before anything else is said.
-    fn flush(&mut self) {
+    /// Shows what was held back to be grouped; to be called before anyone else writes.
+    pub fn flush(&mut self) {
         let steps: Vec<StepId> = self.tasks.keys().cloned().collect();
         for step in &steps {
             self.show_groups(step);

@@ -40,7 +40,7 @@ pub struct Options {
     pub look: Look,
     /// Where it is shown.
     pub term: Term,
-    /// Whether there is a live region; not on a dumb terminal.
+    /// Whether the terminal can draw: a live region, choices with the cursor. Not a dumb one.
     pub is_live: bool,
     /// Whether keys are read while tasks run.
     pub reads_keys: bool,
@@ -239,7 +239,7 @@ impl Actor {
         let written = Written::default();
         Self {
             live: Live::new(options.term.clone(), options.is_live),
-            tty: Tty::new(options.term, options.look),
+            tty: Tty::new(options.term, options.look, !options.is_live),
             human: Human::new(written.clone(), options.look),
             written,
             on_request: options.on_request,
@@ -281,6 +281,7 @@ impl Actor {
                 self.event(&event);
             }
             Message::Ask(question, answered) => {
+                self.human.flush();
                 self.flush();
                 self.is_asking.store(true, Ordering::Release);
                 let region = self.live.region();
@@ -291,11 +292,15 @@ impl Actor {
                 self.is_asking.store(false, Ordering::Release);
             }
             Message::Lend(work) => {
+                self.human.flush();
                 self.flush();
                 let region = self.live.region();
                 region.suspend(|| self.tty.lent(|_| work()));
             }
-            Message::Close => return true,
+            Message::Close => {
+                self.human.flush();
+                return true;
+            }
         }
         false
     }
@@ -317,10 +322,10 @@ impl Actor {
             }
             Event::Output { host, text, .. } if self.shows_output => {
                 let host = sanitize::inline(host);
-                let lines: String = sanitize::text(text)
-                    .lines()
-                    .map(|line| format!("  {host} | {line}\n"))
-                    .collect();
+                let mut lines = String::new();
+                for line in sanitize::text(text).lines() {
+                    lines.push_str(&format!("  {host} | {line}\n"));
+                }
                 self.print(&lines);
             }
             _ => {}

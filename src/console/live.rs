@@ -15,7 +15,7 @@ const LINES_MAX: usize = 8;
 /// Columns for the name of a host.
 const NAME_MAX: usize = 24;
 /// A host that says nothing for so long is said to be silent.
-const SILENT: Duration = Duration::from_secs(60);
+const SILENT: Duration = Duration::from_mins(1);
 /// Hints are shown for tasks that take longer than this.
 const HINT_AFTER: Duration = Duration::from_secs(1);
 

@@ -4,6 +4,11 @@
 //! skips or aborts anything; what was typed before a prompt is not an answer to it; the terminal is
 //! given back as it was found, whatever happens.
 
+#![expect(
+    clippy::format_push_string,
+    reason = "writing to a string cannot fail, and a result to discard would hide that"
+)]
+
 mod actor;
 mod keys;
 mod live;

@@ -30,7 +30,7 @@ pub(super) trait Terminal {
     /// Waits for a key for so long.
     fn key_within(&mut self, wait: Duration) -> Option<Key>;
     /// Reads a line; `None`: taken back.
-    fn line(&mut self, prompt: &str, default: Option<&str>) -> Option<String>;
+    fn line(&mut self, prompt: &str) -> Option<String>;
     /// Reads a line that is not shown; `None`: taken back.
     fn secret(&mut self, prompt: &str, confirms: bool) -> Option<String>;
     /// Reads a word typed by hand: a paste does not count. `None`: taken back.
@@ -143,7 +143,7 @@ fn confirm(terminal: &mut dyn Terminal, question: &str) -> bool {
 
 /// Asks why; `None` when nothing was typed, which takes the key before it back.
 fn reason(terminal: &mut dyn Terminal, prompt: &str) -> Option<String> {
-    let typed = terminal.line(prompt, None)?;
+    let typed = terminal.line(prompt)?;
     let typed = typed.trim();
     if typed.is_empty() {
         terminal.show("no reason, nothing done\n");
@@ -461,12 +461,16 @@ fn text(terminal: &mut dyn Terminal, q: &TextQuestion) -> Answer {
 }
 
 fn typed_text(terminal: &mut dyn Terminal, prompt: &str, q: &TextQuestion) -> Option<String> {
+    let prompt = match &q.default {
+        Some(default) => format!("{prompt} [{}]", sanitize::inline(default)),
+        None => prompt.to_owned(),
+    };
     loop {
-        let typed = terminal.line(prompt, q.default.as_deref())?;
+        let typed = terminal.line(&prompt)?;
         if !q.confirms {
             return Some(typed);
         }
-        if terminal.line("again, to confirm", None)? == typed {
+        if terminal.line("again, to confirm")? == typed {
             return Some(typed);
         }
         terminal.show("the two differ\n");

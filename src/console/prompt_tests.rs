@@ -68,7 +68,7 @@ impl Terminal for Script {
             _ => None,
         }
     }
-    fn line(&mut self, prompt: &str, _: Option<&str>) -> Option<String> {
+    fn line(&mut self, prompt: &str) -> Option<String> {
         self.line_of(prompt)
     }
     fn secret(&mut self, prompt: &str, _: bool) -> Option<String> {
@@ -126,7 +126,7 @@ fn task() -> Question {
 }
 
 fn failure(is_safe_to_retry: bool) -> Question {
-    let long: String = (0..40).map(|i| format!("line {i}\n")).collect();
+    let long: String = (0..40).fold(String::new(), |text, i| text + &format!("line {i}\n"));
     let report = Report {
         status: Status::Failed,
         is_ignored: false,
@@ -204,7 +204,7 @@ fn the_screen_has_what_a_person_needs_and_nothing_from_a_host_steers_it() {
 
 #[test]
 fn skipping_asks_why_and_nothing_typed_takes_it_back() {
-    let skip = |line| vec![keys("n"), vec![line]].concat();
+    let skip = |line| [keys("n"), vec![line]].concat();
     let said = run(&task(), skip(Input::Line(" done by hand ")));
     assert_eq!(
         said.0,
@@ -223,7 +223,7 @@ fn skipping_asks_why_and_nothing_typed_takes_it_back() {
 fn hosts_are_chosen_and_the_others_skipped_with_a_reason() {
     let choose = |chosen: Vec<usize>| {
         let line = Input::Line("disk swap");
-        vec![keys("h"), vec![Input::Chosen(chosen), line]].concat()
+        [keys("h"), vec![Input::Chosen(chosen), line]].concat()
     };
     let answer = run(&task(), choose(vec![0])).0;
     let hosts = vec!["db2\u{1b}[2J".to_owned()];
@@ -241,13 +241,13 @@ fn hosts_are_chosen_and_the_others_skipped_with_a_reason() {
             reason: reason("disk swap")
         }
     );
-    let all = vec![keys("h"), vec![Input::Chosen(vec![0, 1])], keys("q")].concat();
+    let all = [keys("h"), vec![Input::Chosen(vec![0, 1])], keys("q")].concat();
     assert_eq!(run(&task(), all).0, Answer::Stop);
 }
 
 #[test]
 fn abort_is_typed() {
-    let abort = |line| vec![keys("A"), vec![Input::Line(line)]].concat();
+    let abort = |line| [keys("A"), vec![Input::Line(line)]].concat();
     assert_eq!(run(&task(), abort("abort")).0, Answer::Abort);
     let mut wrong = abort("yes");
     wrong.extend(keys("y"));
@@ -266,7 +266,7 @@ fn a_failure_is_shown_and_decided() {
     ] {
         assert_eq!(run(&failure(true), keys(pressed)).0, answer, "{pressed:?}");
     }
-    let exclude = vec![keys("x"), vec![Input::Line("dead disk")]].concat();
+    let exclude = [keys("x"), vec![Input::Line("dead disk")]].concat();
     let answer = run(&failure(true), exclude).0;
     assert_eq!(
         answer,
@@ -406,4 +406,124 @@ fn text_and_words() {
         Answer::Text("db4".into())
     );
     assert_eq!(run(&word, vec![Input::Line("")]).0, Answer::Pause);
+}
+
+/// All questions, with this text wherever text comes from outside.
+fn hostile(text: &str) -> Vec<(Question, Vec<Input>)> {
+    let text = || text.to_owned();
+    let condition = || vec![(text(), false, text())];
+    let report = Report {
+        status: Status::Failed,
+        is_ignored: false,
+        result: Value::from(Map::from_iter(
+            ["msg", "stderr", "stdout", "cmd"].map(|k| (k.to_owned(), text().into())),
+        )),
+        diff: vec![text()],
+        summary: text(),
+        duration_ms: 1,
+        attempts: 1,
+    };
+    let task = TaskQuestion {
+        name: text(),
+        play: text(),
+        groups: vec![HostGroup {
+            hosts: vec![text()],
+            does: text(),
+            diff: vec![text()],
+            details: vec![text()],
+        }],
+        unchanged: vec![text()],
+        notifies: vec![text()],
+        undo: text(),
+        ways_back: vec![text()],
+        ..TaskQuestion::default()
+    };
+    let failure = FailureQuestion {
+        name: text(),
+        groups: vec![(vec![text()], report)],
+        ways_back: vec![text()],
+        ..FailureQuestion::default()
+    };
+    let gate = GateQuestion {
+        name: text(),
+        reason: text(),
+        requirements: condition(),
+        seals: vec![text()],
+        ways_back: vec![text()],
+        ..GateQuestion::default()
+    };
+    let pause = PauseQuestion {
+        why: text(),
+        running: vec![text()],
+        next: text(),
+        status: vec![text()],
+    };
+    let way = WayOffer {
+        name: text(),
+        is_legal: false,
+        conditions: condition(),
+        loses: text(),
+        steps: vec![text()],
+    };
+    let asked = TextQuestion {
+        prompt: text(),
+        default: Some(text()),
+        ..TextQuestion::default()
+    };
+    let word = WordQuestion {
+        warning: text(),
+        word: text(),
+    };
+    let skip = [keys("dvn"), vec![Input::Line("x")]].concat();
+    vec![
+        (Question::Task(Box::new(task)), skip),
+        (Question::Failure(Box::new(failure)), keys("odq")),
+        (Question::PointOfNoReturn(Box::new(gate)), keys("q")),
+        (Question::Pause(Box::new(pause)), keys("q")),
+        (
+            Question::WayBack(Box::new(WaysQuestion { ways: vec![way] })),
+            keys("1q"),
+        ),
+        (Question::Text(asked), vec![Input::Line("x")]),
+        (Question::Word(word), vec![Input::TakenBack]),
+    ]
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_question_steers_the_terminal(
+        text in "([a-z ]|[\x00-\x20]|\x1b\\[[0-9;]*[A-Za-z]|[\u{7f}-\u{9f}\u{202a}-\u{202e}]){0,20}",
+    ) {
+        for (question, input) in hostile(&text) {
+            for c in run(&question, input).1.chars() {
+                proptest::prop_assert!(
+                    c == '\n' || c == '\t' || crate::report::sanitize::is_harmless(c),
+                    "{:?} in {:?}", c, question
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn rules_and_keys_fit_into_sixty_columns() {
+    let look = Look::default().wide(60);
+    for (question, _) in hostile("ordinary") {
+        let screen = match &question {
+            Question::Task(q) => super::screen::task(q, &look),
+            Question::Failure(q) => super::screen::failure(q, &look),
+            Question::PointOfNoReturn(q) => super::screen::gate(q, &look),
+            Question::Pause(q) => super::screen::pause(q, &look),
+            Question::WayBack(q) => super::screen::ways(q, &look),
+            Question::Text(_) | Question::Word(_) => continue,
+        };
+        for line in screen.lines() {
+            assert!(console::measure_text_width(line) <= 60, "{line}");
+        }
+    }
+    let keys = super::screen::keys(&look, &["[y]run"; 30]);
+    assert!(
+        keys.lines().count() > 2 && keys.lines().all(|l| l.len() <= 60),
+        "{keys}"
+    );
 }

@@ -9,7 +9,7 @@ use std::sync::{Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
 
 use console::Term;
-use dialoguer::{Input, MultiSelect, Password};
+use dialoguer::{Input, MultiSelect};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::termios::{
     LocalModes, OptionalActions, QueueSelector, SpecialCodeIndex, Termios, tcflush, tcgetattr,
@@ -28,8 +28,8 @@ const SEQUENCE: Duration = Duration::from_millis(40);
 const LOOK_AFTER: Duration = Duration::from_millis(250);
 /// How long the Ctrl-C of a line of text may take to arrive as a signal.
 const SIGNAL: Duration = Duration::from_millis(50);
-/// Longest word that can be typed.
-const WORD_MAX: usize = 200;
+/// Longest word or password that can be typed.
+const WORD_MAX: usize = 4096;
 
 /// The modes the terminal was found in, for who ends the process in haste.
 static FOUND: Mutex<Option<Termios>> = Mutex::new(None);
@@ -71,6 +71,8 @@ pub(super) enum Mode {
 pub(super) struct Tty {
     term: Term,
     look: Look,
+    /// It knows no escape sequence.
+    is_dumb: bool,
     found: Option<Termios>,
     mode: Mode,
     pending: Vec<u8>,
@@ -83,7 +85,7 @@ fn stdin() -> BorrowedFd<'static> {
 
 impl Tty {
     /// Takes the terminal over; its modes stay as they are until a mode is set.
-    pub(super) fn new(term: Term, look: Look) -> Self {
+    pub(super) fn new(term: Term, look: Look, is_dumb: bool) -> Self {
         let found = tcgetattr(stdin()).ok();
         FOUND
             .lock()
@@ -99,6 +101,7 @@ impl Tty {
         Self {
             term,
             look,
+            is_dumb,
             found,
             mode: Mode::Found,
             pending: Vec::new(),
@@ -168,7 +171,7 @@ impl Tty {
             } else {
                 left.min(LOOK_AFTER)
             };
-            if self.is_readable(step) {
+            if Self::is_readable(step) {
                 self.read();
             } else if is_sequence {
                 let (key, len) = decode(&self.pending, false)?;
@@ -182,7 +185,7 @@ impl Tty {
         }
     }
 
-    fn is_readable(&self, wait: Duration) -> bool {
+    fn is_readable(wait: Duration) -> bool {
         let stdin = stdin();
         let mut fds = [PollFd::new(&stdin, PollFlags::IN)];
         matches!(poll(&mut fds, timespec(wait).as_ref()), Ok(n) if n > 0)
@@ -212,8 +215,11 @@ impl Tty {
         done
     }
 
+    /// Lets `dialoguer` ask. It finds keys unechoed between its reads, so that fast typing does
+    /// not show twice.
     fn asked<T>(&mut self, asked: impl FnOnce(&Term) -> dialoguer::Result<T>) -> Option<T> {
-        let typed = self.lent(asked);
+        let typed = asked(&self.term);
+        self.apply();
         if typed.is_err() {
             rest(SIGNAL);
         }
@@ -262,40 +268,43 @@ impl Terminal for Tty {
         self.read_key(Some(wait))
     }
 
-    fn line(&mut self, prompt: &str, default: Option<&str>) -> Option<String> {
+    fn line(&mut self, prompt: &str) -> Option<String> {
+        if self.is_dumb {
+            return self.typed(&format!("{prompt}: "), Echo::Letters);
+        }
         self.asked(|term| {
-            let input = Input::<String>::new().with_prompt(prompt).allow_empty(true);
-            match default {
-                Some(default) => input.default(default.to_owned()),
-                None => input,
-            }
-            .interact_text_on(term)
+            Input::<String>::new()
+                .with_prompt(prompt)
+                .allow_empty(true)
+                .interact_text_on(term)
         })
     }
 
     fn secret(&mut self, prompt: &str, confirms: bool) -> Option<String> {
-        self.asked(|term| {
-            let password = Password::new()
-                .with_prompt(prompt)
-                .allow_empty_password(true);
-            if confirms {
-                password.with_confirmation("again, to confirm", "the two differ")
-            } else {
-                password
+        loop {
+            let secret = self.typed(&format!("{prompt}: "), Echo::Nothing)?;
+            if !confirms || self.typed("again, to confirm: ", Echo::Nothing)? == secret {
+                return Some(secret);
             }
-            .interact_on(term)
-        })
+            self.show("the two differ\n");
+        }
     }
 
     fn word(&mut self, prompt: &str) -> Option<String> {
+        if self.is_dumb {
+            return self.typed(prompt, Echo::Letters);
+        }
         // Terminals that can tell a paste are asked to.
-        self.show(&format!("\u{1b}[?2004h{prompt}"));
-        let word = self.typed(prompt);
-        self.show("\u{1b}[?2004l\n");
+        self.show("\u{1b}[?2004h");
+        let word = self.typed(prompt, Echo::Letters);
+        self.show("\u{1b}[?2004l");
         word
     }
 
     fn choose(&mut self, prompt: &str, items: &[String]) -> Option<Vec<usize>> {
+        if self.is_dumb {
+            return self.choose_by_number(items);
+        }
         self.asked(|term| {
             MultiSelect::new()
                 .with_prompt(prompt)
@@ -307,18 +316,27 @@ impl Terminal for Tty {
     }
 }
 
+/// What is shown of what is typed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Echo {
+    Letters,
+    Nothing,
+}
+
 impl Tty {
-    fn typed(&mut self, prompt: &str) -> Option<String> {
+    /// Reads a line key by key, so that Escape and Ctrl-C take it back.
+    fn typed(&mut self, prompt: &str, echo: Echo) -> Option<String> {
+        self.show(prompt);
         let mut word = String::new();
-        loop {
+        let typed = loop {
             match self.key() {
                 Key::Char(c) if word.len() < WORD_MAX => {
                     word.push(c);
-                    self.show(c.encode_utf8(&mut [0; 4]));
+                    self.echo(echo, c.encode_utf8(&mut [0; 4]));
                 }
-                Key::Backspace if word.pop().is_some() => self.show("\u{8} \u{8}"),
-                Key::Enter => return Some(word),
-                Key::Escape | Key::Interrupt | Key::EndOfText | Key::Gone => return None,
+                Key::Backspace if word.pop().is_some() => self.echo(echo, "\u{8} \u{8}"),
+                Key::Enter => break Some(word),
+                Key::Escape | Key::Interrupt | Key::EndOfText | Key::Gone => break None,
                 Key::Kill => {
                     word.clear();
                     self.show(&format!("\n{prompt}"));
@@ -331,6 +349,33 @@ impl Tty {
                 }
                 _ => {}
             }
+        };
+        self.show("\n");
+        typed
+    }
+
+    /// Chooses without drawing; a number that is none takes the choice back.
+    fn choose_by_number(&mut self, items: &[String]) -> Option<Vec<usize>> {
+        for (i, item) in items.iter().enumerate() {
+            self.show(&format!("  {} {item}\n", i + 1));
+        }
+        let typed = self.typed("numbers to leave out: ", Echo::Letters)?;
+        let out: Vec<usize> = typed
+            .split_whitespace()
+            .map(str::parse)
+            .collect::<Result<_, _>>()
+            .ok()?;
+        let is_known = out.iter().all(|n| (1..=items.len()).contains(n));
+        is_known.then(|| {
+            (0..items.len())
+                .filter(|i| !out.contains(&(i + 1)))
+                .collect()
+        })
+    }
+
+    fn echo(&mut self, echo: Echo, text: &str) {
+        if echo == Echo::Letters {
+            self.show(text);
         }
     }
 }

@@ -286,7 +286,7 @@ fn a_flipped_byte_in_any_line_is_refused_with_the_line() {
     for at in 0..bytes.len() {
         let mut broken = bytes.clone();
         broken[at] ^= 1;
-        let line = bytes[..at].iter().filter(|b| **b == b'\n').count() as u64 + 1;
+        let line = bytes[..at].split(|b| *b == b'\n').count() as u64;
         match reread(&broken, &blobs) {
             Err(Error::Broken { line: told, .. }) => assert_eq!(told, line, "byte {at}"),
             Err(Error::Format { .. }) => assert_eq!(line, 1),
@@ -309,6 +309,23 @@ fn dropped_moved_and_doubled_lines_are_refused() {
         let error = reread(&join(&order), &blobs);
         assert!(matches!(error, Err(Error::Broken { .. })), "{order:?}");
     }
+}
+
+#[test]
+fn a_line_of_another_journal_is_refused() {
+    let (bytes, blobs) = whole();
+    let other = Faulty::new(usize::MAX);
+    let mut writer = writer(&other);
+    writer.append_sync(&opened("another")).unwrap();
+    writer.append_sync(&intent(1, "db9").record()).unwrap();
+    let other = other.platter.lock().unwrap().durable.clone();
+    let line = |bytes: &[u8], i: usize| {
+        let mut lines = bytes.split_inclusive(|b| *b == b'\n');
+        lines.nth(i).unwrap().to_vec()
+    };
+    let spliced = [line(&bytes, 0), line(&other, 1)].concat();
+    let error = reread(&spliced, &blobs).unwrap_err();
+    assert!(error.to_string().contains("does not follow"), "{error}");
 }
 
 #[test]
@@ -335,8 +352,8 @@ proptest! {
         let recovered = reread(&bytes[..cut], &blobs).unwrap();
         let is_at_end_of_line = cut == 0 || bytes[cut - 1] == b'\n';
         prop_assert_eq!(recovered.torn_tail, !is_at_end_of_line);
-        prop_assert_eq!(recovered.len as usize, bytes[..cut].iter().rposition(|b| *b == b'\n').map_or(0, |i| i + 1));
-        let n = bytes[..cut].iter().filter(|b| **b == b'\n').count();
+        prop_assert_eq!(usize::try_from(recovered.len).unwrap(), bytes[..cut].iter().rposition(|b| *b == b'\n').map_or(0, |i| i + 1));
+        let n = bytes[..cut].split(|b| *b == b'\n').count() - 1;
         prop_assert_eq!(records(recovered), sample()[..n].to_vec());
     }
 
@@ -346,8 +363,8 @@ proptest! {
     }
 }
 
-fn folded(records: Vec<Record>) -> RunState {
-    fold(&records)
+fn folded(records: impl AsRef<[Record]>) -> RunState {
+    fold(records.as_ref())
 }
 
 fn states(state: &RunState) -> Vec<(u64, EntryState)> {

@@ -112,9 +112,8 @@ impl Storage for Disk {
         }
         let wanted = RESERVE_BYTES * 2;
         match rustix::fs::fallocate(&self.file, FallocateFlags::KEEP_SIZE, self.len, wanted) {
-            Ok(()) => {}
             // Not all file systems can; then a full disk is met at the write itself.
-            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {}
+            Ok(()) | Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {}
             Err(e) => return Err(e.into()),
         }
         self.reserved = self.len + wanted;

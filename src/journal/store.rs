@@ -114,7 +114,7 @@ impl RunStore {
             .create(&root)
             .map_err(Error::io(doing()))?;
         let meta = std::fs::metadata(&root).map_err(Error::io(doing()))?;
-        let is_shared = meta.uid() == 0 && meta.mode() & 0o2077 == 0o2070;
+        let is_shared = is_shared(meta.uid(), meta.mode());
         let unsafe_because = |why: String| Error::Unsafe {
             path: root.clone(),
             why,
@@ -129,6 +129,10 @@ impl RunStore {
                     "others may enter it, mode {mode:04o}"
                 )));
             }
+        }
+        if let Some(parent) = open_parent(&root).map_err(Error::io(doing()))? {
+            let why = format!("anyone may replace what is in `{}`", parent.display());
+            return Err(unsafe_because(why));
         }
         Ok(Self { root, is_shared })
     }
@@ -149,17 +153,19 @@ impl RunStore {
     /// `Io`, also when the run is there already.
     pub fn create(&self, id: &str, holder: &str, clock: Clock) -> Result<(Run, Writer)> {
         let folder = self.root.join(id);
-        let made = || -> io::Result<Disk> {
+        let doing = || format!("make the run `{}`", folder.display());
+        let made = || -> io::Result<()> {
             DirBuilder::new().mode(0o700).create(&folder)?;
             self.open_folder(&folder)?;
             DirBuilder::new().mode(0o700).create(folder.join("blobs"))?;
             self.open_folder(&folder.join("blobs"))?;
-            sync_dir(&self.root)?;
-            Disk::create(&folder.join(JOURNAL), self.file_mode())
+            sync_dir(&self.root)
         };
-        let disk = made().map_err(Error::io(format!("make the run `{}`", folder.display())))?;
+        made().map_err(Error::io(doing()))?;
+        // Without a journal it is no run yet, so nobody else can have locked it.
         let run = self.lock(id, holder)?;
-        Ok((run, Writer::new(disk, clock)))
+        let disk = Disk::create(&folder.join(JOURNAL), self.file_mode());
+        Ok((run, Writer::new(disk.map_err(Error::io(doing()))?, clock)))
     }
 
     /// Takes up a run that is there, by its id, a start of it, or [`LATEST`]. An incomplete last
@@ -332,6 +338,21 @@ impl RunStore {
     }
 }
 
+/// Whether root made the folder for a group on purpose: setgid, and closed to all others.
+fn is_shared(uid: u32, mode: u32) -> bool {
+    uid == 0 && mode & 0o2077 == 0o2070
+}
+
+/// The first folder above `root` where anyone may rename and replace: world-writable, not sticky.
+fn open_parent(root: &Path) -> io::Result<Option<PathBuf>> {
+    for parent in root.canonicalize()?.ancestors().skip(1) {
+        if std::fs::metadata(parent)?.mode() & 0o1002 == 0o002 {
+            return Ok(Some(parent.to_owned()));
+        }
+    }
+    Ok(None)
+}
+
 enum LockFailure {
     Held(String),
     Io(io::Error),
@@ -491,6 +512,82 @@ mod tests {
         std::fs::set_permissions(store.root(), open).unwrap();
         let error = RunStore::at(store.root().to_owned()).unwrap_err();
         assert!(error.to_string().contains("mode 0750"), "{error}");
+    }
+
+    #[test]
+    fn a_folder_for_a_group_is_one_that_root_made_so() {
+        assert!(is_shared(0, 0o42770));
+        for (uid, mode) in [(1000, 0o42770), (0, 0o40770), (0, 0o42775), (0, 0o42750)] {
+            assert!(!is_shared(uid, mode), "{uid} {mode:o}");
+        }
+    }
+
+    #[test]
+    fn in_a_folder_for_a_group_the_group_can_take_a_run_over() {
+        let (_dir, store) = store();
+        let store = RunStore {
+            is_shared: true,
+            ..store
+        };
+        let (run, mut writer) = store.create("aaaa0000-1", "a", clock()).unwrap();
+        writer.append_sync(&opened(&"x".repeat(5000))).unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().mode() & 0o7777;
+        let blobs = run.folder.join("blobs");
+        assert_eq!((mode(&run.folder), mode(&blobs)), (0o2770, 0o2770));
+        let blob = std::fs::read_dir(&blobs).unwrap().next().unwrap().unwrap();
+        let files = [run.folder.join(JOURNAL), run.folder.join(LOCK), blob.path()];
+        assert_eq!(files.map(|f| mode(&f)), [0o660; 3]);
+    }
+
+    #[test]
+    fn a_folder_that_anyone_can_replace_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = dir.path().join("open");
+        std::fs::create_dir(&open).unwrap();
+        let set = |mode| std::fs::set_permissions(&open, Permissions::from_mode(mode)).unwrap();
+        set(0o777);
+        let error = RunStore::at(open.join("runs")).unwrap_err();
+        assert!(error.to_string().contains("anyone may replace"), "{error}");
+        set(0o1777);
+        assert!(RunStore::at(open.join("runs")).is_ok());
+    }
+
+    #[test]
+    fn a_torn_tail_is_cut_before_the_run_goes_on() {
+        let (_dir, store) = store();
+        let (run, mut writer) = store.create("aaaa0000-1", "a", clock()).unwrap();
+        writer.append_sync(&opened("aaaa0000-1")).unwrap();
+        let path = run.folder.join(JOURNAL);
+        drop((run, writer));
+        let whole = std::fs::read(&path).unwrap();
+        let torn = [&whole[..], b"{\"seq\":2,\"prev\":\"ab"].concat();
+        std::fs::write(&path, torn).unwrap();
+
+        let (run, mut writer, recovered) = store.open(LATEST, "b", clock()).unwrap();
+        assert!(recovered.torn_tail);
+        let at = DateTime::UNIX_EPOCH;
+        writer
+            .append_sync(&Record::Closed { exit_code: 0, at })
+            .unwrap();
+        drop((run, writer));
+        let (_, after) = store.read(LATEST).unwrap();
+        assert!(!after.torn_tail);
+        assert_eq!(after.records.len(), 2);
+    }
+
+    #[test]
+    fn a_large_output_is_written_beside_and_read_back() {
+        let (_dir, store) = store();
+        let (run, mut writer) = store.create("aaaa0000-1", "a", clock()).unwrap();
+        let record = opened(&"x".repeat(50_000));
+        writer.append_sync(&record).unwrap();
+        let journal = std::fs::metadata(run.folder.join(JOURNAL)).unwrap().len();
+        assert!(journal < 1000, "{journal} bytes");
+        assert_eq!(store.read(LATEST).unwrap().1.records[0].record, record);
+        let names: Vec<_> = std::fs::read_dir(run.folder.join("blobs"))
+            .unwrap()
+            .collect();
+        assert_eq!(names.len(), 1, "no temporary file is left");
     }
 
     #[test]

@@ -60,6 +60,9 @@ impl Writer {
     /// # Errors
     /// `NoRoom` before an intent when the disk is full: nothing was written and results can still
     /// be. Any other error is the end of this journal's writing.
+    ///
+    /// # Panics
+    /// Never: JSON without layout is one line.
     pub fn append(&mut self, record: &Record) -> Result<u64> {
         if self.is_poisoned {
             return Err(Error::Poisoned);
@@ -129,16 +132,15 @@ impl Writer {
             match storage.put_blob(name, bytes) {
                 Ok(()) => true,
                 // The line itself may still fit into the reserve.
-                Err(e) if e.kind() == std::io::ErrorKind::StorageFull => false,
+                Err(e) if is_full(&e) => false,
                 Err(e) => {
                     failed.get_or_insert(e);
                     false
                 }
             }
         });
-        match failed {
-            Some(e) => self.guard("write an output beside the journal", Err(e))?,
-            None => {}
+        if let Some(e) = failed {
+            self.guard("write an output beside the journal", Err(e))?;
         }
         Ok(value.to_string())
     }
@@ -149,4 +151,12 @@ impl Writer {
             Error::io(doing)(source)
         })
     }
+}
+
+fn is_full(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    matches!(
+        error.kind(),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded
+    )
 }

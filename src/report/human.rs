@@ -191,8 +191,8 @@ impl Human {
         }
     }
 
-    /// Shows what was held back, before anything else is said.
-    fn flush(&mut self) {
+    /// Shows what was held back to be grouped; to be called before anyone else writes.
+    pub fn flush(&mut self) {
         let steps: Vec<StepId> = self.tasks.keys().cloned().collect();
         for step in &steps {
             self.show_groups(step);
@@ -494,5 +494,109 @@ mod tests {
         let of = |look| run(3, look, |_| report(Status::Changed, &[]));
         assert!(of(colored).contains('\u{1b}'));
         assert_eq!(console::strip_ansi_codes(&of(colored)), of(plain));
+    }
+
+    /// Every event that carries text from outside, with this text everywhere.
+    fn hostile(text: &str) -> Vec<Event> {
+        let step = StepId("s".into());
+        let fields = ["msg", "stderr", "stdout", "cmd", "skip_reason"].map(|k| (k, text));
+        let of = |status| Report {
+            summary: text.to_owned(),
+            diff: vec![text.to_owned()],
+            ..report(status, &fields)
+        };
+        let text = || text.to_owned();
+        let at = chrono::DateTime::UNIX_EPOCH;
+        let mut stats = Stats::default();
+        stats.host(&text()).ok = 1;
+        let mut events = vec![
+            Event::RunStarted {
+                run: "r".into(),
+                at,
+                playbook: text(),
+                change: Some(text()),
+                is_check: false,
+                journal: Some(text()),
+            },
+            Event::PlayStarted {
+                name: text(),
+                hosts: vec![text()],
+            },
+            Event::BatchStarted {
+                hosts: vec![text()],
+            },
+            Event::TaskStarted {
+                step: step.clone(),
+                name: text(),
+                module: "debug".into(),
+                place: None,
+                is_handler: false,
+                hosts: vec![text()],
+                at,
+            },
+            Event::ItemFinished {
+                host: text(),
+                step: step.clone(),
+                label: text(),
+                report: of(Status::Changed),
+            },
+            Event::Checked {
+                name: text(),
+                host: Some(text()),
+                holds: false,
+                seen: text(),
+            },
+            Event::Answered {
+                question: text(),
+                answer: text(),
+                by: text(),
+            },
+            Event::Notice {
+                is_warning: true,
+                text: text(),
+            },
+            Event::Undone {
+                host: text(),
+                step: step.clone(),
+                summary: text(),
+                report: of(Status::Lost),
+            },
+        ];
+        events.extend([Status::Ok, Status::Failed, Status::Skipped].map(|status| {
+            Event::HostFinished {
+                host: text(),
+                step: step.clone(),
+                name: text(),
+                report: of(status),
+            }
+        }));
+        events.push(Event::RunFinished {
+            run: "r".into(),
+            at,
+            stats,
+            exit_code: 0,
+            open: vec![text()],
+        });
+        events
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_from_outside_steers_the_terminal(
+            text in "([a-z ]|[\x00-\x20]|\x1b\\[[0-9;]*[A-Za-z]|[\u{7f}-\u{9f}\u{202a}-\u{202e}]){0,20}",
+        ) {
+            let look = Look { verbosity: 1, shows_diff: true, ..Look::default() };
+            let out = Shared::default();
+            let clock = || chrono::DateTime::UNIX_EPOCH;
+            let mut human = Human::new(out.clone(), look);
+            let mut plain = crate::report::Plain::new(out.clone(), Box::new(clock), look);
+            for event in hostile(&text) {
+                human.on(&event);
+                plain.on(&event);
+            }
+            for c in out.text().chars() {
+                proptest::prop_assert!(c == '\n' || c == '\t' || sanitize::is_harmless(c), "{c:?}");
+            }
+        }
     }
 }

@@ -3,6 +3,11 @@
 //! Knows the events and nothing of who emits them. Invariants: a reporter cannot fail or stop a
 //! run (a broken pipe silences it), and nothing that came from a host reaches a terminal unescaped.
 
+#![expect(
+    clippy::format_push_string,
+    reason = "writing to a string cannot fail, and a result to discard would hide that"
+)]
+
 mod details;
 mod human;
 mod junit;

@@ -19,6 +19,7 @@ pub struct Ndjson {
     sink: Sink,
     clock: Clock,
     seq: u64,
+    failure: Option<String>,
 }
 
 impl Ndjson {
@@ -28,6 +29,7 @@ impl Ndjson {
             sink: Sink::new(to),
             clock,
             seq: 0,
+            failure: None,
         }
     }
 }
@@ -41,15 +43,21 @@ impl Reporter for Ndjson {
             ("seq".to_owned(), self.seq.into()),
             ("ts".to_owned(), ts.into()),
         ]);
-        if let Ok(Value::Object(fields)) = serde_json::to_value(event) {
-            line.extend(fields);
+        match serde_json::to_value(event) {
+            Ok(Value::Object(fields)) => line.extend(fields),
+            Ok(other) => {
+                line.insert("event".to_owned(), other);
+            }
+            Err(e) => {
+                self.failure.get_or_insert(e.to_string());
+            }
         }
         let text = escaped(&Value::Object(line).to_string());
         self.sink.put(&(text + "\n"));
     }
 
     fn failure(&self) -> Option<String> {
-        self.sink.failure()
+        self.failure.clone().or_else(|| self.sink.failure())
     }
 }
 

@@ -110,35 +110,11 @@ impl Plain {
 impl Reporter for Plain {
     fn on(&mut self, event: &Event) {
         match event {
-            Event::RunStarted {
-                run,
-                playbook,
-                is_check,
-                journal,
-                ..
-            } => {
-                let mode = if *is_check { "check" } else { "run" };
-                let mut what = format!("id={run} mode={mode} playbook={}", name(playbook));
-                if let Some(journal) = journal {
-                    what.push_str(&format!(" journal={}", name(journal)));
-                }
-                self.line("run", "start", None, &what);
-            }
-            Event::PlayStarted { name: play, hosts } => {
-                let what = format!("\"{}\" hosts={}", name(play), hosts.len());
-                self.line("play", "start", None, &what);
-            }
-            Event::BatchStarted { hosts } => {
-                self.line("batch", "start", None, &format!("hosts={}", hosts.len()));
-            }
-            Event::PlaySkipped { name: play, why } => {
-                self.line(
-                    "play",
-                    "skipped",
-                    None,
-                    &format!("\"{}\" {}", name(play), name(why)),
-                );
-            }
+            Event::RunStarted { .. }
+            | Event::PlayStarted { .. }
+            | Event::BatchStarted { .. }
+            | Event::PlaySkipped { .. }
+            | Event::RunFinished { .. } => self.framed(event),
             Event::TaskStarted {
                 step,
                 name: task_name,
@@ -190,12 +166,6 @@ impl Reporter for Plain {
                 let what = format!("{task} {} left={left}", name(host));
                 self.line("host", "retry", Some(Tone::Warning), &what);
             }
-            Event::RunFinished {
-                stats,
-                exit_code,
-                open,
-                ..
-            } => self.finish(stats, *exit_code, open),
             Event::HostStarted { .. } | Event::Progress { .. } => {}
             Event::Asked { .. }
             | Event::Answered { .. }
@@ -210,6 +180,48 @@ impl Reporter for Plain {
 }
 
 impl Plain {
+    /// The start and end of a run and of plays.
+    fn framed(&mut self, event: &Event) {
+        match event {
+            Event::RunStarted {
+                run,
+                playbook,
+                is_check,
+                journal,
+                ..
+            } => {
+                let mode = if *is_check { "check" } else { "run" };
+                let mut what = format!("id={run} mode={mode} playbook={}", name(playbook));
+                if let Some(journal) = journal {
+                    what.push_str(&format!(" journal={}", name(journal)));
+                }
+                self.line("run", "start", None, &what);
+            }
+            Event::PlayStarted { name: play, hosts } => {
+                let what = format!("\"{}\" hosts={}", name(play), hosts.len());
+                self.line("play", "start", None, &what);
+            }
+            Event::BatchStarted { hosts } => {
+                self.line("batch", "start", None, &format!("hosts={}", hosts.len()));
+            }
+            Event::PlaySkipped { name: play, why } => {
+                self.line(
+                    "play",
+                    "skipped",
+                    None,
+                    &format!("\"{}\" {}", name(play), name(why)),
+                );
+            }
+            Event::RunFinished {
+                stats,
+                exit_code,
+                open,
+                ..
+            } => self.finish(stats, *exit_code, open),
+            _ => {}
+        }
+    }
+
     /// What was asked, answered, checked and noticed.
     fn said(&mut self, event: &Event) {
         match event {

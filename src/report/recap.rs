@@ -3,7 +3,10 @@
 use super::{Look, Tone, sanitize};
 use crate::event::{HostStats, Stats};
 
-const COLUMNS: [(&str, fn(&HostStats) -> u32, Tone); 9] = [
+/// A heading, what it counts, and the colour of a count.
+type Column = (&'static str, fn(&HostStats) -> u32, Tone);
+
+const COLUMNS: [Column; 9] = [
     ("ok", |s| s.ok, Tone::Good),
     ("changed", |s| s.changed, Tone::Change),
     ("unreach", |s| s.unreachable, Tone::Bad),

@@ -1,8 +1,10 @@
 //! Values as JSON, and as serde data for the journal.
 //!
 //! Serialised form: a template is `{"$template": TEXT}`, a secret string `{"$secret": null}` (the
-//! text is never written), everything else plain JSON.
+//! text is never written), everything else plain JSON. A mapping of data that looks like one of
+//! these gets one more `$`, so that no text from a host comes back as a template.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::de::{Deserialize, Deserializer};
@@ -86,6 +88,9 @@ impl Serialize for Value {
             }
             Self::Str(text) => serializer.serialize_str(text.as_str()),
             Self::List(items) => serializer.collect_seq(items.iter()),
+            Self::Map(map) if map.len() == 1 => {
+                serializer.collect_map(map.iter().map(|(key, value)| (escaped(key), value)))
+            }
             Self::Map(map) => serializer.collect_map(map.iter()),
         }
     }
@@ -94,6 +99,28 @@ impl Serialize for Value {
 impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(restore(serde_json::Value::deserialize(deserializer)?))
+    }
+}
+
+/// Whether the only key of a mapping is a mark of this form, or an escaped one.
+fn is_mark(key: &str) -> bool {
+    let word = key.trim_start_matches('$');
+    word.len() < key.len() && (word == "template" || word == "secret")
+}
+
+fn escaped(key: &str) -> Cow<'_, str> {
+    if is_mark(key) {
+        Cow::Owned(format!("${key}"))
+    } else {
+        Cow::Borrowed(key)
+    }
+}
+
+fn unescaped(key: String) -> String {
+    if is_mark(&key) {
+        key[1..].to_owned()
+    } else {
+        key
     }
 }
 
@@ -107,11 +134,12 @@ fn restore(json: serde_json::Value) -> Value {
         serde_json::Value::Object(map) if map.len() == 1 && map.contains_key("$secret") => {
             Value::Str(Text::data(MASK).into_secret())
         }
-        serde_json::Value::Object(map) => Value::from(
-            map.into_iter()
-                .map(|(k, v)| (k, restore(v)))
-                .collect::<Map>(),
-        ),
+        serde_json::Value::Object(map) => {
+            let is_single = map.len() == 1;
+            let key = |k| if is_single { unescaped(k) } else { k };
+            let entries = map.into_iter().map(|(k, v)| (key(k), restore(v)));
+            Value::from(entries.collect::<Map>())
+        }
         serde_json::Value::Array(items) => {
             Value::from(items.into_iter().map(restore).collect::<Vec<_>>())
         }
@@ -139,5 +167,18 @@ mod tests {
         let items = back.as_list().unwrap();
         assert!(matches!(&items[1], Value::Str(t) if t.is_template()));
         assert!(matches!(&items[2], Value::Str(t) if !t.is_template()));
+    }
+
+    #[test]
+    fn data_never_comes_back_as_a_template_or_secret() {
+        for key in ["$template", "$secret", "$$template", "template"] {
+            let inner = Map::from_iter([(key.to_owned(), "{{ pwned }}".into())]);
+            let outer = Map::from_iter([(key.to_owned(), Value::from(inner))]);
+            let value = Value::from(vec![Value::from(outer)]);
+            let json = serde_json::to_string(&value).unwrap();
+            let back: Value = serde_json::from_str(&json).unwrap();
+            assert_eq!(back, value, "{json}");
+            assert!(!back.has_template() && !back.has_secret(), "{json}");
+        }
     }
 }

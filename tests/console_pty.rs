@@ -1,0 +1,302 @@
+//! Real keys on a real terminal: each case starts this program again on a pseudo-terminal of its
+//! own, presses keys and looks at the screen that a terminal would show.
+//!
+//! Run one case with `cargo test --test console_pty -- PART_OF_ITS_NAME`.
+
+#![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
+
+#[path = "console_pty/child.rs"]
+mod child;
+#[path = "console_pty/pty.rs"]
+mod pty;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use pty::Pty;
+
+type Case = (&'static str, fn());
+
+const CASES: [Case; 14] = [
+    ("one_key_runs_a_task", one_key_runs_a_task),
+    ("enter_does_nothing", enter_does_nothing),
+    ("skipping_asks_why", skipping_asks_why),
+    (
+        "keys_from_before_the_prompt_are_no_answer",
+        keys_from_before_the_prompt_are_no_answer,
+    ),
+    ("the_whole_diff_is_shown", the_whole_diff_is_shown),
+    ("hosts_are_chosen", hosts_are_chosen),
+    (
+        "a_point_of_no_return_takes_a_typed_word",
+        a_point_of_no_return_takes_a_typed_word,
+    ),
+    ("a_pasted_word_does_not_count", a_pasted_word_does_not_count),
+    ("a_password_is_not_shown", a_password_is_not_shown),
+    ("keys_work_while_tasks_run", keys_work_while_tasks_run),
+    (
+        "the_interrupt_key_leaves_the_terminal_as_it_was",
+        the_interrupt_key_leaves_the_terminal_as_it_was,
+    ),
+    (
+        "closing_amid_a_run_leaves_the_terminal_as_it_was",
+        closing_amid_a_run_leaves_the_terminal_as_it_was,
+    ),
+    (
+        "a_panic_leaves_the_terminal_as_it_was",
+        a_panic_leaves_the_terminal_as_it_was,
+    ),
+    (
+        "a_dumb_terminal_gets_plain_lines",
+        a_dumb_terminal_gets_plain_lines,
+    ),
+];
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if let [role, scenario] = args.as_slice()
+        && role == "child"
+    {
+        child::play(scenario);
+        return ExitCode::SUCCESS;
+    }
+    let wanted = args.iter().find(|a| !a.starts_with('-'));
+    let mut failed = 0;
+    for (name, case) in CASES {
+        if wanted.is_some_and(|w| !name.contains(w.as_str())) {
+            continue;
+        }
+        let result = std::panic::catch_unwind(case);
+        let word = if result.is_ok() { "ok" } else { "FAILED" };
+        failed += u32::from(result.is_err());
+        say(&format!("test {name} ... {word}"));
+    }
+    say(&format!("{failed} failed"));
+    if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+fn one_key_runs_a_task() {
+    let mut pty = Pty::start("task", &[]);
+    pty.wait_for("t9>");
+    let screen = pty.screen();
+    for part in [
+        "t9  Copy postgresql.conf",
+        "db1  db2",
+        "[y]run",
+        "undo    restore",
+    ] {
+        assert!(screen.contains(part), "{part} in:\n{screen}");
+    }
+    pty.press("y");
+    pty.wait_for("ANSWER Run");
+    pty.ends_as_it_began();
+}
+
+fn enter_does_nothing() {
+    let mut pty = Pty::start("task", &[]);
+    pty.wait_for("t9>");
+    for _ in 0..3 {
+        pty.press("\r");
+        pty.wait_for("t9>");
+    }
+    assert!(!pty.screen().contains("ANSWER"), "{}", pty.screen());
+    pty.press("q");
+    pty.wait_for("ANSWER Stop");
+    pty.ends_as_it_began();
+}
+
+fn skipping_asks_why() {
+    let mut pty = Pty::start("task", &[]);
+    pty.wait_for("t9>");
+    pty.press("n");
+    pty.wait_for("skip `Copy postgresql.conf`, why");
+    pty.press("\r");
+    pty.wait_for("no reason");
+    pty.wait_for("t9>");
+    pty.press("n");
+    pty.wait_for(", why");
+    pty.press("done by hand\r");
+    pty.wait_for("ANSWER Skip { reason: \"done by hand\" }");
+    pty.ends_as_it_began();
+}
+
+fn keys_from_before_the_prompt_are_no_answer() {
+    let mut pty = Pty::start("late", &[]);
+    pty.wait_for("about to ask");
+    // Typed too early, and again in the first instant of the prompt.
+    pty.type_now("yyy\r");
+    pty.wait_for("t9>");
+    pty.type_now("y");
+    Pty::rest();
+    assert!(!pty.screen().contains("ANSWER"), "{}", pty.screen());
+    pty.press("q");
+    pty.wait_for("ANSWER Stop");
+    pty.ends_as_it_began();
+}
+
+fn the_whole_diff_is_shown() {
+    let mut pty = Pty::start("task", &[]);
+    pty.wait_for("t9>");
+    assert!(pty.screen().contains("more lines"), "{}", pty.screen());
+    assert!(!pty.screen().contains("+setting 19"), "{}", pty.screen());
+    pty.press("d");
+    pty.wait_for("+setting 19");
+    pty.press("y");
+    pty.wait_for("ANSWER Run");
+    pty.ends_as_it_began();
+}
+
+fn hosts_are_chosen() {
+    let mut pty = Pty::start("task", &[]);
+    pty.wait_for("t9>");
+    pty.press("h");
+    pty.wait_for("run on");
+    pty.press(" ");
+    pty.press("\r");
+    pty.wait_for("skip on db1, why");
+    pty.press("disk swap\r");
+    pty.wait_for("ANSWER SkipHosts { hosts: [\"db1\"], reason: \"disk swap\" }");
+    pty.ends_as_it_began();
+}
+
+fn a_point_of_no_return_takes_a_typed_word() {
+    let mut pty = Pty::start("gate", &[]);
+    pty.wait_for("type `orders` to go on");
+    pty.press("ordexx\x7f\x7frs\r");
+    pty.wait_for("ANSWER Run");
+    pty.ends_as_it_began();
+
+    let mut pty = Pty::start("gate", &[]);
+    pty.wait_for("type `orders` to go on");
+    pty.press("yes\r");
+    pty.wait_for("that is not the word");
+    pty.press("\x1b");
+    pty.wait_for("ANSWER Pause");
+    pty.ends_as_it_began();
+}
+
+fn a_pasted_word_does_not_count() {
+    let mut pty = Pty::start("gate", &[]);
+    pty.wait_for("type `orders` to go on");
+    pty.press("\x1b[200~orders\r\x1b[201~");
+    pty.wait_for("only when typed by hand");
+    assert!(!pty.screen().contains("ANSWER"), "{}", pty.screen());
+    pty.press("\r");
+    pty.wait_for("ANSWER Pause");
+    pty.ends_as_it_began();
+}
+
+fn a_password_is_not_shown() {
+    let mut pty = Pty::start("secret", &[]);
+    pty.wait_for("vault password");
+    pty.press("hunter2\r");
+    pty.wait_for("again, to confirm");
+    pty.press("hunter3\r");
+    pty.wait_for("the two differ");
+    pty.press("hunter2\r");
+    pty.wait_for("again, to confirm");
+    pty.press("hunter2\r");
+    pty.wait_for("ANSWER 7 letters");
+    assert!(!pty.seen().contains("hunter"), "{}", pty.seen());
+    pty.ends_as_it_began();
+
+    let mut pty = Pty::start("secret", &[]);
+    pty.wait_for("vault password");
+    pty.press("hunt\x03");
+    pty.wait_for("ANSWER Stop");
+    pty.ends_as_it_began();
+}
+
+fn keys_work_while_tasks_run() {
+    let mut pty = Pty::start("run", &[]);
+    pty.wait_for("RUN");
+    pty.wait_for("34%");
+    let screen = pty.screen();
+    let line = |host: &str| {
+        let found = screen.lines().find(|l| l.contains(&format!("RUN  {host}")));
+        found
+            .unwrap_or_else(|| panic!("no line for {host} in:\n{screen}"))
+            .to_owned()
+    };
+    assert!(
+        line("db1").contains("Copying user relation files"),
+        "{screen}"
+    );
+    assert!(line("db2").contains("[######"), "{screen}");
+    pty.press("o");
+    pty.wait_for("output is shown");
+    pty.press("t");
+    pty.wait_for("2 hosts at work");
+    pty.wait_for("db1 | Setting next OID");
+    pty.press("p");
+    pty.wait_for("pause after the running task");
+    pty.wait_for("RUN 0197");
+    pty.wait_for("REQUEST Pause");
+    let screen = pty.screen();
+    assert!(screen.contains("CHANGED     db1"), "{screen}");
+    assert!(
+        !screen.contains("[t]status"),
+        "the live region is gone:\n{screen}"
+    );
+    pty.ends_as_it_began();
+}
+
+fn the_interrupt_key_leaves_the_terminal_as_it_was() {
+    // While a task runs it is a signal, which the run answers with the pause screen; there it is a
+    // key, and the second one stops.
+    let mut pty = Pty::start("interrupt", &[]);
+    pty.wait_for("RUN");
+    pty.press("\x03");
+    pty.wait_for("paused>");
+    pty.press("\x03");
+    pty.wait_for("ANSWER Stop");
+    pty.ends_as_it_began();
+}
+
+fn closing_amid_a_run_leaves_the_terminal_as_it_was() {
+    let mut pty = Pty::start("closed", &[]);
+    pty.wait_for("CLOSED");
+    pty.ends_as_it_began();
+}
+
+fn a_panic_leaves_the_terminal_as_it_was() {
+    let mut pty = Pty::start("panic", &[]);
+    pty.wait_for("a bug");
+    pty.ends_as_it_began();
+}
+
+fn a_dumb_terminal_gets_plain_lines() {
+    let mut pty = Pty::start("run", &[("TERM", "dumb")]);
+    pty.wait_for("TASK pg_upgrade");
+    pty.press("p");
+    pty.wait_for("RUN 0197");
+    pty.wait_for("REQUEST Pause");
+    assert!(!pty.seen().contains('\u{1b}'), "{:?}", pty.seen());
+    pty.ends_as_it_began();
+
+    let mut pty = Pty::start("task", &[("TERM", "dumb")]);
+    pty.wait_for("t9>");
+    pty.press("h");
+    pty.wait_for("numbers to leave out");
+    pty.press("2\r");
+    pty.wait_for("skip on db2, why");
+    pty.press("disk swap\r");
+    pty.wait_for("ANSWER SkipHosts { hosts: [\"db2\"]");
+    assert!(!pty.seen().contains('\u{1b}'), "{:?}", pty.seen());
+    pty.ends_as_it_began();
+
+    let mut pty = Pty::start("gate", &[("TERM", "dumb")]);
+    pty.wait_for("type `orders` to go on");
+    pty.press("orders\r");
+    pty.wait_for("ANSWER Run");
+    assert!(!pty.seen().contains('\u{1b}'), "{:?}", pty.seen());
+    pty.ends_as_it_began();
+}

@@ -5,9 +5,11 @@
 //! the journal: it has no way to. One file per module; the registry is the list below.
 
 mod act;
+mod blockinfile;
 mod contract;
 mod copy;
 mod copy_tree;
+mod fetch;
 mod file;
 mod file_args;
 mod file_states;
@@ -20,8 +22,10 @@ mod put;
 mod python_json;
 mod python_regex;
 mod registry;
+mod replace;
 mod slurp;
 mod stat;
+mod tempfile;
 mod template;
 #[cfg(test)]
 mod testing;

@@ -13,11 +13,15 @@ macro_rules! modules {
 
 modules![
     ping::Ping,
+    blockinfile::Blockinfile,
     copy::Copy,
+    fetch::Fetch,
     file::File,
     lineinfile::Lineinfile,
+    replace::Replace,
     slurp::Slurp,
     stat::Stat,
+    tempfile::Tempfile,
     template::Template,
 ];
 

@@ -13,6 +13,7 @@ mod fetch;
 mod file;
 mod file_args;
 mod file_states;
+mod find;
 mod lineinfile;
 mod mode;
 mod one_file;

@@ -17,6 +17,7 @@ modules![
     copy::Copy,
     fetch::Fetch,
     file::File,
+    find::Find,
     lineinfile::Lineinfile,
     replace::Replace,
     slurp::Slurp,

@@ -19,6 +19,7 @@ modules![
     file::File,
     find::Find,
     lineinfile::Lineinfile,
+    mount::Mount,
     replace::Replace,
     slurp::Slurp,
     stat::Stat,

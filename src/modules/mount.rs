@@ -624,4 +624,34 @@ mod tests {
                 && !brief.apply.contains("sb_new")
         );
     }
+
+    /// Needs root and the right to mount, as the lab does.
+    #[test]
+    fn a_file_system_is_really_mounted_and_unmounted() {
+        in_each_shell(|world| {
+            world.file("tab", "", 0o644);
+            let mut args = json!({"path": world.at("a b/it"), "src": "tmpfs", "fstype": "tmpfs", "opts": "size=1m,noatime", "state": "mounted", "fstab": world.at("tab")});
+            let cycle = world.cycle("mount", &args, &[]);
+            assert!(
+                cycle.after["a b/it"].starts_with("1777"),
+                "{:?}",
+                cycle.after
+            );
+            world.change("mount", &args, &[]).1.unwrap();
+            for state in ["unmounted", "absent", "absent_mount"] {
+                args["state"] = json!(state);
+                world.cycle("mount", &args, &[]);
+            }
+            args["state"] = json!("remounted");
+            args["opts"] = json!("ro");
+            let (change, outcome) = world.change("mount", &args, &[]);
+            outcome.unwrap();
+            let file = world.root().join("a b/it/x");
+            assert!(std::fs::write(&file, "y").is_err());
+            world.undo(&change);
+            std::fs::write(&file, "y").unwrap();
+            args["state"] = json!("unmounted");
+            world.change("mount", &args, &[]).1.unwrap();
+        });
+    }
 }

@@ -40,6 +40,10 @@ pub enum InputKind {
     Content,
     /// Rendered as a template with the task's variables.
     Template,
+    /// A file that the module may write with [`Act::Save`]: its path is taken relative to the
+    /// playbook's folder and searched nowhere else. Hashed where it is there, else an empty
+    /// `sha1`; a folder has a `tree`, which may be left empty.
+    Output,
 }
 
 /// An [`Input`] as the engine found it.

@@ -320,9 +320,15 @@ impl World {
                 self.shell
             );
         };
+        self.begin_attempt();
         let replies = self.act(&change.acts, &seen, "attempt");
         let outcome = Self::prepare(module, args).finish(inputs, &seen, &change, &replies);
         (change, outcome)
+    }
+
+    /// Each attempt has a keep directory of its own.
+    fn begin_attempt(&self) {
+        std::fs::remove_dir_all(self.dir.path().join("keep")).ok();
     }
 
     /// Takes a change back.
@@ -349,6 +355,7 @@ impl World {
         args: &serde_json::Value,
         inputs: &[Resolved],
     ) -> Cycle {
+        self.begin_attempt();
         let before = self.snapshot();
         let what = format!("{:?} {module} {args}", self.shell);
         let decided = self.decide(module, args, inputs);
@@ -385,7 +392,6 @@ impl World {
             before,
             "{what}: the second undo did something"
         );
-        std::fs::remove_dir_all(self.dir.path().join("keep")).ok();
         Cycle {
             change,
             outcome,

@@ -313,3 +313,12 @@ sb_tree() {
 //' {} +
   fi
 }
+
+# sb_mounted PATH: whether something is mounted at the real path PATH, written as the kernel writes
+# it (`\040` for a blank).
+sb_mounted() {
+  while read -r SB_x SB_x SB_x SB_x SB_at SB_x; do
+    if [ "$SB_at" = "$1" ]; then return 0; fi
+  done </proc/self/mountinfo
+  return 1
+}

@@ -11,6 +11,7 @@ mod command;
 mod contract;
 mod facts;
 mod facts_network;
+mod group;
 mod http;
 mod ping;
 mod raw;
@@ -22,6 +23,7 @@ mod setup;
 #[cfg(test)]
 mod trial;
 mod uri;
+mod user;
 mod wait_for;
 mod words;
 

@@ -23,6 +23,8 @@ modules![
     setup::Setup,
     apt::Apt,
     uri::Uri,
+    group::Group,
+    user::User,
 ];
 
 /// Other names under which a module is known.

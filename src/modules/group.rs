@@ -99,7 +99,9 @@ impl Module for Group {
         let name = quote(&args.name);
         let force = if args.force { " -f" } else { "" };
         let (summary, act, back) = match (args.state, gid) {
-            (Presence::Absent, None) => return Ok(Decision::Unchanged(Outcome::ok(result(args, None)))),
+            (Presence::Absent, None) => {
+                return Ok(Decision::Unchanged(Outcome::ok(result(args, None))));
+            }
             (Presence::Absent, Some(gid)) => (
                 format!("remove the group {}", args.name),
                 format!("groupdel{force} {name}"),
@@ -116,14 +118,19 @@ impl Module for Group {
             (Presence::Present, Some(now)) => match args.gid {
                 Some(wanted) if wanted != now => (
                     format!("group {}: gid {now} -> {wanted}", args.name),
-                    format!("groupmod -g {wanted}{} {name}", if args.non_unique { " -o" } else { "" }),
+                    format!(
+                        "groupmod -g {wanted}{} {name}",
+                        if args.non_unique { " -o" } else { "" }
+                    ),
                     format!("groupmod -g {now} -o {name}\n"),
                 ),
                 _ => return Ok(Decision::Unchanged(Outcome::ok(result(args, Some(now))))),
             },
         };
         if seen.contains_key("tools") {
-            return Err(Failure::new("the host has no groupadd (package shadow or passwd)"));
+            return Err(Failure::new(
+                "the host has no groupadd (package shadow or passwd)",
+            ));
         }
         Ok(Decision::Change(Change {
             summary,
@@ -222,9 +229,18 @@ mod tests {
     fn what_is_done_is_what_differs() {
         let trial = Trial::new(SHELLS[0]);
         for (args, act) in [
-            (serde_json::json!({"name": "no-such", "gid": 4711, "system": true}), "groupadd -g 4711 -r no-such "),
-            (serde_json::json!({"name": "daemon", "gid": 4711}), "groupmod -g 4711 daemon "),
-            (serde_json::json!({"name": "daemon", "state": "absent"}), "groupdel daemon "),
+            (
+                serde_json::json!({"name": "no-such", "gid": 4711, "system": true}),
+                "groupadd -g 4711 -r no-such ",
+            ),
+            (
+                serde_json::json!({"name": "daemon", "gid": 4711}),
+                "groupmod -g 4711 daemon ",
+            ),
+            (
+                serde_json::json!({"name": "daemon", "state": "absent"}),
+                "groupdel daemon ",
+            ),
         ] {
             let change = trial.decide::<Group>(args).unwrap();
             let Act::Script { script, .. } = &change.acts[0] else {

@@ -25,6 +25,13 @@ modules![
     uri::Uri,
     group::Group,
     user::User,
+    reboot::Reboot,
+    reboot::WaitForConnection,
+    package::Package,
+    query::Getent,
+    query::PackageFacts,
+    query::ServiceFacts,
+    hostname::Hostname,
 ];
 
 /// Other names under which a module is known.

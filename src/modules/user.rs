@@ -20,7 +20,10 @@ pub(super) struct User;
 /// Arguments of `user`.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(clippy::struct_excessive_bools, reason = "they are Ansible's arguments")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are Ansible's arguments"
+)]
 pub(super) struct UserArgs {
     /// The account.
     #[serde(alias = "user")]
@@ -207,9 +210,11 @@ impl Module for User {
             return Err("`local` is not supported".into());
         }
         if args.ssh_key_passphrase.is_some() {
-            return Err("`ssh_key_passphrase` is not supported: ssh-keygen would show it in the \
+            return Err(
+                "`ssh_key_passphrase` is not supported: ssh-keygen would show it in the \
                         process list"
-                .into());
+                    .into(),
+            );
         }
         if let Some(when) = args.update_password.as_deref()
             && !matches!(when, "always" | "on_create")
@@ -218,7 +223,11 @@ impl Module for User {
                 "value of update_password must be one of: always, on_create, got: {when}"
             ));
         }
-        if args.password.as_ref().is_some_and(|hash| hash.contains([':', '\n'])) {
+        if args
+            .password
+            .as_ref()
+            .is_some_and(|hash| hash.contains([':', '\n']))
+        {
             return Err("`password` is the hash of a password and holds no `:`".into());
         }
         for group in args.groups.iter().flatten().chain(&args.group) {
@@ -261,7 +270,9 @@ impl Module for User {
         if reply.rc != 0 {
             let text = reply.stderr_text();
             let mut failure = Failure::of_reply(text.trim(), reply);
-            failure.result.insert("name".into(), args.name.as_str().into());
+            failure
+                .result
+                .insert("name".into(), args.name.as_str().into());
             return Err(failure);
         }
         if args.state == Presence::Absent {
@@ -273,7 +284,11 @@ impl Module for User {
             ])));
         }
         let was_there = Seen::read(&seen[0]).account().is_some();
-        Ok(Outcome::changed(result(args, &Seen::read(reply), was_there)))
+        Ok(Outcome::changed(result(
+            args,
+            &Seen::read(reply),
+            was_there,
+        )))
     }
 }
 
@@ -390,11 +405,15 @@ fn removal(args: &UserArgs, seen: &Seen, account: &Account<'_>) -> Decision {
         Undo::Unknown("the home is removed with the account")
     } else {
         // userdel removes the account's own group with it, where nobody else is in it.
-        let own = seen.groups.iter().find(|(group, gid, _)| {
-            *group == args.name && gid == account.gid
-        });
+        let own = seen
+            .groups
+            .iter()
+            .find(|(group, gid, _)| *group == args.name && gid == account.gid);
         let group = own.map_or_else(String::new, |(group, gid, _)| {
-            format!("getent group {0} >/dev/null || groupadd -g {gid} -o {0} || exit\n", quote(group))
+            format!(
+                "getent group {0} >/dev/null || groupadd -g {gid} -o {0} || exit\n",
+                quote(group)
+            )
         });
         let others: Vec<String> = seen.memberships(&args.name).into_iter().collect();
         Undo::Acts {
@@ -407,12 +426,21 @@ fn removal(args: &UserArgs, seen: &Seen, account: &Account<'_>) -> Decision {
                 quote(account.comment),
                 quote(account.home),
                 quote(account.shell),
-                if others.is_empty() { String::new() } else { format!(" -G {}", quote(&others.join(","))) },
+                if others.is_empty() {
+                    String::new()
+                } else {
+                    format!(" -G {}", quote(&others.join(",")))
+                },
                 shadow_back(&args.name)
             ))],
         }
     };
-    changed(args, format!("remove the account {}", args.name), &act, undo)
+    changed(
+        args,
+        format!("remove the account {}", args.name),
+        &act,
+        undo,
+    )
 }
 
 fn creation(args: &UserArgs, seen: &Seen) -> Result<Decision, Failure> {
@@ -433,8 +461,10 @@ fn creation(args: &UserArgs, seen: &Seen) -> Result<Decision, Failure> {
         add("-g", seen.group(group)?.0);
     }
     if let Some(groups) = args.groups.as_ref().filter(|groups| !groups.is_empty()) {
-        let names: Result<Vec<&str>, Failure> =
-            groups.iter().map(|group| Ok(seen.group(group)?.0)).collect();
+        let names: Result<Vec<&str>, Failure> = groups
+            .iter()
+            .map(|group| Ok(seen.group(group)?.0))
+            .collect();
         add("-G", &names?.join(","));
     }
     for (option, value) in [
@@ -477,7 +507,10 @@ fn creation(args: &UserArgs, seen: &Seen) -> Result<Decision, Failure> {
         .filter(|_| args.creates_home())
         .and_then(|home| home.trim_end_matches('/').rsplit_once('/'))
         .map_or_else(String::new, |(parent, _)| {
-            format!("mkdir -p {} || exit\n", quote(if parent.is_empty() { "/" } else { parent }))
+            format!(
+                "mkdir -p {} || exit\n",
+                quote(if parent.is_empty() { "/" } else { parent })
+            )
         });
     let mut acts = format!("{parent}{act} {name} || exit\n");
     acts.push_str(&password(args, args.password.is_some(), args.password_lock));
@@ -493,14 +526,15 @@ fn creation(args: &UserArgs, seen: &Seen) -> Result<Decision, Failure> {
             if made_home { " -r" } else { "" }
         ))],
     };
-    Ok(changed(args, format!("make the account {}", args.name), &acts, undo))
+    Ok(changed(
+        args,
+        format!("make the account {}", args.name),
+        &acts,
+        undo,
+    ))
 }
 
-fn modification(
-    args: &UserArgs,
-    seen: &Seen,
-    account: &Account<'_>,
-) -> Result<Decision, Failure> {
+fn modification(args: &UserArgs, seen: &Seen, account: &Account<'_>) -> Result<Decision, Failure> {
     let name = quote(&args.name);
     let mut parts: Vec<String> = Vec::new();
     let (mut act, mut back) = (String::new(), String::new());
@@ -509,8 +543,17 @@ fn modification(
         act.push_str(&format!(" {option} {}", quote(new)));
         back.push_str(&format!(" {option} {}", quote(old)));
     };
-    if let Some(uid) = args.uid.map(|uid| uid.to_string()).filter(|uid| uid != account.uid) {
-        set("uid", if args.non_unique { "-o -u" } else { "-u" }, account.uid, &uid);
+    if let Some(uid) = args
+        .uid
+        .map(|uid| uid.to_string())
+        .filter(|uid| uid != account.uid)
+    {
+        set(
+            "uid",
+            if args.non_unique { "-o -u" } else { "-u" },
+            account.uid,
+            &uid,
+        );
     }
     if let Some(group) = &args.group {
         let (_, gid) = seen.group(group)?;
@@ -524,7 +567,11 @@ fn modification(
         ("shell", "-s", &args.shell, account.shell),
     ] {
         if let Some(wanted) = wanted.as_ref().filter(|wanted| *wanted != now) {
-            let option = if what == "home" && args.move_home { "-m -d" } else { option };
+            let option = if what == "home" && args.move_home {
+                "-m -d"
+            } else {
+                option
+            };
             set(what, option, now, wanted);
         }
     }
@@ -538,9 +585,13 @@ fn modification(
             wanted.extend(now.iter().cloned());
         }
         // Ansible does not ask whether the account's own group is named too.
-        wanted.retain(|group| seen.group(group).is_ok_and(|(_, gid)| gid != account.gid || now.contains(group)));
+        wanted.retain(|group| {
+            seen.group(group)
+                .is_ok_and(|(_, gid)| gid != account.gid || now.contains(group))
+        });
         if wanted != now {
-            let list = |groups: &BTreeSet<String>| groups.iter().cloned().collect::<Vec<_>>().join(",");
+            let list =
+                |groups: &BTreeSet<String>| groups.iter().cloned().collect::<Vec<_>>().join(",");
             set("groups", "-G", &list(&now), &list(&wanted));
         }
     }
@@ -557,14 +608,23 @@ fn modification(
     } else {
         format!("usermod{act} {name} || exit\n")
     };
-    let sets_password = args.update_password.as_deref() != Some("on_create")
-        && seen.field("password") == "differs";
-    let lock = args.password_lock.filter(|lock| *lock != (seen.field("locked") == "yes"));
+    let sets_password =
+        args.update_password.as_deref() != Some("on_create") && seen.field("password") == "differs";
+    let lock = args
+        .password_lock
+        .filter(|lock| *lock != (seen.field("locked") == "yes"));
     if sets_password {
         parts.push("password".into());
     }
     if let Some(lock) = lock {
-        parts.push(if lock { "lock the password" } else { "unlock the password" }.into());
+        parts.push(
+            if lock {
+                "lock the password"
+            } else {
+                "unlock the password"
+            }
+            .into(),
+        );
     }
     acts.push_str(&password(args, sets_password, lock));
     let aged = ages(args, seen.field("shadow"));
@@ -579,7 +639,8 @@ fn modification(
         acts.push_str(&format!(
             "mkdir -p {home} && cp -R {}/. {home} && chown -R {}:{} {home} || exit\n",
             quote(args.skeleton.as_deref().unwrap_or("/etc/skel")),
-            args.uid.map_or_else(|| account.uid.to_owned(), |uid| uid.to_string()),
+            args.uid
+                .map_or_else(|| account.uid.to_owned(), |uid| uid.to_string()),
             account.gid
         ));
     }
@@ -593,7 +654,10 @@ fn modification(
     }
     let mut undo = String::new();
     if !keyed.is_empty() {
-        undo.push_str(&format!("rm -f {0} {0}.pub\n", quote(seen.field("key_file"))));
+        undo.push_str(&format!(
+            "rm -f {0} {0}.pub\n",
+            quote(seen.field("key_file"))
+        ));
     }
     if makes_home {
         undo.push_str(&format!("rm -rf {home}\n"));
@@ -607,7 +671,12 @@ fn modification(
         summary: format!("bring the account {} back to its state before", args.name),
         acts: vec![Act::script(undo)],
     };
-    Ok(changed(args, format!("account {}: {}", args.name, parts.join(", ")), &acts, undo))
+    Ok(changed(
+        args,
+        format!("account {}: {}", args.name, parts.join(", ")),
+        &acts,
+        undo,
+    ))
 }
 
 /// Sets the hash and the lock.
@@ -615,7 +684,11 @@ fn password(args: &UserArgs, sets: bool, lock: Option<bool>) -> String {
     let name = quote(&args.name);
     match (&args.password, sets, lock) {
         (Some(hash), true, _) => {
-            let mark = if args.password_lock == Some(true) { "!" } else { "" };
+            let mark = if args.password_lock == Some(true) {
+                "!"
+            } else {
+                ""
+            };
             format!(
                 "printf '%s\\n' {} | chpasswd -e || exit\n",
                 quote(&format!("{}:{mark}{hash}", args.name))
@@ -774,7 +847,10 @@ mod tests {
                     || act.contains("usermod -s '/bin/it'\\''s' -G adm,tty daemon ||"),
                 "{act}"
             );
-            assert!(undo.contains("usermod -s /usr/sbin/nologin -G '' daemon ||"), "{undo}");
+            assert!(
+                undo.contains("usermod -s /usr/sbin/nologin -G '' daemon ||"),
+                "{undo}"
+            );
         }
     }
 
@@ -790,7 +866,10 @@ mod tests {
                 .unwrap();
             let (act, undo) = scripts(&change);
             assert!(act.starts_with("mkdir -p /srv/deep || exit\nuseradd -G adm -d /srv/deep/no-such -e 1970-01-03 -r -m no-such ||"), "{act}");
-            assert!(act.contains(&format!("printf '%s\\n' 'no-such:{hash}' | chpasswd -e")), "{act}");
+            assert!(
+                act.contains(&format!("printf '%s\\n' 'no-such:{hash}' | chpasswd -e")),
+                "{act}"
+            );
             assert!(act.contains("chage -M 9 no-such"), "{act}");
             assert!(undo.contains("userdel -r no-such"), "{undo}");
         }
@@ -804,11 +883,15 @@ mod tests {
         let (act, undo) = scripts(&change);
         assert!(act.contains("userdel daemon"), "{act}");
         assert!(
-            undo.contains("useradd -M -N -o -u 1 -g 1 -c daemon -d /usr/sbin -s /usr/sbin/nologin daemon"),
+            undo.contains(
+                "useradd -M -N -o -u 1 -g 1 -c daemon -d /usr/sbin -s /usr/sbin/nologin daemon"
+            ),
             "{undo}"
         );
         let change = Trial::new(SHELLS[0])
-            .decide::<User>(serde_json::json!({"name": "daemon", "state": "absent", "remove": true}))
+            .decide::<User>(
+                serde_json::json!({"name": "daemon", "state": "absent", "remove": true}),
+            )
             .unwrap();
         assert!(matches!(change.undo, Undo::Unknown(_)));
     }
@@ -816,7 +899,10 @@ mod tests {
     #[test]
     fn what_cannot_be_is_refused() {
         for (args, message) in [
-            (serde_json::json!({"name": "a:b"}), "`a:b` cannot be the name of a user"),
+            (
+                serde_json::json!({"name": "a:b"}),
+                "`a:b` cannot be the name of a user",
+            ),
             (
                 serde_json::json!({"name": "a", "password": "x:y"}),
                 "`password` is the hash of a password and holds no `:`",
@@ -826,6 +912,9 @@ mod tests {
         }
         let missing = Trial::new(SHELLS[0])
             .run::<User>(serde_json::json!({"name": "daemon", "groups": "no-such-group"}));
-        assert_eq!(missing.result.unwrap_err().msg, "Group no-such-group does not exist");
+        assert_eq!(
+            missing.result.unwrap_err().msg,
+            "Group no-such-group does not exist"
+        );
     }
 }

@@ -11,6 +11,7 @@ mod command;
 mod contract;
 mod facts;
 mod facts_network;
+mod get_url;
 mod group;
 mod hostname;
 mod http;

@@ -23,6 +23,7 @@ modules![
     setup::Setup,
     apt::Apt,
     uri::Uri,
+    get_url::GetUrl,
     group::Group,
     user::User,
     reboot::Reboot,

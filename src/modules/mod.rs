@@ -25,6 +25,9 @@ mod result;
 mod script;
 mod service;
 mod setup;
+mod small_file;
+mod ssh_keys;
+mod sysctl;
 #[cfg(test)]
 mod trial;
 mod uri;

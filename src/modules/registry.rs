@@ -33,6 +33,10 @@ modules![
     query::PackageFacts,
     query::ServiceFacts,
     hostname::Hostname,
+    ssh_keys::AuthorizedKey,
+    ssh_keys::KnownHosts,
+    sysctl::Sysctl,
+    sysctl::Pip,
 ];
 
 /// Other names under which a module is known.
@@ -42,12 +46,13 @@ const ALIASES: &[(&str, &str)] = &[
     ("gather_facts", "setup"),
 ];
 
-/// The module that a playbook calls `name` (short, or with `ansible.builtin.` /
-/// `ansible.legacy.`).
+/// The module that a playbook calls `name` (short, or with `ansible.builtin.`,
+/// `ansible.legacy.` or `ansible.posix.`).
 pub fn find(name: &str) -> Option<&'static dyn AnyModule> {
     let short = name
         .strip_prefix("ansible.builtin.")
         .or_else(|| name.strip_prefix("ansible.legacy."))
+        .or_else(|| name.strip_prefix("ansible.posix."))
         .unwrap_or(name);
     let short = ALIASES
         .iter()

@@ -79,6 +79,9 @@ pub(super) fn minimal(seen: &Sections) -> Map {
     let cmdline = command_line(seen.first("cmdline"));
     facts.insert("cmdline".into(), Value::from(cmdline.clone()));
     facts.insert("proc_cmdline".into(), Value::from(cmdline));
+    facts.insert("hostnqn".into(), "".into());
+    facts.insert("iscsi_iqn".into(), "".into());
+    facts.insert("fibre_channel_wwn".into(), Value::from(Vec::new()));
     facts.insert("fips".into(), (seen.first("fips") == "1").into());
     let apparmor = if seen.has_flag("apparmor") {
         "enabled"
@@ -307,6 +310,9 @@ fn lsb(seen: &Sections, codename: &str) -> Map {
     let lsb = seen.pairs("lsb_release");
     let release = seen.pairs("os_release");
     let of = |map: &BTreeMap<&str, &str>, key: &str| map.get(key).copied().map(str::to_owned);
+    if lsb.is_empty() && !seen.has_flag("lsb") {
+        return Map::new();
+    }
     let Some(id) = of(&lsb, "DISTRIB_ID").or_else(|| of(&release, "ID")) else {
         return Map::new();
     };
@@ -544,6 +550,7 @@ pub(super) fn hardware(seen: &Sections) -> Map {
     ] {
         facts.insert(fact.into(), dmi.get(file).copied().unwrap_or("NA").into());
     }
+    facts.insert("lvm".into(), "N/A".into());
     facts.insert("mounts".into(), mounts(seen));
     facts.insert("devices".into(), devices(seen));
     facts

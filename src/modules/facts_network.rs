@@ -28,7 +28,7 @@ pub(super) fn network(seen: &Sections) -> Map {
     let mut names: Vec<String> = Vec::new();
     for line in seen.lines("links") {
         let parts: Vec<&str> = line.split('|').collect();
-        let [name, mac, mtu, state, kind, flags] = parts[..] else {
+        let [name, mac, mtu, state, kind, flags, speed] = parts[..] else {
             continue;
         };
         names.push(name.to_owned());
@@ -39,6 +39,7 @@ pub(super) fn network(seen: &Sections) -> Map {
             state,
             kind,
             flags,
+            speed,
         };
         facts.insert(
             name.replace(['-', '.', ':', '@'], "_"),
@@ -74,6 +75,7 @@ struct Link<'a> {
     state: &'a str,
     kind: &'a str,
     flags: &'a str,
+    speed: &'a str,
 }
 
 impl Link<'_> {
@@ -110,6 +112,10 @@ fn interface(link: &Link<'_>, addresses: &[Address]) -> Map {
     ]);
     if let Ok(mtu) = link.mtu.parse() {
         facts.insert("mtu".into(), Value::Int(mtu));
+    }
+    // A link that is down, or has no speed, tells -1 or cannot be read.
+    if let Ok(speed @ 0..) = link.speed.parse::<i64>() {
+        facts.insert("speed".into(), Value::Int(speed));
     }
     if link.kind() != "loopback" && !link.mac.is_empty() {
         facts.insert("macaddress".into(), link.mac.into());
@@ -206,7 +212,7 @@ fn default(seen: &Sections, section: &str, addresses: &[Address]) -> Map {
     }
     for link in seen.lines("links") {
         let parts: Vec<&str> = link.split('|').collect();
-        if let [name, mac, mtu, state, kind, flags] = parts[..]
+        if let [name, mac, mtu, state, kind, flags, speed] = parts[..]
             && name == interface
         {
             let link = Link {
@@ -216,6 +222,7 @@ fn default(seen: &Sections, section: &str, addresses: &[Address]) -> Map {
                 state,
                 kind,
                 flags,
+                speed,
             };
             facts.insert("macaddress".into(), mac.into());
             facts.insert("mtu".into(), mtu.parse().map_or(Value::Null, Value::Int));

@@ -21,19 +21,33 @@ modules![
     fetch::Fetch,
     file::File,
     find::Find,
+    get_url::GetUrl,
+    group::Group,
+    hostname::Hostname,
     lineinfile::Lineinfile,
     mount::Mount,
+    package::Package,
     ping::Ping,
+    query::Getent,
+    query::PackageFacts,
+    query::ServiceFacts,
     raw::Raw,
+    reboot::Reboot,
+    reboot::WaitForConnection,
     replace::Replace,
     script::RunScript,
     service::Service,
     setup::Setup,
     slurp::Slurp,
+    ssh_keys::AuthorizedKey,
+    ssh_keys::KnownHosts,
     stat::Stat,
+    sysctl::Pip,
+    sysctl::Sysctl,
     tempfile::Tempfile,
     template::Template,
     uri::Uri,
+    user::User,
     wait_for::WaitFor,
 ];
 
@@ -44,12 +58,13 @@ const ALIASES: &[(&str, &str)] = &[
     ("gather_facts", "setup"),
 ];
 
-/// The module that a playbook calls `name` (short, or with `ansible.builtin.` /
-/// `ansible.legacy.`).
+/// The module that a playbook calls `name` (short, or with `ansible.builtin.`,
+/// `ansible.legacy.` or `ansible.posix.`).
 pub fn find(name: &str) -> Option<&'static dyn AnyModule> {
     let short = name
         .strip_prefix("ansible.builtin.")
         .or_else(|| name.strip_prefix("ansible.legacy."))
+        .or_else(|| name.strip_prefix("ansible.posix."))
         .unwrap_or(name);
     let short = ALIASES
         .iter()

@@ -220,7 +220,8 @@ impl Module for Setup {
         if subset.minimal {
             found.extend(facts::minimal(&sections));
             found.insert("env".into(), Value::from(environ(environment)));
-            found.insert("local".into(), local(&sections));
+            // Ansible keeps the prefix of this one, also without `ansible_` in front of all others.
+            found.insert("ansible_local".into(), local(&sections));
         }
         if subset.hardware {
             found.extend(facts::hardware(&sections));
@@ -452,7 +453,7 @@ mod tests {
         write("e.fact", "#!/bin/sh\nexit 3\n", 0o755);
         for shell in SHELLS {
             let facts = gather(shell, serde_json::json!({"fact_path": dir.path()}));
-            let local = &facts["local"];
+            let local = &facts["ansible_local"];
             assert_eq!(
                 local.to_exposed_json(),
                 serde_json::json!({

@@ -36,6 +36,7 @@ sb_section flags
 [ -e /sbin/openrc ] && echo ' openrc'
 [ -d /etc/init.d ] && echo ' sysvinit'
 [ -d /sys/kernel/security/apparmor ] && echo ' apparmor'
+sb_has lsb_release && echo ' lsb'
 [ -e /.dockerenv ] && echo ' dockerenv'
 [ -r /sys/fs/selinux/enforce ] && IFS= read -r SB_line </sys/fs/selinux/enforce && echo " selinux=$SB_line"
 for SB_tool in /usr/bin/apt-get /usr/bin/dnf5 /usr/bin/dnf /usr/bin/yum /sbin/apk /usr/bin/pacman \

@@ -8,7 +8,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::command::last;
-use super::result::{fields, strings};
+use super::result::fields;
 use super::words::{self, Expand};
 use super::{Act, Change, Decision, Effect, Failure, Foretell, Module, Outcome, Resolved, Undo};
 use crate::script::{Reply, Script, quote};
@@ -615,6 +615,7 @@ mod tests {
     use std::io::Write;
     use std::net::TcpListener;
 
+    use super::super::result::strings;
     use super::super::trial::{SHELLS, Trial};
     use super::*;
 

@@ -1,0 +1,550 @@
+//! `authorized_key` (of `ansible.posix`) and `known_hosts`: the keys of SSH, theirs and ours.
+//!
+//! Source: `ansible.posix` 2.0, `plugins/modules/authorized_key.py`; ansible-core 2.19,
+//! `modules/known_hosts.py`.
+
+use super::command::last;
+use super::group::{Presence, check_name};
+use super::result::fields;
+use super::small_file::{SmallFile, text};
+use super::words::{self, Expand};
+use super::{Change, Decision, Effect, Failure, Foretell, Module, Outcome, Resolved};
+use crate::script::{Reply, Script, quote};
+use crate::value::{Map, Value};
+
+/// Lets a key log in to an account, or not.
+pub(super) struct AuthorizedKey;
+
+/// Arguments of `authorized_key`.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AuthorizedKeyArgs {
+    /// The account.
+    user: String,
+    /// The keys, one a line.
+    key: String,
+    /// `present` (default) or `absent`.
+    #[serde(default)]
+    state: Presence,
+    /// The file. Default `~/.ssh/authorized_keys` of the account.
+    path: Option<String>,
+    /// Whether the folder of the file is made. Default true.
+    manage_dir: Option<bool>,
+    /// Options to put before each key.
+    key_options: Option<String>,
+    /// Whether all other keys are removed. Default false.
+    #[serde(default)]
+    exclusive: bool,
+    /// The comment of the key, instead of its own.
+    comment: Option<String>,
+    /// No effect: a link is always followed.
+    #[serde(rename = "follow")]
+    _follow: Option<bool>,
+    /// No effect: keys from a URL are not supported.
+    #[serde(rename = "validate_certs")]
+    _validate_certs: Option<bool>,
+}
+
+const KEY_TYPES: &[&str] = &["ssh-", "ecdsa-", "sk-ssh-", "sk-ecdsa-"];
+
+/// One line of an `authorized_keys` file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Key {
+    options: String,
+    /// Type and key: what makes it the same key.
+    key: String,
+    comment: String,
+}
+
+impl Key {
+    /// Reads a line; `None` where it has no key.
+    fn read(line: &str) -> Option<Self> {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            return None;
+        }
+        let (mut at, mut is_quoted) = (0, false);
+        // Options end at the first blank that is not in quotes.
+        let is_type = |text: &str| KEY_TYPES.iter().any(|kind| text.starts_with(kind));
+        if !is_type(line) {
+            at = line.char_indices().find_map(|(i, c)| {
+                if c == '"' {
+                    is_quoted = !is_quoted;
+                }
+                (c.is_ascii_whitespace() && !is_quoted).then_some(i)
+            })?;
+        }
+        let (options, rest) = line.split_at(at);
+        let mut words = rest.trim_start().splitn(3, [' ', '\t']);
+        let (kind, data) = (words.next()?, words.next()?);
+        is_type(kind).then(|| Self {
+            options: options.to_owned(),
+            key: format!("{kind} {data}"),
+            comment: words.next().unwrap_or_default().trim().to_owned(),
+        })
+    }
+
+    fn line(&self) -> String {
+        [&self.options, &self.key, &self.comment]
+            .into_iter()
+            .filter(|part| !part.is_empty())
+            .cloned()
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+}
+
+impl AuthorizedKeyArgs {
+    fn keys(&self) -> Result<Vec<Key>, String> {
+        let mut keys = Vec::new();
+        for line in self.key.lines().filter(|line| !line.trim().is_empty()) {
+            if line.trim_start().starts_with('#') {
+                continue;
+            }
+            let mut key =
+                Key::read(line).ok_or_else(|| format!("invalid key specified: {}", line.trim()))?;
+            if let Some(options) = &self.key_options {
+                options.clone_into(&mut key.options);
+            }
+            if let Some(comment) = &self.comment {
+                comment.clone_into(&mut key.comment);
+            }
+            keys.push(key);
+        }
+        Ok(keys)
+    }
+
+    fn result(&self, path: &str) -> Map {
+        fields([
+            ("user", self.user.as_str().into()),
+            ("key", self.key.as_str().into()),
+            ("state", self.state.name().into()),
+            ("path", Value::from(path)),
+            ("keyfile", path.into()),
+            ("exclusive", self.exclusive.into()),
+            ("manage_dir", self.manage_dir.unwrap_or(true).into()),
+            (
+                "key_options",
+                self.key_options.as_deref().map_or(Value::Null, Value::from),
+            ),
+        ])
+    }
+
+    /// The lines of the file as they are to be.
+    fn wanted(&self, keys: &[Key], before: &str) -> Vec<String> {
+        let mut lines: Vec<String> = Vec::new();
+        for line in before.lines() {
+            let seen = Key::read(line);
+            let named = seen
+                .as_ref()
+                .and_then(|seen| keys.iter().find(|key| key.key == seen.key));
+            match (self.state, seen, named) {
+                (Presence::Absent, _, Some(_)) => {}
+                (Presence::Present, Some(_), None) if self.exclusive => {}
+                (Presence::Present, Some(seen), Some(named)) => {
+                    let mut key = named.clone();
+                    // A comment that is not given stays.
+                    if key.comment.is_empty() {
+                        key.comment.clone_from(&seen.comment);
+                    }
+                    let line = if key == seen {
+                        line.to_owned()
+                    } else {
+                        key.line()
+                    };
+                    if !lines.contains(&line) {
+                        lines.push(line);
+                    }
+                }
+                _ => lines.push(line.to_owned()),
+            }
+        }
+        if self.state == Presence::Present {
+            for key in keys {
+                let is_there = lines
+                    .iter()
+                    .any(|line| Key::read(line).is_some_and(|seen| seen.key == key.key));
+                if !is_there {
+                    lines.push(key.line());
+                }
+            }
+        }
+        lines
+    }
+}
+
+impl Module for AuthorizedKey {
+    const NAME: &'static str = "authorized_key";
+    const EFFECT: Effect = Effect::Converges;
+    type Args = AuthorizedKeyArgs;
+
+    fn check(args: &AuthorizedKeyArgs) -> Result<(), String> {
+        if args.key.starts_with("http://") || args.key.starts_with("https://") {
+            return Err("a `key` from a URL is not supported: write it out or use a lookup".into());
+        }
+        check_name("user", &args.user)?;
+        args.keys().map(drop)
+    }
+
+    fn probe(args: &AuthorizedKeyArgs, _: &[Resolved]) -> Option<Script> {
+        let path = args.path.as_ref().map_or_else(
+            || "SB_path=$6/.ssh/authorized_keys\n".to_owned(),
+            |path| format!("SB_path={}\n", words::expanding(path, Expand::Variables)),
+        );
+        Some(Script::new(format!(
+            "SB_passwd=$(getent passwd {})\nSB_ifs=$IFS IFS=:\nset -f\nset -- $SB_passwd\nset +f\nIFS=$SB_ifs\n\
+             [ -n \"$1\" ] && sb_kv owner \"$3:$4\"\n{path}sb_kv path \"$SB_path\"\n\
+             [ -d \"${{SB_path%/*}}\" ] && sb_kv has_dir yes\n\
+             [ -e \"$SB_path\" ] || exit 0\nsb_kv is_there yes\nsb_body\ncat -- \"$SB_path\"\n",
+            quote(&args.user)
+        )))
+    }
+
+    fn decide(
+        args: &AuthorizedKeyArgs,
+        _: &[Resolved],
+        seen: &[Reply],
+    ) -> Result<Decision, Failure> {
+        let reply = &seen[0];
+        let head = reply.fields();
+        let of = |name: &str| head.get(name).map_or("", String::as_str);
+        if of("owner").is_empty() {
+            return Err(Failure::new(format!(
+                "Failed to lookup user {0}: \"getpwnam(): name not found: '{0}'\"",
+                args.user
+            )));
+        }
+        if reply.rc != 0 {
+            return Err(Failure::of_reply("the file cannot be read", reply));
+        }
+        let before = String::from_utf8_lossy(reply.body()).into_owned();
+        let keys = args.keys().map_err(Failure::new)?;
+        let lines = args.wanted(&keys, &before);
+        let now: Vec<&str> = before.lines().collect();
+        let path = of("path");
+        if lines == now {
+            return Ok(Decision::Unchanged(Outcome::ok(args.result(path))));
+        }
+        let file = SmallFile {
+            path,
+            before: head.contains_key("is_there").then_some(before.as_str()),
+            owner: of("owner"),
+            mode: "600",
+        };
+        let dir = path.rsplit_once('/').map_or(".", |(dir, _)| dir);
+        let (mut make, mut back) = (String::new(), String::new());
+        if of("has_dir") != "yes" && args.manage_dir.unwrap_or(true) {
+            let dir = quote(dir);
+            make = format!(
+                "mkdir -p -m 700 -- {dir} && chown {} {dir} || exit\n",
+                of("owner")
+            );
+            back = format!("rmdir -- {dir} 2>/dev/null || :\n");
+        }
+        let verb = match args.state {
+            Presence::Present => "let in",
+            Presence::Absent => "lock out",
+        };
+        let summary = format!(
+            "{verb} {} at {}",
+            if keys.len() == 1 {
+                "a key".into()
+            } else {
+                format!("{} keys", keys.len())
+            },
+            args.user
+        );
+        Ok(Decision::Change(file.change(
+            &text(&lines),
+            summary,
+            [&make, "", &back],
+            args.result(path),
+        )))
+    }
+
+    fn finish(
+        _: &AuthorizedKeyArgs,
+        _: &[Resolved],
+        _: &[Reply],
+        change: &Change,
+        replies: &[Reply],
+    ) -> Result<Outcome, Failure> {
+        written(change, replies)
+    }
+}
+
+/// The outcome of a change that wrote a small file: what was foretold.
+pub(super) fn written(change: &Change, replies: &[Reply]) -> Result<Outcome, Failure> {
+    let reply = last(replies)?;
+    if reply.rc != 0 {
+        let why = reply.stderr_text();
+        return Err(Failure::of_reply(why.trim(), reply));
+    }
+    match &change.foretell {
+        Foretell::Changed(result) => Ok(Outcome::changed(result.clone())),
+        Foretell::Skipped(_) => Ok(Outcome::changed(Map::new())),
+    }
+}
+
+/// Knows the key of a host, or not.
+pub(super) struct KnownHosts;
+
+/// Arguments of `known_hosts`.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KnownHostsArgs {
+    /// The host, as it is connected to: a name, `[name]:port`.
+    #[serde(alias = "host")]
+    name: String,
+    /// The whole line, beginning with the host.
+    key: Option<String>,
+    /// `present` (default) or `absent`.
+    #[serde(default)]
+    state: Presence,
+    /// The file. Default `~/.ssh/known_hosts`.
+    path: Option<String>,
+    /// Not supported.
+    #[serde(default)]
+    hash_host: bool,
+}
+
+impl Module for KnownHosts {
+    const NAME: &'static str = "known_hosts";
+    const EFFECT: Effect = Effect::Converges;
+    type Args = KnownHostsArgs;
+
+    fn check(args: &KnownHostsArgs) -> Result<(), String> {
+        if args.hash_host {
+            return Err("`hash_host` is not supported".into());
+        }
+        if args.key.is_none() && args.state == Presence::Present {
+            return Err("No key specified when adding a host".into());
+        }
+        if let Some(key) = &args.key {
+            let words: Vec<&str> = key.split_whitespace().collect();
+            let has_host = words
+                .iter()
+                .find(|word| !word.starts_with('@'))
+                .is_some_and(|hosts| {
+                    hosts
+                        .split(',')
+                        .any(|host| host.eq_ignore_ascii_case(&args.name))
+                });
+            if !has_host || words.len() < 3 || key.trim().contains('\n') {
+                return Err(
+                    "Host parameter does not match hashed host field in supplied key".into(),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn probe(args: &KnownHostsArgs, _: &[Resolved]) -> Option<Script> {
+        let path = args.path.as_deref().unwrap_or("~/.ssh/known_hosts");
+        Some(Script::new(format!(
+            "SB_path={}\nsb_kv path \"$SB_path\"\n[ -e \"$SB_path\" ] || exit 0\nsb_kv is_there yes\n\
+             sb_kv found \"$(ssh-keygen -F {} -f \"$SB_path\" 2>/dev/null)\"\nsb_body\ncat -- \"$SB_path\"\n",
+            words::expanding(path, Expand::Variables),
+            quote(&args.name.to_lowercase())
+        )))
+    }
+
+    fn decide(args: &KnownHostsArgs, _: &[Resolved], seen: &[Reply]) -> Result<Decision, Failure> {
+        let reply = &seen[0];
+        if reply.rc != 0 {
+            return Err(Failure::of_reply("the file cannot be read", reply));
+        }
+        let head = reply.fields();
+        let of = |name: &str| head.get(name).map_or("", String::as_str);
+        let path = of("path");
+        let before = String::from_utf8_lossy(reply.body()).into_owned();
+        let found: Vec<usize> = of("found")
+            .lines()
+            .filter_map(|line| {
+                line.strip_prefix("# Host ")?
+                    .rsplit_once("found: line ")?
+                    .1
+                    .split(' ')
+                    .next()?
+                    .parse()
+                    .ok()
+            })
+            .collect();
+        let kind = |line: &str| {
+            let words = line
+                .split_whitespace()
+                .filter(|word| !word.starts_with('@'));
+            words.skip(1).take(2).map(str::to_owned).collect::<Vec<_>>()
+        };
+        let wanted = args.key.as_deref().map(str::trim);
+        let wanted_kind = wanted.map(kind);
+        let mut lines: Vec<String> = Vec::new();
+        let mut has_it = false;
+        for (at, line) in before.lines().enumerate() {
+            let is_host = found.contains(&(at + 1));
+            let this = kind(line);
+            let is_same = wanted_kind.as_ref() == Some(&this);
+            let is_type = wanted_kind
+                .as_ref()
+                .is_some_and(|wanted| wanted.first() == this.first());
+            match args.state {
+                Presence::Absent if is_host && (wanted.is_none() || is_same) => {}
+                Presence::Present if is_host && is_type && !is_same => {}
+                _ => {
+                    has_it |= is_host && is_same;
+                    lines.push(line.to_owned());
+                }
+            }
+        }
+        if let (Some(line), Presence::Present, false) = (wanted, args.state, has_it) {
+            lines.push(line.to_owned());
+        }
+        let result = fields([
+            ("name", args.name.as_str().into()),
+            ("key", wanted.map_or(Value::Null, Value::from)),
+            ("path", path.into()),
+            ("state", args.state.name().into()),
+            ("hash_host", false.into()),
+        ]);
+        if lines.iter().map(String::as_str).eq(before.lines()) {
+            return Ok(Decision::Unchanged(Outcome::ok(result)));
+        }
+        let file = SmallFile {
+            path,
+            before: head.contains_key("is_there").then_some(before.as_str()),
+            owner: "",
+            mode: "644",
+        };
+        let dir = quote(path.rsplit_once('/').map_or(".", |(dir, _)| dir));
+        let make = format!("[ -d {dir} ] || mkdir -p -m 700 -- {dir} || exit\n");
+        let summary = format!(
+            "{} {} in {path}",
+            if args.state == Presence::Present {
+                "know"
+            } else {
+                "forget"
+            },
+            args.name
+        );
+        Ok(Decision::Change(file.change(
+            &text(&lines),
+            summary,
+            [&make, "", ""],
+            result,
+        )))
+    }
+
+    fn finish(
+        _: &KnownHostsArgs,
+        _: &[Resolved],
+        _: &[Reply],
+        change: &Change,
+        replies: &[Reply],
+    ) -> Result<Outcome, Failure> {
+        written(change, replies)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::trial::{SHELLS, Trial};
+    use super::*;
+
+    const OLD: &str = "# ours\nssh-rsa AAAA old@x\ncommand=\"a b\" ssh-ed25519 BBBB\n";
+
+    #[test]
+    fn keys_are_added_once_removed_and_taken_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("it's/keys");
+        for shell in SHELLS {
+            drop(std::fs::remove_dir_all(path.parent().unwrap()));
+            let trial = Trial::new(shell);
+            let run = |key: &str, extra: serde_json::Value| {
+                let mut args = serde_json::json!({"user": "root", "key": key, "path": path});
+                args.as_object_mut()
+                    .unwrap()
+                    .extend(extra.as_object().unwrap().clone());
+                trial.run::<AuthorizedKey>(args)
+            };
+            let read = || std::fs::read_to_string(&path).unwrap();
+            let ran = run("ssh-rsa AAAA new", serde_json::json!({}));
+            assert!(ran.result.unwrap().is_changed);
+            assert_eq!(read(), "ssh-rsa AAAA new\n");
+            trial.undo(&ran.change.unwrap());
+            assert!(!path.parent().unwrap().exists(), "{shell:?}");
+            std::fs::create_dir(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, OLD).unwrap();
+            assert!(
+                !run("ssh-rsa AAAA", serde_json::json!({}))
+                    .result
+                    .unwrap()
+                    .is_changed
+            );
+            let ran = run("ssh-ed25519 BBBB", serde_json::json!({"state": "absent"}));
+            assert!(ran.result.unwrap().is_changed);
+            assert_eq!(read(), "# ours\nssh-rsa AAAA old@x\n");
+            trial.undo(&ran.change.unwrap());
+            assert_eq!(read(), OLD);
+            run(
+                "ssh-dss CCCC c",
+                serde_json::json!({"exclusive": true, "key_options": "no-pty"}),
+            );
+            assert_eq!(read(), "# ours\nno-pty ssh-dss CCCC c\n");
+        }
+        assert_eq!(
+            Trial::refusal::<AuthorizedKey>(serde_json::json!({"user": "root", "key": "no key"})),
+            "invalid key specified: no key"
+        );
+    }
+
+    #[test]
+    fn hosts_are_known_once_replaced_and_forgotten() {
+        const KEY: &str =
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMVZZ7HA+rAnuQifYx0+atzza1dZ6jx3jzJOBpNQpF6+";
+        let other = KEY.replace("pF6+", "pF60");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("known");
+        for shell in SHELLS {
+            drop(std::fs::remove_file(&path));
+            let trial = Trial::new(shell);
+            let run = |args: serde_json::Value| {
+                let mut all = serde_json::json!({"name": "h.example", "path": path});
+                all.as_object_mut()
+                    .unwrap()
+                    .extend(args.as_object().unwrap().clone());
+                trial.run::<KnownHosts>(all)
+            };
+            let line = format!("h.example {KEY}");
+            let ran = run(serde_json::json!({"key": line}));
+            assert!(ran.result.unwrap().is_changed);
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{line}\n"));
+            assert!(
+                !run(serde_json::json!({"key": line}))
+                    .result
+                    .unwrap()
+                    .is_changed
+            );
+            let replaced = run(serde_json::json!({"key": format!("h.example {other}")}));
+            assert!(replaced.result.unwrap().is_changed);
+            assert_eq!(
+                std::fs::read_to_string(&path).unwrap(),
+                format!("h.example {other}\n")
+            );
+            trial.undo(&replaced.change.unwrap());
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{line}\n"));
+            assert!(
+                run(serde_json::json!({"state": "absent"}))
+                    .result
+                    .unwrap()
+                    .is_changed
+            );
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), "");
+            assert!(
+                !run(serde_json::json!({"state": "absent"}))
+                    .result
+                    .unwrap()
+                    .is_changed
+            );
+        }
+    }
+}

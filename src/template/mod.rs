@@ -29,3 +29,6 @@ pub use engine::{Engine, Rendered};
 pub use error::{ErrorKind, TemplateError};
 pub use memory::MemoryWorld;
 pub use scope::{PathKind, PathStat, Scope, World};
+
+#[cfg(test)]
+mod oracle_tests;

@@ -28,6 +28,7 @@ mod val;
 pub use engine::{Engine, Rendered};
 pub use error::{ErrorKind, TemplateError};
 pub use memory::MemoryWorld;
+pub use parse::Syntax;
 pub use scope::{PathKind, PathStat, Scope, World};
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
-use super::{Engine, ErrorKind, MemoryWorld, PathKind, PathStat, World};
+use super::{Engine, ErrorKind, MemoryWorld, PathKind, PathStat, Scope, World};
 use crate::value::{Map, Text, Value};
 
 /// Reads the controller for what the cases ask of it: `/etc` and a shell.
@@ -97,14 +97,34 @@ fn from_user(value: &Value) -> Value {
 
 fn variables() -> Map {
     let text = std::fs::read_to_string(folder().join("vars.yml")).unwrap();
-    let mut documents = super::python::yaml::load_all(&text).unwrap();
+    let mut documents = super::python::yaml_load::load_all(&text).unwrap();
     match from_user(&documents.remove(0)) {
         Value::Map(map) => (*map).clone(),
         other => panic!("vars.yml holds {}", other.type_name()),
     }
 }
 
-fn ours(engine: &Engine, case: &Case, vars: &Map, world: &CaseWorld) -> (Option<serde_json::Value>, String) {
+/// All variables of the cases stand in a file of the user.
+struct UserScope(Map);
+
+impl Scope for UserScope {
+    fn lookup(&self, name: &str) -> Option<Value> {
+        self.0.get(name).cloned()
+    }
+    fn names(&self) -> Vec<String> {
+        self.0.keys().cloned().collect()
+    }
+    fn is_from_user(&self, _: &str) -> bool {
+        true
+    }
+}
+
+fn ours(
+    engine: &Engine,
+    case: &Case,
+    vars: &UserScope,
+    world: &CaseWorld,
+) -> (Option<serde_json::Value>, String) {
     let text = Value::Str(Text::from_user(case.text.as_str()));
     let result = match case.kind {
         'T' => engine
@@ -133,7 +153,16 @@ fn ours(engine: &Engine, case: &Case, vars: &Map, world: &CaseWorld) -> (Option<
 
 /// Cases where this engine differs on purpose, with the reason.
 fn accepted() -> BTreeMap<&'static str, &'static str> {
-    BTreeMap::from([])
+    BTreeMap::from([
+        (
+            "{{ missing | mandatory }}",
+            "the kind says undefined, so that check mode can treat it as such",
+        ),
+        (
+            "{{ numbers.count(3) }}",
+            "2.19 counts the unrendered items of a variable and finds none",
+        ),
+    ])
 }
 
 #[test]
@@ -145,7 +174,7 @@ fn templates_give_what_ansible_core_gives() {
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
     assert!(cases.len() > 500, "only {} cases", cases.len());
-    let (engine, vars) = (Engine::new(), variables());
+    let (engine, vars) = (Engine::new(), UserScope(variables()));
     let world = CaseWorld(MemoryWorld::default());
     let accepted = accepted();
     let mut wrong = Vec::new();
@@ -161,10 +190,19 @@ fn templates_give_what_ansible_core_gives() {
                 "{} {}\n    ansible: {}\n    ours:    {}",
                 case.kind,
                 case.text,
-                case.error.clone().unwrap_or_else(|| format!("{:?}", case.expect.clone().unwrap_or_default().to_string())),
+                case.error.clone().unwrap_or_else(|| format!(
+                    "{:?}",
+                    case.expect.clone().unwrap_or_default().to_string()
+                )),
                 value.map_or(error, |v| format!("{:?}", v.to_string())),
             ));
         }
     }
-    assert!(wrong.is_empty(), "{} of {} differ:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {} differ:\n{}",
+        wrong.len(),
+        cases.len(),
+        wrong.join("\n")
+    );
 }

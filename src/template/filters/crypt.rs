@@ -7,7 +7,7 @@ use crate::template::error::{Problem, Result};
 const ALPHABET: &[u8; 64] = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// Rounds that are not written into the hash.
-const DEFAULT_ROUNDS: u32 = 5000;
+const IMPLICIT_ROUNDS: u32 = 5000;
 
 /// Hashes a password by `sha512` or `sha256`.
 pub(crate) fn hash(kind: &str, password: &str, salt: &str, rounds: Option<u32>) -> Result<String> {
@@ -19,7 +19,7 @@ pub(crate) fn hash(kind: &str, password: &str, salt: &str, rounds: Option<u32>) 
     if salt.len() > 16 {
         return Err(Problem::other("the salt has more than 16 characters"));
     }
-    let params = Params::new(rounds.unwrap_or(DEFAULT_ROUNDS))
+    let params = Params::new(rounds.unwrap_or(IMPLICIT_ROUNDS))
         .map_err(|_| Problem::other("rounds must be between 1000 and 999999999"))?;
     let (id, digest) = match kind {
         "sha512" | "sha512_crypt" => (
@@ -37,7 +37,7 @@ pub(crate) fn hash(kind: &str, password: &str, salt: &str, rounds: Option<u32>) 
         }
     };
     let shown = rounds
-        .filter(|r| *r != DEFAULT_ROUNDS)
+        .filter(|r| *r != IMPLICIT_ROUNDS)
         .map_or_else(String::new, |r| format!("rounds={r}$"));
     Ok(format!("${id}${shown}{salt}${digest}"))
 }

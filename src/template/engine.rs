@@ -152,30 +152,54 @@ impl Engine {
         scope: &dyn Scope,
         world: &dyn World,
     ) -> Result<Text, TemplateError> {
-        let (body, syntax) = header(
-            source,
-            Syntax {
-                keep_trailing_newline: true,
-                ..Syntax::default()
-            },
-        )
-        .map_err(|p| public(&p, source, false))?;
-        self.render_file_with(body, &syntax, scope, world)
+        self.render_file_with(source, &Syntax::default(), scope, world)
     }
 
-    fn render_file_with(
+    /// As [`Self::render_file`], with the delimiters and white space that the module was given.
+    ///
+    /// # Errors
+    /// What is wrong with the template.
+    pub fn render_file_with(
         &self,
-        body: &str,
+        source: &str,
         syntax: &Syntax,
         scope: &dyn Scope,
         world: &dyn World,
     ) -> Result<Text, TemplateError> {
+        let (body, syntax) =
+            header(source, syntax.clone()).map_err(|p| public(&p, source, false))?;
         let eval = Eval::new(self, scope, world);
-        let result = eval.file_text(body, syntax).map(Value::from);
+        let result = eval.file_text(body, &syntax).map(Value::from);
         match finish(&eval, result, body)? {
             Value::Str(text) => Ok(text),
             _ => Ok(Text::data("")),
         }
+    }
+
+    /// The items of `with_NAME: terms`: the lookup's list. `name` is without `with_`.
+    ///
+    /// Source: ansible-core 2.19, `executor/task_executor.py`, `_get_loop_items`.
+    ///
+    /// # Errors
+    /// What a template in the terms or the lookup says.
+    pub fn with_lookup(
+        &self,
+        name: &str,
+        terms: &Value,
+        scope: &dyn Scope,
+        world: &dyn World,
+    ) -> Result<Vec<Value>, TemplateError> {
+        let eval = Eval::new(self, scope, world);
+        let result = eval.with_lookup(&parse::plugin_name(name), terms);
+        match finish(&eval, result, terms.as_str().unwrap_or_default())? {
+            Value::List(items) => Ok(items.to_vec()),
+            other => Ok(vec![other]),
+        }
+    }
+
+    /// Whether there is a lookup of that name, for `with_NAME`.
+    pub fn has_lookup(name: &str) -> bool {
+        super::lookups::exists(&parse::plugin_name(name))
     }
 
     /// The names that the templates in a value mention, whether or not they are defined. Names
@@ -270,6 +294,21 @@ impl Eval<'_> {
         }
     }
 
+    fn with_lookup(&self, name: &str, terms: &Value) -> Inner<Value> {
+        let terms = Eval::require(self.import(terms, ROOT)?)?;
+        let list = if terms.is_sequence() {
+            self.items(&terms)?
+        } else {
+            vec![terms]
+        };
+        let args = super::val::Args {
+            list,
+            named: Vec::new(),
+        };
+        let found = super::lookups::run(self, name, args, true)?;
+        self.finalize(&found)
+    }
+
     fn conditional(&self, text: &Text) -> Inner<Val> {
         let mut source = text.as_str().trim().to_owned();
         let broken = |message: &str| Problem::new(ErrorKind::Conditional, message);
@@ -313,19 +352,14 @@ impl Eval<'_> {
     }
 
     fn file_text(&self, body: &str, syntax: &Syntax) -> Inner<String> {
-        let program = if *syntax
-            == (Syntax {
-                keep_trailing_newline: true,
-                ..Syntax::default()
-            }) {
-            self.engine.compiled(Form::File, body, |text| {
-                parse::template(text, syntax, false)
-            })?
+        let program = if *syntax == Syntax::default() {
+            self.engine.file(body)?
         } else {
             Arc::new(parse::template(body, syntax, false)?)
         };
         let value = self.nested(|| self.run(&program, &mut Frame::new(ROOT)))?;
-        let text = match Eval::require(value)? {
+        // As in ansible-core, a result that is no string has lost the last newline.
+        let text = match super::eval::keep_newlines(body, Eval::require(value)?) {
             Val::Null => String::new(),
             other => self.text(&other)?,
         };
@@ -467,13 +501,7 @@ impl Eval<'_> {
                 .find(|(n, _)| &**n == name)
                 .map(|(_, v)| v)
         };
-        let (body, mut syntax) = header(
-            source,
-            Syntax {
-                keep_trailing_newline: true,
-                ..Syntax::default()
-            },
-        )?;
+        let (body, mut syntax) = header(source, Syntax::default())?;
         let pairs: [(&str, &mut String); 4] = [
             ("variable_start_string", &mut syntax.variable.0),
             ("variable_end_string", &mut syntax.variable.1),
@@ -498,11 +526,8 @@ impl Eval<'_> {
                 frame.set(&Arc::from(name), value);
             }
         }
-        let value = Eval::require(self.nested(|| self.run(&program, &mut frame))?)?;
-        Ok(match value {
-            Val::Null => Val::str(""),
-            other => Val::str(self.text(&other)?),
-        })
+        let value = self.nested(|| self.run(&program, &mut frame))?;
+        Ok(super::eval::keep_newlines(body, value))
     }
 }
 

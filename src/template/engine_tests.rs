@@ -161,7 +161,8 @@ fn a_file_is_always_text_and_keeps_its_last_newline() {
             .render_file(text, &scope(), &MemoryWorld::default())
             .map(|t| t.as_str().to_owned())
     };
-    assert_eq!(file("{{ one }}\n").as_deref(), Ok("1\n"));
+    assert_eq!(file("x{{ one }}\n").as_deref(), Ok("x1\n"));
+    assert_eq!(file("{{ one }}\n").as_deref(), Ok("1"));
     assert_eq!(file("{{ one }}").as_deref(), Ok("1"));
     assert_eq!(file("{% if one %}\nx\n{% endif %}\n").as_deref(), Ok("x\n"));
     assert_eq!(

@@ -28,4 +28,8 @@ mod val;
 pub use engine::{Engine, Rendered};
 pub use error::{ErrorKind, TemplateError};
 pub use memory::MemoryWorld;
+pub use parse::Syntax;
 pub use scope::{PathKind, PathStat, Scope, World};
+
+#[cfg(test)]
+mod oracle_tests;

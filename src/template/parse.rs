@@ -16,16 +16,24 @@ use super::ast::{
 use super::error::{ErrorKind, Problem, Result};
 use crate::value::{Text, Value};
 
-/// Delimiters and white space of a template, as a `#jinja2:` header may change them.
+/// Delimiters and white space of a template, as the arguments of the `template` module or a
+/// `#jinja2:` header may change them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Syntax {
-    pub(crate) variable: (String, String),
-    pub(crate) block: (String, String),
-    pub(crate) comment: (String, String),
-    pub(crate) trim_blocks: bool,
-    pub(crate) lstrip_blocks: bool,
-    pub(crate) keep_trailing_newline: bool,
-    pub(crate) newline: String,
+pub struct Syntax {
+    /// Start and end of an expression, `{{` and `}}`.
+    pub variable: (String, String),
+    /// Start and end of a statement, `{%` and `%}`.
+    pub block: (String, String),
+    /// Start and end of a comment, `{#` and `#}`.
+    pub comment: (String, String),
+    /// Whether the newline after a statement is removed (true).
+    pub trim_blocks: bool,
+    /// Whether white space before a statement is removed (false).
+    pub lstrip_blocks: bool,
+    /// Whether the parser keeps the last newline (false: it is given back after rendering).
+    pub keep_trailing_newline: bool,
+    /// What ends a line in the result.
+    pub newline: String,
 }
 
 impl Default for Syntax {

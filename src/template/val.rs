@@ -24,6 +24,8 @@ pub(crate) enum Val {
     Marker(Rc<Problem>),
     /// Removes the entry it is the value of.
     Omit,
+    /// An inline `if` that is false and has no `else`: empty text, and no value of its own.
+    Blank,
     Null,
     Bool(bool),
     Int(i64),
@@ -133,6 +135,7 @@ impl Val {
         match self {
             Self::Marker(_) => "AnsibleUndefined",
             Self::Omit => "Omit",
+            Self::Blank => "Undefined",
             Self::Null => "NoneType",
             Self::Bool(_) => "bool",
             Self::Int(_) => "int",

@@ -85,7 +85,7 @@ impl Eval<'_> {
             return Ok(base.clone());
         }
         if let Val::Marker(_) = key {
-            return Ok(key.clone());
+            return Self::require(key.clone());
         }
         let index = match key {
             Val::Int(i) => Some(*i),

@@ -151,7 +151,7 @@ impl Eval<'_> {
     pub(crate) fn filter(&self, name: &str, input: Val, args: &Args) -> Result<Val> {
         let short = plugin_name(name);
         let Some(filter) = filters::find(&short) else {
-            return Err(Problem::new(ErrorKind::Other, filters::unknown(&short)));
+            return Err(Problem::new(ErrorKind::Syntax, filters::unknown(&short)));
         };
         if !filter.takes_undefined {
             if let Val::Marker(_) = input {
@@ -169,7 +169,7 @@ impl Eval<'_> {
     pub(crate) fn test(&self, name: &str, input: &Val, args: &Args) -> Result<Val> {
         let short = plugin_name(name);
         let Some(test) = tests::find(&short) else {
-            return Err(Problem::new(ErrorKind::Other, tests::unknown(&short)));
+            return Err(Problem::new(ErrorKind::Syntax, tests::unknown(&short)));
         };
         if !test.takes_undefined {
             if let Val::Marker(_) = input {

@@ -19,7 +19,7 @@ impl Eval<'_> {
                 Self::require(value.clone())?;
                 false
             }
-            Val::Null => false,
+            Val::Null | Val::Blank => false,
             Val::Bool(b) => *b,
             Val::Int(i) => *i != 0,
             Val::Float(f) => *f != 0.0,
@@ -38,6 +38,7 @@ impl Eval<'_> {
     /// The number of items; an error for what has none.
     pub(crate) fn length(&self, value: &Val) -> Result<usize> {
         Ok(match value {
+            Val::Blank => 0,
             Val::Str(text) => text.as_str().chars().count(),
             Val::Raw(Value::List(items), _) => items.len(),
             Val::Raw(Value::Map(map), _) => map.len(),
@@ -72,6 +73,7 @@ impl Eval<'_> {
                 }
                 out
             }
+            Val::Blank => Vec::new(),
             Val::List(items) => items.borrow().clone(),
             Val::Tuple(tuple) => tuple.items.clone(),
             Val::Str(text) => text
@@ -195,7 +197,7 @@ impl Eval<'_> {
                 }
                 Value::from(out)
             }
-            Val::Date(_) | Val::Delta(_) => Value::from(self.text(value)?),
+            Val::Date(_) => Value::from(self.text(value)?),
             Val::Omit => Value::from("<< Omit >>"),
             Val::Module(module) => Value::from(module.1.clone()),
             Val::Marker(_) => {
@@ -222,6 +224,7 @@ impl Eval<'_> {
     pub(crate) fn write_text(&self, value: &Val, out: &mut String) -> Result<()> {
         match value {
             Val::Str(text) => out.push_str(text.as_str()),
+            Val::Blank => {}
             Val::Null => out.push_str("None"),
             Val::Bool(true) => out.push_str("True"),
             Val::Bool(false) => out.push_str("False"),

@@ -60,10 +60,7 @@ impl Eval<'_> {
                 } else if let Some(no) = no {
                     self.expr(no, frame)
                 } else {
-                    Ok(Self::undefined(
-                        "the inline if-expression evaluated to false and no else section was \
-                         defined",
-                    ))
+                    Ok(Val::Blank)
                 }
             }
             ExprKind::Filter(name, input, args) => {

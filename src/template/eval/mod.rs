@@ -356,7 +356,7 @@ impl<'a> Eval<'a> {
 
 /// Gives a string the newlines at the end of its template back, which Jinja swallows
 /// (ansible-core 2.19, `_engine.py`, `_post_render_mutation`).
-fn keep_newlines(template: &str, value: Val) -> Val {
+pub(crate) fn keep_newlines(template: &str, value: Val) -> Val {
     let Val::Str(text) = &value else { return value };
     let trailing = |s: &str| s.len() - s.trim_end_matches('\n').len();
     let missing = trailing(template).saturating_sub(trailing(text.as_str()));

@@ -13,14 +13,6 @@ pub(super) const FILTERS: &[Filter] = &[
     row("subelements", subelements),
     row("rekey_on_member", rekey_on_member),
     row("dictsort", dictsort),
-    row("xmlattr", |_, _, _| {
-        Err(Problem::other("xmlattr is not supported"))
-    }),
-    row("json_query", |_, _, _| {
-        Err(Problem::other(
-            "json_query (community.general) is not supported; use selectattr and map instead",
-        ))
-    }),
     row("tojson", |e, v, _| {
         Ok(Val::str(super::data::dump_compact(&e.finalize(v)?)))
     }),

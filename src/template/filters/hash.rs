@@ -24,12 +24,6 @@ pub(super) const FILTERS: &[Filter] = &[
     row("b64encode", b64encode),
     row("b64decode", b64decode),
     row("to_uuid", to_uuid),
-    row("vault", |_, _, _| {
-        Err(Problem::other("the vault filter is not supported"))
-    }),
-    row("unvault", |_, _, _| {
-        Err(Problem::other("the unvault filter is not supported"))
-    }),
 ];
 
 fn hex(bytes: &[u8]) -> String {
@@ -73,7 +67,12 @@ fn password_hash(eval: &Eval<'_>, input: &Val, args: &Args) -> Result<Val> {
         Some(salt) => eval.text(salt)?,
     };
     let rounds = match args.get(3, "rounds") {
-        Some(Val::Null) | None => None,
+        // The defaults of passlib, which ansible-core uses.
+        Some(Val::Null) | None => Some(if kind.starts_with("sha256") {
+            535_000
+        } else {
+            656_000
+        }),
         Some(_) => u32::try_from(args.int(3, "rounds", 5000)?).ok(),
     };
     let password = eval.text(input)?;

@@ -80,6 +80,20 @@ fn table() -> &'static HashMap<&'static str, &'static Filter> {
     })
 }
 
+/// Known filters that are left out, and what to use instead.
+const UNSUPPORTED: &[(&str, &str)] = &[
+    ("json_query", "; use `selectattr` and `map` instead"),
+    (
+        "community.general.json_query",
+        "; use `selectattr` and `map` instead",
+    ),
+    ("ansible.utils.ipaddr", "; compare addresses as text"),
+    ("ipaddr", "; compare addresses as text"),
+    ("xmlattr", ""),
+    ("vault", ""),
+    ("unvault", ""),
+];
+
 /// A filter by its short name.
 pub(crate) fn find(name: &str) -> Option<&'static Filter> {
     table().get(name).copied()
@@ -87,6 +101,9 @@ pub(crate) fn find(name: &str) -> Option<&'static Filter> {
 
 /// What to say when there is no such filter.
 pub(crate) fn unknown(name: &str) -> String {
+    if let Some((_, why)) = UNSUPPORTED.iter().find(|(known, _)| *known == name) {
+        return format!("the filter `{name}` is not supported{why}");
+    }
     let hint = suggest(name, table().keys().copied())
         .map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
     format!("No filter named '{name}'{hint}")

@@ -240,6 +240,11 @@ fn percent(text: &str, keep: &str) -> String {
     out
 }
 
+/// Python's `quote_plus`.
+fn plus(text: &str) -> String {
+    percent(text, " ").replace(' ', "+")
+}
+
 fn urlencode(eval: &Eval<'_>, input: &Val, _: &Args) -> Result<Val> {
     if input.as_str().is_none() && (input.is_mapping() || input.is_sequence()) {
         let pairs = if input.is_mapping() {
@@ -249,11 +254,7 @@ fn urlencode(eval: &Eval<'_>, input: &Val, _: &Args) -> Result<Val> {
         };
         let mut parts = Vec::new();
         for (key, value) in pairs {
-            parts.push(format!(
-                "{}={}",
-                percent(&key, ""),
-                percent(&eval.text(&value)?, "")
-            ));
+            parts.push(format!("{}={}", plus(&key), plus(&eval.text(&value)?)));
         }
         return Ok(Val::str(parts.join("&")));
     }

@@ -3,7 +3,7 @@
 use super::{Filter, row};
 use crate::template::error::{Problem, Result};
 use crate::template::eval::Eval;
-use crate::template::python::yaml;
+use crate::template::python::{yaml, yaml_load};
 use crate::template::val::{Args, Val};
 use crate::value::Value;
 
@@ -46,7 +46,7 @@ fn to_yaml(eval: &Eval<'_>, input: &Val, args: &Args, is_nice: bool) -> Result<V
 }
 
 fn documents(text: &str) -> Result<Vec<Value>> {
-    yaml::load_all(text).map_err(|e| Problem::other(format!("the text is not YAML: {e}")))
+    yaml_load::load_all(text).map_err(|e| Problem::other(format!("the text is not YAML: {e}")))
 }
 
 fn from_yaml(_: &Eval<'_>, input: &Val, _: &Args) -> Result<Val> {

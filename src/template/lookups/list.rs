@@ -175,12 +175,8 @@ struct Sequence {
 }
 
 fn number(text: &str) -> Result<i64> {
-    let (digits, radix) = match text.strip_prefix("0x") {
-        Some(hex) => (hex, 16),
-        None if text.len() > 1 && text.starts_with('0') => (&text[1..], 8),
-        None => (text, 10),
-    };
-    i64::from_str_radix(digits, radix)
+    text.trim()
+        .parse()
         .map_err(|_| Problem::other(format!("can't parse `{text}` as an integer")))
 }
 
@@ -301,10 +297,7 @@ fn sequence(eval: &Eval<'_>, args: &Args) -> Result<Vec<Val>> {
 }
 
 fn random_choice(eval: &Eval<'_>, args: &Args) -> Result<Vec<Val>> {
-    let all = match args.list.as_slice() {
-        [one] if one.is_sequence() => eval.items(one)?,
-        many => many.to_vec(),
-    };
+    let all = args.list.clone();
     if all.is_empty() {
         return Ok(all);
     }

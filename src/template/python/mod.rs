@@ -6,6 +6,7 @@ mod methods;
 pub(crate) mod printf;
 pub(crate) mod repr;
 pub(crate) mod yaml;
+pub(crate) mod yaml_load;
 
 pub(crate) use methods::{call_method, capitalize, is_method, split_lines};
 

@@ -1,7 +1,8 @@
-//! A YAML emitter with PyYAML's layout, and a reader with YAML 1.1 scalars.
+//! A YAML emitter with PyYAML's layout.
 //!
 //! Source of the layout rules: PyYAML 6.0 as ansible-core 2.19 uses it, seen through its output.
 
+use super::yaml_load::resolve;
 use crate::value::{Map, Value};
 
 /// Options of `yaml.dump`.
@@ -22,14 +23,7 @@ pub(crate) fn dump(value: &Value, style: &Style) -> String {
         style,
     };
     emitter.node(value, 0, false);
-    if !matches!(value, Value::List(_) | Value::Map(_)) && !emitter.out.ends_with('\n') {
-        // A plain scalar document is closed explicitly.
-        let is_plain = !emitter.out.starts_with(['\'', '"', '|']);
-        emitter.out.push('\n');
-        if is_plain {
-            emitter.out.push_str("...\n");
-        }
-    } else if !emitter.out.ends_with('\n') {
+    if !emitter.out.ends_with('\n') {
         emitter.out.push('\n');
     }
     emitter.out
@@ -180,7 +174,7 @@ impl Emitter<'_> {
     fn string(&mut self, text: &str, indent: usize, inline: bool) {
         let special = text.chars().any(|c| {
             let code = u32::from(c);
-            (code < 0x20 && c != '\n') || code > 0x7e
+            (code < 0x20 && c != '\n') || (0x7f..0xa0).contains(&code) || c == '\u{feff}'
         });
         // PyYAML folds no single-quoted text with a space beside a line break.
         let odd_break = text.contains(" \n")
@@ -259,7 +253,7 @@ impl Emitter<'_> {
                 '\u{a0}' => piece.push_str("\\_"),
                 '\u{2028}' => piece.push_str("\\L"),
                 '\u{2029}' => piece.push_str("\\P"),
-                c if (' '..='~').contains(&c) => piece.push(c),
+                c if (' '..='~').contains(&c) || u32::from(c) > 0xa0 => piece.push(c),
                 // Writing to a string cannot fail.
                 c if u32::from(c) <= 0xff => {
                     let _ = write!(piece, "\\x{:02X}", u32::from(c));
@@ -306,6 +300,8 @@ fn needs_quotes(text: &str) -> bool {
     let indicator = |c: char| "#,[]{}&*!|>'\"%@`".contains(c);
     let Some(first) = first else { return true };
     !matches!(resolve(text), Value::Str(_))
+        || is_sexagesimal(text)
+        || is_date(text)
         || indicator(first)
         || text.starts_with([' ', '\n'])
         || text.ends_with([' ', '\n'])
@@ -321,116 +317,34 @@ fn needs_quotes(text: &str) -> bool {
         || text == "<<"
 }
 
-/// What a plain scalar means in YAML 1.1.
-pub(crate) fn resolve(text: &str) -> Value {
-    match text {
-        "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
-        "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {
-            return Value::Bool(true);
-        }
-        "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => {
-            return Value::Bool(false);
-        }
-        _ => {}
-    }
-    if let Some(i) = int(text) {
-        return Value::Int(i);
-    }
-    if let Some(f) = float_of(text) {
-        return Value::Float(f);
-    }
-    Value::from(text)
+/// `12:30` is a number in YAML 1.1.
+fn is_sexagesimal(text: &str) -> bool {
+    let text = text.trim_start_matches(['-', '+']);
+    let mut parts = text.split(':');
+    let first = parts.next().unwrap_or_default();
+    let rest: Vec<&str> = parts.collect();
+    first.starts_with(|c: char| c.is_ascii_digit())
+        && first.bytes().all(|b| b.is_ascii_digit() || b == b'_')
+        && !rest.is_empty()
+        && rest.iter().all(|part| {
+            let part = part.split('.').next().unwrap_or_default();
+            matches!(part.len(), 1 | 2)
+                && part.bytes().all(|b| b.is_ascii_digit())
+                && part.parse::<u8>().is_ok_and(|n| n < 60)
+        })
 }
 
-fn int(text: &str) -> Option<i64> {
-    let (negative, digits) = match text.strip_prefix('-') {
-        Some(rest) => (true, rest),
-        None => (false, text.strip_prefix('+').unwrap_or(text)),
+/// `2024-01-02`, with or without a time, is a date in YAML 1.1.
+fn is_date(text: &str) -> bool {
+    let digits = |part: &str, lengths: std::ops::RangeInclusive<usize>| {
+        lengths.contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit())
     };
-    if !digits.starts_with(|c: char| c.is_ascii_digit()) {
-        return None;
-    }
-    let plain = digits.replace('_', "");
-    let value = if let Some(hex) = plain.strip_prefix("0x") {
-        i64::from_str_radix(hex, 16).ok()?
-    } else if let Some(binary) = plain.strip_prefix("0b") {
-        i64::from_str_radix(binary, 2).ok()?
-    } else if plain.len() > 1 && plain.starts_with('0') {
-        i64::from_str_radix(&plain[1..], 8).ok()?
-    } else {
-        plain.parse().ok()?
+    let (date, time) = text.split_at(text.find(['T', 't', ' ', '\t']).unwrap_or(text.len()));
+    let parts: Vec<&str> = date.split('-').collect();
+    let [year, month, day] = parts.as_slice() else {
+        return false;
     };
-    Some(if negative { -value } else { value })
-}
-
-fn float_of(text: &str) -> Option<f64> {
-    match text.trim_start_matches(['-', '+']) {
-        ".inf" | ".Inf" | ".INF" => {
-            let sign = if text.starts_with('-') { -1.0 } else { 1.0 };
-            return Some(sign * f64::INFINITY);
-        }
-        ".nan" | ".NaN" | ".NAN" => return Some(f64::NAN),
-        _ => {}
-    }
-    // YAML 1.1 floats have a dot, and a sign in the exponent.
-    let shape = text.trim_start_matches(['-', '+']);
-    let is_float = text.contains('.')
-        && shape.starts_with(|c: char| c.is_ascii_digit() || c == '.')
-        && shape.chars().any(|c| c.is_ascii_digit())
-        && shape
-            .chars()
-            .all(|c| c.is_ascii_digit() || "._eE+-".contains(c))
-        && shape
-            .split_once(['e', 'E'])
-            .is_none_or(|(_, e)| e.starts_with(['+', '-']));
-    if is_float {
-        text.replace('_', "").parse().ok()
-    } else {
-        None
-    }
-}
-
-/// Reads all documents of a stream.
-pub(crate) fn load_all(text: &str) -> Result<Vec<Value>, String> {
-    use serde::Deserialize as _;
-    let mut out = Vec::new();
-    for document in serde_yaml::Deserializer::from_str(text) {
-        let value = serde_yaml::Value::deserialize(document).map_err(|e| e.to_string())?;
-        out.push(convert(value)?);
-    }
-    Ok(out)
-}
-
-fn convert(value: serde_yaml::Value) -> Result<Value, String> {
-    Ok(match value {
-        serde_yaml::Value::Null => Value::Null,
-        serde_yaml::Value::Bool(b) => Value::Bool(b),
-        serde_yaml::Value::Number(n) => match n.as_i64() {
-            Some(i) => Value::Int(i),
-            None => Value::Float(n.as_f64().unwrap_or(f64::NAN)),
-        },
-        serde_yaml::Value::String(s) => Value::from(s),
-        serde_yaml::Value::Sequence(items) => Value::from(
-            items
-                .into_iter()
-                .map(convert)
-                .collect::<Result<Vec<_>, _>>()?,
-        ),
-        serde_yaml::Value::Mapping(map) => {
-            let mut out = Map::new();
-            for (key, item) in map {
-                let key = match convert(key)? {
-                    Value::Str(text) => text.as_str().to_owned(),
-                    Value::Null => "None".to_owned(),
-                    Value::Bool(b) => if b { "True" } else { "False" }.to_owned(),
-                    Value::Int(i) => i.to_string(),
-                    Value::Float(f) => super::repr::float(f),
-                    _ => return Err("a mapping key is not a scalar".to_owned()),
-                };
-                out.insert(key, convert(item)?);
-            }
-            Value::from(out)
-        }
-        serde_yaml::Value::Tagged(tagged) => convert(tagged.value)?,
-    })
+    let is_plain = digits(month, 2..=2) && digits(day, 2..=2) && time.is_empty();
+    let is_timed = digits(month, 1..=2) && digits(day, 1..=2) && time.matches(':').count() >= 2;
+    digits(year, 4..=4) && (is_plain || is_timed)
 }

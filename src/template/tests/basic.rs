@@ -10,8 +10,12 @@ use crate::template::regex::{self, Flags};
 use crate::template::val::{Args, Val};
 
 pub(super) const TESTS: &[Test] = &[
-    lenient("defined", |_, v, _| Ok(!matches!(v, Val::Marker(_)))),
-    lenient("undefined", |_, v, _| Ok(matches!(v, Val::Marker(_)))),
+    lenient("defined", |_, v, _| {
+        Ok(!matches!(v, Val::Marker(_) | Val::Blank))
+    }),
+    lenient("undefined", |_, v, _| {
+        Ok(matches!(v, Val::Marker(_) | Val::Blank))
+    }),
     row("none", |_, v, _| Ok(matches!(v, Val::Null))),
     row("boolean", |_, v, _| Ok(matches!(v, Val::Bool(_)))),
     row("true", |_, v, _| Ok(matches!(v, Val::Bool(true)))),

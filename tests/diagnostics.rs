@@ -1,6 +1,8 @@
 //! Each file of `tests/diagnostics` is a playbook, or a root folder with `site.yml`, that cannot be
 //! loaded; what is said of it stands beside it as `NAME.out`. `UPDATE=1` writes the expectations.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 

@@ -32,7 +32,9 @@ pub(super) fn playbook(playbook: &Playbook) -> Vec<Diagnostic> {
 pub(super) fn items(items: &[Item], handlers: &[Task]) -> Vec<Diagnostic> {
     let mut check = Check::default();
     check.items(items, false);
-    handlers.iter().for_each(|task| check.task(task, false));
+    for task in handlers {
+        check.task(task, false);
+    }
     check.problems
 }
 
@@ -154,14 +156,14 @@ impl Check {
                 refuse("progress", "this action has no output");
             }
         }
-        if let (Some(undo), Some(_)) = (&task.undo, &task.point_of_no_return) {
-            if matches!(undo, UndoSpec::Tasks(_)) {
-                self.problems.push(
-                    Diagnostic::error("SB0112", "a point of no return cannot have an `undo`")
-                        .at(task.span, "both are given")
-                        .help("remove one of them"),
-                );
-            }
+        if let (Some(undo), Some(_)) = (&task.undo, &task.point_of_no_return)
+            && matches!(undo, UndoSpec::Tasks(_))
+        {
+            self.problems.push(
+                Diagnostic::error("SB0112", "a point of no return cannot have an `undo`")
+                    .at(task.span, "both are given")
+                    .help("remove one of them"),
+            );
         }
         if task.r#loop.is_some() && task.point_of_no_return.is_some() {
             self.problems.push(

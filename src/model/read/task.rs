@@ -170,10 +170,10 @@ impl Reader<'_> {
             "loop" => self.set_loop(task, LoopKind::Loop, entry),
             "until" => task.until = Some(conditions("until", node, self.problems())),
             "changed_when" => {
-                task.changed_when = Some(conditions("changed_when", node, self.problems()))
+                task.changed_when = Some(conditions("changed_when", node, self.problems()));
             }
             "failed_when" => {
-                task.failed_when = Some(conditions("failed_when", node, self.problems()))
+                task.failed_when = Some(conditions("failed_when", node, self.problems()));
             }
             "retries" => task.retries = some(),
             "delay" => task.delay = some(),

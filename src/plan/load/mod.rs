@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use self::session::Session;
+use self::session::{Found, Session};
 use super::check;
 use crate::diag::{Diagnostic, Severity, SourceMap, Span};
 use crate::model::read::{Reader, Scope};
@@ -85,13 +85,13 @@ impl Loader {
         self.root = path.parent().map(Path::to_owned).unwrap_or_default();
         let mut session = Session::new(self);
         let playbook = session.playbook(path);
-        let (mut problems, _) = session.finish();
-        if let Some(playbook) = &playbook {
-            problems.extend(check::playbook(playbook));
-        }
-        match (self.sift(problems), playbook) {
-            (problems, Some(playbook)) if problems.is_empty() => Ok(playbook),
-            (problems, _) => Err(problems),
+        let mut problems = session.finish().problems;
+        problems.extend(check::playbook(&playbook));
+        let problems = self.sift(problems);
+        if problems.is_empty() {
+            Ok(playbook)
+        } else {
+            Err(problems)
         }
     }
 
@@ -136,12 +136,12 @@ impl Loader {
         self.included(found, items)
     }
 
-    fn included(
-        &mut self,
-        (mut problems, rest): (Vec<Diagnostic>, (Vec<Task>, Vec<Arc<RoleScope>>)),
-        items: Vec<Item>,
-    ) -> Result<Included, Vec<Diagnostic>> {
-        let (handlers, scopes) = rest;
+    fn included(&mut self, found: Found, items: Vec<Item>) -> Result<Included, Vec<Diagnostic>> {
+        let Found {
+            mut problems,
+            handlers,
+            scopes,
+        } = found;
         problems.extend(check::items(&items, &handlers));
         let problems = self.sift(problems);
         if problems.is_empty() {
@@ -219,10 +219,7 @@ impl Loader {
             Ok(Ok(text)) => text,
             Ok(Err(error)) => {
                 let valid = error.utf8_error().valid_up_to();
-                let line = 1 + error.as_bytes()[..valid]
-                    .iter()
-                    .filter(|b| **b == b'\n')
-                    .count();
+                let line = error.as_bytes()[..valid].split(|b| *b == b'\n').count();
                 let why = format!("line {line} is not UTF-8");
                 problems.push(unreadable(path, &why).at(at, "named here"));
                 return None;

@@ -12,7 +12,7 @@ use crate::syntax::{Kind, Node};
 
 impl Session<'_> {
     /// Reads the root playbook.
-    pub(super) fn playbook(&mut self, path: &Path) -> Option<Playbook> {
+    pub(super) fn playbook(&mut self, path: &Path) -> Playbook {
         let mut playbook = Playbook {
             path: path.display().to_string(),
             change: None,
@@ -26,7 +26,7 @@ impl Session<'_> {
                     .help("a playbook is a list of plays, each with `hosts` and tasks or roles"),
             );
         }
-        Some(playbook)
+        playbook
     }
 
     fn file(
@@ -212,7 +212,7 @@ impl Session<'_> {
         let parts = read::play(node, id.to_owned(), &mut self.problems)?;
         let mut play = parts.play;
         self.play_folder = PathBuf::from(folder_of(path));
-        self.play_vars = play.keywords.vars.clone();
+        self.play_vars.clone_from(&play.keywords.vars);
         for import in imports {
             self.play_vars.extend(import.keywords.vars.clone());
         }

@@ -30,7 +30,12 @@ pub(super) struct Session<'a> {
     pub(super) scopes: Vec<Arc<RoleScope>>,
 }
 
-type Found = (Vec<Task>, Vec<Arc<RoleScope>>);
+/// What one reading found besides its result.
+pub(super) struct Found {
+    pub(super) problems: Vec<Diagnostic>,
+    pub(super) handlers: Vec<Task>,
+    pub(super) scopes: Vec<Arc<RoleScope>>,
+}
 
 impl<'a> Session<'a> {
     pub(super) fn new(loader: &'a mut Loader) -> Self {
@@ -48,8 +53,12 @@ impl<'a> Session<'a> {
     }
 
     /// The problems, and the handlers and scopes that have not been taken.
-    pub(super) fn finish(self) -> (Vec<Diagnostic>, Found) {
-        (self.problems.0, (self.handlers, self.scopes))
+    pub(super) fn finish(self) -> Found {
+        Found {
+            problems: self.problems.0,
+            handlers: self.handlers,
+            scopes: self.scopes,
+        }
     }
 
     /// Reads a file of tasks.
@@ -205,9 +214,9 @@ impl Surroundings for Session<'_> {
         let prefix = format!("{}>{}", import.id, self.loader.relative(&path));
         let mut items = self.tasks(&path, import.file.span, &inner, &prefix);
         if scope.is_handlers {
-            items
-                .iter_mut()
-                .for_each(|item| inherit(item, import.keywords));
+            for item in &mut items {
+                inherit(item, import.keywords);
+            }
             return items;
         }
         vec![Item::Block(Box::new(Block {

@@ -236,7 +236,7 @@ fn includes_are_read_at_run_time() {
     assert_eq!(role.scopes.len(), 0, "an included role is not public");
     let mut names = Vec::new();
     each(&role.items, &mut |task| {
-        names.push(task.role.as_ref().unwrap().name.clone())
+        names.push(task.role.as_ref().unwrap().name.clone());
     });
     assert_eq!(names, ["base"; 4]);
 }

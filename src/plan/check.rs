@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::actions::ACTIONS;
 use crate::diag::{Diagnostic, Span, suggest};
+use crate::model::read::is_variable_name;
 use crate::model::{
     Action, Args, Condition, Item, Keywords, Play, Playbook, Steps, Task, UndoSpec,
 };
@@ -190,6 +191,9 @@ impl Check {
                 }
             }
         }
+        if name == "set_fact" {
+            self.fact_names(args);
+        }
         if args.whole.is_some() || has_defaults || self.problems.len() > before {
             return;
         }
@@ -209,6 +213,21 @@ impl Check {
         };
         if let Err(why) = module.prepare(&Value::from(args.fields.clone())) {
             self.problems.push(refused(name, &why, at, args));
+        }
+    }
+
+    fn fact_names(&mut self, args: &Args) {
+        for key in args.fields.keys() {
+            if !key.contains("{{") && key != "_raw_params" && !is_variable_name(key) {
+                self.problems.push(
+                    Diagnostic::error(
+                        "SB0117",
+                        format!("`{key}` cannot be the name of a variable"),
+                    )
+                    .at(args.span(&format!("{key}:key")), "set here")
+                    .help("a name begins with a letter or `_` and holds letters, digits and `_`"),
+                );
+            }
         }
     }
 

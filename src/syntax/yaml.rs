@@ -370,24 +370,23 @@ fn merge(entries: &mut Vec<Entry>, node: Node, key: &Key, problems: &mut Vec<Dia
     }
 }
 
-/// Lets explicit entries win over merged ones, and gives each key once.
+/// Lets explicit entries win over merged ones, and gives each key once: the last one, as in
+/// Ansible, where a duplicate is only a warning.
 fn finish(entries: Vec<Entry>, problems: &mut Vec<Diagnostic>) -> Vec<Entry> {
-    let mut first: HashMap<Arc<str>, Span> = HashMap::with_capacity(entries.len());
+    let mut kept: HashMap<Arc<str>, Span> = HashMap::with_capacity(entries.len());
     let mut is_sound = true;
     for entry in entries.iter().filter(|entry| !is_merged(entry)) {
-        if let Some(span) = first.get(&entry.key) {
-            problems.push(duplicate(&entry.key, *span, entry.key_span));
+        if let Some(first) = kept.insert(entry.key.clone(), entry.key_span) {
+            problems.push(duplicate(&entry.key, first, entry.key_span));
             is_sound = false;
-        } else {
-            first.insert(entry.key.clone(), entry.key_span);
         }
     }
-    if is_sound && first.len() == entries.len() {
+    if is_sound && kept.len() == entries.len() {
         return entries;
     }
     entries
         .into_iter()
-        .filter(|e| match first.get(&e.key) {
+        .filter(|e| match kept.get(&e.key) {
             Some(span) => *span == e.key_span,
             None => is_merged(e),
         })

@@ -55,7 +55,11 @@ impl Reader<'_> {
                 ),
             }
         }
-        let names = self.cx.action_names();
+        let names = if unknown.is_empty() {
+            Vec::new()
+        } else {
+            self.cx.action_names()
+        };
         let mut needs_module = found.is_none();
         for entry in unknown {
             let is_module_slip = suggest(&entry.key, names.iter().copied()).is_some();

@@ -20,6 +20,8 @@ pub(super) struct Session<'a> {
     pub(super) play_vars: Map,
     /// The folder of the play's file.
     pub(super) play_folder: PathBuf,
+    /// `collections` of the play, where roles with short names are searched first.
+    pub(super) play_collections: Vec<String>,
     /// Static imports that are open, to find circles.
     pub(super) open: Vec<PathBuf>,
     /// Roles that are open, to find circles.
@@ -39,12 +41,14 @@ pub(super) struct Found {
 
 impl<'a> Session<'a> {
     pub(super) fn new(loader: &'a mut Loader) -> Self {
-        let play_folder = loader.root.clone();
+        let (play_folder, play_vars) = (loader.play_folder.clone(), loader.play_vars.clone());
+        let play_collections = loader.play_collections.clone();
         Self {
             loader,
             problems: Problems::default(),
-            play_vars: Map::new(),
+            play_vars,
             play_folder,
+            play_collections,
             open: Vec::new(),
             open_roles: Vec::new(),
             handlers: Vec::new(),

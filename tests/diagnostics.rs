@@ -1,10 +1,13 @@
 //! Each file of `tests/diagnostics` is a playbook, or a root folder with `site.yml`, that cannot be
 //! loaded; what is said of it stands beside it as `NAME.out`. `UPDATE=1` writes the expectations.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use switchback::diag::{codes, render};
+use switchback::diag::{SourceMap, codes, render};
+use switchback::inventory::Inventory;
 use switchback::plan::Loader;
 
 fn cases() -> Vec<PathBuf> {
@@ -88,4 +91,80 @@ fn the_table_of_codes_is_complete() {
     }
     let listed: Vec<&str> = codes::TABLE.iter().map(|row| row.code).collect();
     assert!(listed.is_sorted(), "the table is in order");
+}
+
+#[test]
+fn every_bad_inventory_is_told_what_is_wrong_with_it() {
+    let mut wrong = Vec::new();
+    let mut count = 0;
+    let mut sources: Vec<PathBuf> = std::fs::read_dir("tests/bad_inventory")
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_none_or(|e| e != "out"))
+        .collect();
+    sources.push("tests/bad_inventory/missing".into());
+    for path in sources {
+        let source = if path.is_dir() {
+            path.join("hosts.ini")
+        } else {
+            path.clone()
+        };
+        let mut texts = SourceMap::default();
+        let problems = match Inventory::read(&[source.display().to_string()], None, &mut texts) {
+            Ok((_, warnings)) => panic!("{}: {warnings:?}", path.display()),
+            Err(problems) => problems,
+        };
+        let text: String = problems
+            .iter()
+            .map(|p| render(p, &texts, false) + "\n")
+            .collect();
+        let expected = PathBuf::from(format!("{}.out", path.display()));
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(&expected, &text).unwrap();
+        } else if std::fs::read_to_string(&expected).unwrap_or_default() != text {
+            wrong.push(format!("{}:\n{text}", path.display()));
+        }
+        count += 1;
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(count >= 12, "only {count} cases");
+}
+
+/// A pattern that selects nothing is said with the nearest name; a broken one is an error.
+#[test]
+fn patterns_that_miss_are_told_what_is_near() {
+    let mut inventory = Inventory::default();
+    inventory.add_host("web1", &["web".to_owned()], &switchback::value::Map::new());
+    let texts = SourceMap::default();
+    let say = |pattern: &str| match inventory.select(&[pattern.to_owned()]) {
+        Ok(selected) => selected
+            .unmatched
+            .iter()
+            .map(|p| render(p, &texts, false))
+            .collect(),
+        Err(problem) => render(&problem, &texts, false),
+    };
+    for (pattern, wanted) in [
+        ("web", ""),
+        (
+            "wbe",
+            "warning[SB0209]: no host and no group matches `wbe`\n |\n = help: did you mean `web`?\n",
+        ),
+        (
+            "web:&stagign",
+            "warning[SB0209]: no host and no group matches `stagign`\n",
+        ),
+        (
+            "web[3]",
+            "error[SB0208]: `web[3]` is out of range\n |\n = help: `web` alone shows how many hosts there are\n",
+        ),
+        (
+            "~we(b",
+            "error[SB0208]: `~we(b` is no host pattern: unclosed group\n",
+        ),
+    ] {
+        assert_eq!(say(pattern), wanted, "{pattern}");
+    }
+    let problem = switchback::inventory::limit_patterns("@tests/nowhere").unwrap_err();
+    assert_eq!(problem.code, "SB0210");
 }

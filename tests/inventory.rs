@@ -1,5 +1,7 @@
 //! Inventories beside what ansible-core 2.19 said of them (`tests/inventory/expect` wrote it).
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};

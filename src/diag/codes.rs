@@ -1,7 +1,8 @@
 //! What each code means, for `switchback explain CODE`.
 //!
-//! Ranges: SB00xx YAML, SB01xx playbooks, keywords and arguments, SB02xx inventory, patterns and
-//! variables, SB03xx templates, SB04xx hosts and run time, SB05xx journal and locks, SB09xx bugs.
+//! Ranges: `SB00xx` YAML, `SB01xx` playbooks, keywords and arguments, `SB02xx` inventory, patterns
+//! and variables, `SB03xx` templates, `SB04xx` hosts and run time, `SB05xx` journal and locks,
+//! `SB09xx` bugs.
 
 /// A code with its title and explanation.
 #[derive(Clone, Copy, Debug)]

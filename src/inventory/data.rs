@@ -41,6 +41,9 @@ pub(super) struct Group {
     depth: usize,
 }
 
+/// The hosts of each group, those of its children included.
+type Members = HashMap<Arc<str>, Arc<[Arc<str>]>>;
+
 /// The hosts and groups of all sources together.
 #[derive(Clone, Debug)]
 pub struct Inventory {
@@ -48,7 +51,7 @@ pub struct Inventory {
     groups: IndexMap<Arc<str>, Group>,
     implicit: Host,
     pub(super) files: VarsFiles,
-    members: Arc<OnceLock<HashMap<Arc<str>, Arc<[Arc<str>]>>>>,
+    members: Arc<OnceLock<Members>>,
 }
 
 impl Default for Inventory {

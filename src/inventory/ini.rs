@@ -119,7 +119,7 @@ impl Ini<'_> {
                 State::Hosts
             }
         };
-        self.group = group.to_owned();
+        group.clone_into(&mut self.group);
         let is_vars = self.state == State::Vars;
         if !self.inventory.has_group(group) {
             if is_vars && !self.pending.contains_key(group) {

@@ -340,7 +340,7 @@ fn glob(text: &str) -> String {
                             .replace('^', r"\^")
                             .replace('&', r"\&")
                             .replace('~', r"\~");
-                        out.push_str(&format!("[{not}{body}]"));
+                        out.extend(["[", not, &body, "]"]);
                         for _ in 0..text[at + 1..=at + 1 + end].chars().count() {
                             chars.next();
                         }

@@ -130,7 +130,7 @@ impl Inventory {
                 "SB0207",
                 format!("`{}` is an inventory script, which is not supported yet", path.display()),
             )
-            .help("save its output: `SCRIPT --list` is not the form of an inventory file, `ansible-inventory -i SCRIPT --list --yaml` writes one")];
+            .help("`ansible-inventory -i SCRIPT --list --yaml --output hosts.yml` writes a file of what it says")];
         }
         let source: Arc<Path> = path.into();
         let extension = path.extension().map(|e| e.to_string_lossy().into_owned());

@@ -143,7 +143,8 @@ fn by_name(folder: &Path, texts: &mut SourceMap, problems: &mut Vec<Diagnostic>)
     names.sort();
     let mut best: HashMap<&str, (usize, &str)> = HashMap::new();
     for name in names.iter().filter(|name| !name.starts_with('.')) {
-        for (rank, ending) in ENDINGS.iter().enumerate() {
+        let has_ending = ENDINGS[1..].iter().any(|ending| name.ends_with(ending));
+        for (rank, ending) in ENDINGS.iter().enumerate().skip(usize::from(has_ending)) {
             if let Some(stem) = name.strip_suffix(ending) {
                 let slot = best.entry(stem).or_insert((rank, name));
                 if rank < slot.0 {

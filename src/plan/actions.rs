@@ -103,8 +103,7 @@ pub static ACTIONS: &[Action] = &[
 /// `ansible.builtin.` or `ansible.legacy.`, or the last part of another collection's name.
 pub fn action_name(name: &str) -> Option<&'static str> {
     let short = match name.split('.').collect::<Vec<_>>().as_slice() {
-        [short] => *short,
-        [_, _, short] => *short,
+        [short] | [_, _, short] => *short,
         _ => return None,
     };
     ACTIONS

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::actions::ACTIONS;
 use crate::diag::{Diagnostic, Span, suggest};
+use crate::model::read::is_variable_name;
 use crate::model::{
     Action, Args, Condition, Item, Keywords, Play, Playbook, Steps, Task, UndoSpec,
 };
@@ -32,7 +33,9 @@ pub(super) fn playbook(playbook: &Playbook) -> Vec<Diagnostic> {
 pub(super) fn items(items: &[Item], handlers: &[Task]) -> Vec<Diagnostic> {
     let mut check = Check::default();
     check.items(items, false);
-    handlers.iter().for_each(|task| check.task(task, false));
+    for task in handlers {
+        check.task(task, false);
+    }
     check.problems
 }
 
@@ -154,14 +157,14 @@ impl Check {
                 refuse("progress", "this action has no output");
             }
         }
-        if let (Some(undo), Some(_)) = (&task.undo, &task.point_of_no_return) {
-            if matches!(undo, UndoSpec::Tasks(_)) {
-                self.problems.push(
-                    Diagnostic::error("SB0112", "a point of no return cannot have an `undo`")
-                        .at(task.span, "both are given")
-                        .help("remove one of them"),
-                );
-            }
+        if let (Some(undo), Some(_)) = (&task.undo, &task.point_of_no_return)
+            && matches!(undo, UndoSpec::Tasks(_))
+        {
+            self.problems.push(
+                Diagnostic::error("SB0112", "a point of no return cannot have an `undo`")
+                    .at(task.span, "both are given")
+                    .help("remove one of them"),
+            );
         }
         if task.r#loop.is_some() && task.point_of_no_return.is_some() {
             self.problems.push(
@@ -188,6 +191,9 @@ impl Check {
                 }
             }
         }
+        if name == "set_fact" {
+            self.fact_names(args);
+        }
         if args.whole.is_some() || has_defaults || self.problems.len() > before {
             return;
         }
@@ -207,6 +213,21 @@ impl Check {
         };
         if let Err(why) = module.prepare(&Value::from(args.fields.clone())) {
             self.problems.push(refused(name, &why, at, args));
+        }
+    }
+
+    fn fact_names(&mut self, args: &Args) {
+        for key in args.fields.keys() {
+            if !key.contains("{{") && key != "_raw_params" && !is_variable_name(key) {
+                self.problems.push(
+                    Diagnostic::error(
+                        "SB0117",
+                        format!("`{key}` cannot be the name of a variable"),
+                    )
+                    .at(args.span(&format!("{key}:key")), "set here")
+                    .help("a name begins with a letter or `_` and holds letters, digits and `_`"),
+                );
+            }
         }
     }
 

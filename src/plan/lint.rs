@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::diag::{Diagnostic, suggest};
-use crate::model::{Action, Cond, Item, Playbook, Task, UndoSpec};
+use crate::model::{Action, Item, Playbook, Task, UndoSpec};
 use crate::modules::{self, Effect};
 
 /// Tasks that change hosts and can neither be taken back nor say that they cannot.
@@ -16,11 +16,8 @@ pub fn lint(playbook: &Playbook) -> Vec<Diagnostic> {
         let Some(module) = modules::find(name) else {
             return;
         };
-        let is_covered = has_undo
-            || task.undo.is_some()
-            || task.point_of_no_return.is_some()
-            || task.reads
-            || task.changed_when.as_deref() == Some(&[Cond::Literal(false)]);
+        let is_covered =
+            has_undo || task.undo.is_some() || task.point_of_no_return.is_some() || task.reads;
         if module.effect() == Effect::Once && !is_covered {
             found.push(
                 Diagnostic::warning(

@@ -188,7 +188,9 @@ impl Node {
             Kind::List(items) => {
                 hasher.update(b"l");
                 hasher.update((items.len() as u64).to_le_bytes());
-                items.iter().for_each(|item| item.feed(hasher));
+                for item in items {
+                    item.feed(hasher);
+                }
             }
             Kind::Map(entries) => {
                 hasher.update(b"m");

@@ -1,6 +1,6 @@
 //! What a plain scalar means.
 //!
-//! Source: PyYAML 6 `resolver.py` and `constructor.py` (YAML 1.1), as Ansible uses it, except that
+//! Source: `PyYAML` 6 `resolver.py` and `constructor.py` (YAML 1.1), as Ansible uses it, except that
 //! `1:30` and `2024-01-02` stay strings.
 
 use super::Kind;
@@ -18,13 +18,12 @@ pub fn resolve_plain(text: &str) -> Kind {
         _ => {}
     }
     let first = text.as_bytes()[0];
-    if first.is_ascii_digit() || matches!(first, b'+' | b'-' | b'.') {
-        if let Some(number) = int(text)
+    if (first.is_ascii_digit() || matches!(first, b'+' | b'-' | b'.'))
+        && let Some(number) = int(text)
             .map(Kind::Int)
             .or_else(|| float(text).map(Kind::Float))
-        {
-            return number;
-        }
+    {
+        return number;
     }
     Kind::Str(text.into())
 }

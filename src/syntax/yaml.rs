@@ -114,7 +114,7 @@ impl Builder<'_> {
                 self.place(node, &text, is_merge, anchor);
             }
             Event::SequenceStart(_, anchor, tag) => {
-                let tag = self.collection_tag(tag.map(|t| t.original()), "seq", span);
+                let tag = self.collection_tag(tag.map(|t| t.original()).as_deref(), "seq", span);
                 self.stack.push(Frame::List {
                     items: Vec::new(),
                     span,
@@ -123,7 +123,7 @@ impl Builder<'_> {
                 });
             }
             Event::MappingStart(_, anchor, tag) => {
-                let tag = self.collection_tag(tag.map(|t| t.original()), "map", span);
+                let tag = self.collection_tag(tag.map(|t| t.original()).as_deref(), "map", span);
                 let entries = Vec::new();
                 self.stack.push(Frame::Map {
                     entries,
@@ -275,8 +275,8 @@ impl Builder<'_> {
         self.place(node, "", false, anchor);
     }
 
-    fn collection_tag(&mut self, tag: Option<String>, core: &str, span: Span) -> Tag {
-        match tag.as_deref() {
+    fn collection_tag(&mut self, tag: Option<&str>, core: &str, span: Span) -> Tag {
+        match tag {
             None | Some("!") => Tag::None,
             Some("!unsafe") => Tag::Unsafe,
             Some(tag) if tag.strip_prefix("!!") == Some(core) => Tag::None,
@@ -370,24 +370,23 @@ fn merge(entries: &mut Vec<Entry>, node: Node, key: &Key, problems: &mut Vec<Dia
     }
 }
 
-/// Lets explicit entries win over merged ones, and gives each key once.
+/// Lets explicit entries win over merged ones, and gives each key once: the last one, as in
+/// Ansible, where a duplicate is only a warning.
 fn finish(entries: Vec<Entry>, problems: &mut Vec<Diagnostic>) -> Vec<Entry> {
-    let mut first: HashMap<Arc<str>, Span> = HashMap::with_capacity(entries.len());
+    let mut kept: HashMap<Arc<str>, Span> = HashMap::with_capacity(entries.len());
     let mut is_sound = true;
     for entry in entries.iter().filter(|entry| !is_merged(entry)) {
-        if let Some(span) = first.get(&entry.key) {
-            problems.push(duplicate(&entry.key, *span, entry.key_span));
+        if let Some(first) = kept.insert(entry.key.clone(), entry.key_span) {
+            problems.push(duplicate(&entry.key, first, entry.key_span));
             is_sound = false;
-        } else {
-            first.insert(entry.key.clone(), entry.key_span);
         }
     }
-    if is_sound && first.len() == entries.len() {
+    if is_sound && kept.len() == entries.len() {
         return entries;
     }
     entries
         .into_iter()
-        .filter(|e| match first.get(&e.key) {
+        .filter(|e| match kept.get(&e.key) {
             Some(span) => *span == e.key_span,
             None => is_merged(e),
         })
@@ -465,10 +464,9 @@ fn syntax_error(file: FileId, text: &str, error: &ScanError) -> Diagnostic {
     let line = text[line_start..].lines().next().unwrap_or_default();
     let previous = text[previous_start..line_start].trim_end();
     let info = error.info();
-    let mut problem = Diagnostic::error("SB0001", format!("this is not YAML: {info}"))
+    let problem = Diagnostic::error("SB0001", format!("this is not YAML: {info}"))
         .at(span, "the reader stopped here");
-    problem.help = hint(line, previous, &info);
-    problem
+    problem.help(hint(line, previous, &info))
 }
 
 /// Where `{{` begins a value that is not quoted.
@@ -478,7 +476,7 @@ fn braces_column(line: &str) -> Option<usize> {
     (before.ends_with(':') || before.ends_with('-')).then_some(column)
 }
 
-fn hint(line: &str, previous: &str, info: &str) -> Option<String> {
+fn hint(line: &str, previous: &str, info: &str) -> String {
     let indent: String = line.chars().take_while(|c| c.is_whitespace()).collect();
     let text = if indent.contains('\t') || info.contains("tab") {
         "indent with spaces: YAML takes no tabs there"
@@ -494,11 +492,11 @@ fn hint(line: &str, previous: &str, info: &str) -> Option<String> {
         } else {
             line
         };
-        return Some(format!("a `:` may be missing after `{}`", suspect.trim()));
+        return format!("a `:` may be missing after `{}`", suspect.trim());
     } else {
         "look at the indentation of this line and of the one above"
     };
-    Some(text.to_owned())
+    text.to_owned()
 }
 
 #[cfg(test)]
@@ -568,7 +566,7 @@ mod tests {
         let mut text = String::from("a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n");
         for i in 1..9 {
             let list = vec![format!("*a{}", i - 1); 10].join(",");
-            text.push_str(&format!("a{i}: &a{i} [{list}]\n"));
+            text.extend([format!("a{i}: &a{i} [{list}]\n")]);
         }
         assert_eq!(codes(&text), ["SB0006"]);
     }

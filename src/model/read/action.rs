@@ -55,14 +55,17 @@ impl Reader<'_> {
                 ),
             }
         }
-        let names = self.cx.action_names();
+        let names = if unknown.is_empty() {
+            Vec::new()
+        } else {
+            self.cx.action_names()
+        };
         let mut needs_module = found.is_none();
         for entry in unknown {
+            let is_module_slip = suggest(&entry.key, names.iter().copied()).is_some();
             let is_keyword_slip = suggest(&entry.key, keyword::names(at)).is_some();
-            let problem = if needs_module && !is_keyword_slip {
-                needs_module = false;
-                unknown_module(entry, &names)
-            } else if found.is_none() && suggest(&entry.key, names.iter().copied()).is_some() {
+            let problem = if found.is_none() && (is_module_slip || needs_module && !is_keyword_slip)
+            {
                 needs_module = false;
                 unknown_module(entry, &names)
             } else {

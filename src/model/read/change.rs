@@ -193,7 +193,7 @@ impl Reader<'_> {
         let Kind::Map(entries) = &node.kind else {
             let mut seals = Vec::new();
             if let Some(items) = node.as_list() {
-                items.iter().for_each(|item| {
+                for item in items {
                     if item.as_map().is_some() {
                         seals.extend(self.seals(item));
                     } else {
@@ -203,7 +203,7 @@ impl Reader<'_> {
                             is_everywhere: false,
                         }));
                     }
-                });
+                }
                 return seals;
             }
             let tags = texts("seals", node, true, self.cx.problems());

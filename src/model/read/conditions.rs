@@ -44,7 +44,7 @@ impl Reader<'_> {
                 "reads" => reads = self.problems().bool("reads", &entry.value).unwrap_or(false),
                 "args" | "name" => {}
                 key if keyword::find(key).is_some() => {
-                    self.condition_keyword(&mut condition, entry)
+                    self.condition_keyword(&mut condition, entry);
                 }
                 _ => modules.push(entry),
             }

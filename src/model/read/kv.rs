@@ -201,15 +201,12 @@ fn decode_escapes(text: &str) -> String {
     while let Some(at) = rest.find('\\') {
         all.push_str(&rest[..at]);
         rest = &rest[at..];
-        match decode_one(rest) {
-            Some((c, length)) => {
-                all.push(c);
-                rest = &rest[length..];
-            }
-            None => {
-                all.push('\\');
-                rest = &rest[1..];
-            }
+        if let Some((c, length)) = decode_one(rest) {
+            all.push(c);
+            rest = &rest[length..];
+        } else {
+            all.push('\\');
+            rest = &rest[1..];
         }
     }
     all.push_str(rest);

@@ -240,45 +240,42 @@ pub fn import_playbook(node: &Node, problems: &mut Problems) -> Option<(Field, K
     let mut keywords = Keywords::default();
     let mut file = None;
     for entry in node.as_map()? {
-        match entry.key.rsplit('.').next() {
-            Some("import_playbook") => {
-                problems.text("import_playbook", &entry.value)?;
-                file = Some(field(&entry.value));
+        if let Some("import_playbook") = entry.key.rsplit('.').next() {
+            problems.text("import_playbook", &entry.value)?;
+            file = Some(field(&entry.value));
+        } else {
+            let Some(row) = keyword_at(entry, place::IMPORT, problems) else {
+                continue;
+            };
+            if !check(row, &entry.value, problems) {
+                continue;
             }
-            _ => {
-                let Some(row) = keyword_at(entry, place::IMPORT, problems) else {
-                    continue;
-                };
-                if !check(row, &entry.value, problems) {
-                    continue;
-                }
-                if matches!(row.name, "name" | "vars" | "tags" | "when") {
-                    shared_keyword(&mut keywords, entry, problems);
-                } else {
-                    problems.push(
-                        Diagnostic::error(
-                            "SB0108",
-                            format!("`{}` on `import_playbook` is not supported", row.name),
-                        )
-                        .at(
-                            entry.key_span,
-                            "Ansible accepts it and does nothing with it",
-                        )
-                        .help("put it on the plays"),
-                    );
-                }
+            if matches!(row.name, "name" | "vars" | "tags" | "when") {
+                shared_keyword(&mut keywords, entry, problems);
+            } else {
+                problems.push(
+                    Diagnostic::error(
+                        "SB0108",
+                        format!("`{}` on `import_playbook` is not supported", row.name),
+                    )
+                    .at(
+                        entry.key_span,
+                        "Ansible accepts it and does nothing with it",
+                    )
+                    .help("put it on the plays"),
+                );
             }
         }
     }
     // `texts` keeps tags of `vars: {tags: a,b}`, an old form, out of the variables.
-    if let Some(tags) = keywords.vars.shift_remove("tags") {
-        if let Some(text) = tags.as_str() {
-            let node = Node {
-                kind: Kind::Str(text.into()),
-                ..Node::null(node.span)
-            };
-            keywords.tags.extend(texts("tags", &node, true, problems));
-        }
+    if let Some(tags) = keywords.vars.shift_remove("tags")
+        && let Some(text) = tags.as_str()
+    {
+        let node = Node {
+            kind: Kind::Str(text.into()),
+            ..Node::null(node.span)
+        };
+        keywords.tags.extend(texts("tags", &node, true, problems));
     }
     file.map(|file| (file, keywords))
 }

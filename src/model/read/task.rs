@@ -11,6 +11,35 @@ use crate::model::{
 use crate::syntax::{Cursor, Entry, Kind, Node};
 use crate::value::Value;
 
+/// Lookups that a `with_*` may name: those of ansible-core 2.19.
+const LOOKUPS: &[&str] = &[
+    "items",
+    "list",
+    "dict",
+    "nested",
+    "together",
+    "sequence",
+    "subelements",
+    "fileglob",
+    "first_found",
+    "indexed_items",
+    "random_choice",
+    "lines",
+    "file",
+    "env",
+    "password",
+    "pipe",
+    "url",
+    "template",
+    "csvfile",
+    "ini",
+    "inventory_hostnames",
+    "unvault",
+    "vars",
+    "varnames",
+    "config",
+];
+
 /// What `meta` can do.
 const META: &[&str] = &[
     "flush_handlers",
@@ -89,7 +118,12 @@ impl Reader<'_> {
         let mut candidates = Vec::new();
         for entry in entries {
             if let Some(lookup) = entry.key.strip_prefix("with_") {
-                self.set_loop(&mut task, LoopKind::With(lookup.to_owned()), entry);
+                let short = lookup.strip_prefix("ansible.builtin.").unwrap_or(lookup);
+                if LOOKUPS.contains(&short) {
+                    self.set_loop(&mut task, LoopKind::With(short.to_owned()), entry);
+                } else {
+                    self.unknown_lookup(short, entry);
+                }
             } else if keyword::find(&entry.key).is_some() {
                 let problems = self.cx.problems();
                 if let Some(row) = keyword_at(entry, at, problems)
@@ -170,10 +204,10 @@ impl Reader<'_> {
             "loop" => self.set_loop(task, LoopKind::Loop, entry),
             "until" => task.until = Some(conditions("until", node, self.problems())),
             "changed_when" => {
-                task.changed_when = Some(conditions("changed_when", node, self.problems()))
+                task.changed_when = Some(conditions("changed_when", node, self.problems()));
             }
             "failed_when" => {
-                task.failed_when = Some(conditions("failed_when", node, self.problems()))
+                task.failed_when = Some(conditions("failed_when", node, self.problems()));
             }
             "retries" => task.retries = some(),
             "delay" => task.delay = some(),
@@ -217,6 +251,14 @@ impl Reader<'_> {
                 }
             },
         }
+    }
+
+    fn unknown_lookup(&mut self, lookup: &str, entry: &Entry) {
+        let mut problem = Diagnostic::error("SB0103", format!("there is no lookup `{lookup}`"))
+            .at(entry.key_span, "named by this loop");
+        problem.help = crate::diag::suggest(lookup, LOOKUPS.iter().copied())
+            .map(|near| format!("did you mean `with_{near}`?"));
+        self.problems().push(problem);
     }
 
     fn set_loop(&mut self, task: &mut Task, kind: LoopKind, entry: &Entry) {

@@ -8,11 +8,11 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use self::session::Session;
+use self::session::{Found, Session};
 use super::check;
 use crate::diag::{Diagnostic, Severity, SourceMap, Span};
 use crate::model::read::{Reader, Scope};
-use crate::model::{Item, Playbook, RoleScope, RoleUse, Task};
+use crate::model::{Item, Playbook, PlaybookEntry, RoleScope, RoleUse, Task};
 use crate::syntax::{Kind, Node, Problems, read_document};
 use crate::value::Map;
 
@@ -23,11 +23,16 @@ pub type Renderer = dyn Fn(&str, &Map) -> Result<String, String> + Send + Sync;
 pub struct Loader {
     /// The texts of all files read so far.
     pub sources: SourceMap,
+    /// Whether duplicate keys are warnings, as in Ansible, instead of errors.
+    pub is_tolerant: bool,
     roles_path: Vec<PathBuf>,
     collections_path: Vec<PathBuf>,
     extra_vars: Map,
     renderer: Box<Renderer>,
     root: PathBuf,
+    play_folder: PathBuf,
+    play_vars: Map,
+    play_collections: Vec<String>,
     files: HashMap<PathBuf, Arc<Node>>,
     vars: HashMap<PathBuf, Arc<Map>>,
     warnings: Vec<Diagnostic>,
@@ -56,11 +61,15 @@ impl Loader {
     pub fn new(roles_path: Vec<PathBuf>, collections_path: Vec<PathBuf>, extra_vars: Map) -> Self {
         Self {
             sources: SourceMap::default(),
+            is_tolerant: false,
             roles_path,
             collections_path,
             extra_vars,
             renderer: Box::new(plain_names),
             root: PathBuf::new(),
+            play_folder: PathBuf::new(),
+            play_vars: Map::new(),
+            play_collections: Vec::new(),
             files: HashMap::new(),
             vars: HashMap::new(),
             warnings: Vec::new(),
@@ -83,15 +92,28 @@ impl Loader {
     /// All problems of all files.
     pub fn playbook(&mut self, path: &Path) -> Result<Playbook, Vec<Diagnostic>> {
         self.root = path.parent().map(Path::to_owned).unwrap_or_default();
+        self.play_folder.clone_from(&self.root);
         let mut session = Session::new(self);
         let playbook = session.playbook(path);
-        let (mut problems, _) = session.finish();
-        if let Some(playbook) = &playbook {
-            problems.extend(check::playbook(playbook));
+        let mut problems = session.finish().problems;
+        problems.extend(check::playbook(&playbook));
+        let problems = self.sift(problems);
+        if problems.is_empty() {
+            Ok(playbook)
+        } else {
+            Err(problems)
         }
-        match (self.sift(problems), playbook) {
-            (problems, Some(playbook)) if problems.is_empty() => Ok(playbook),
-            (problems, _) => Err(problems),
+    }
+
+    /// Says which play runs: its folder, variables and collections count for what is included from
+    /// now on.
+    pub fn enter_play(&mut self, entry: &PlaybookEntry) {
+        self.play_folder = PathBuf::from(&entry.folder);
+        self.play_vars.clone_from(&entry.play.keywords.vars);
+        self.play_collections
+            .clone_from(&entry.play.keywords.collections);
+        for import in &entry.imports {
+            self.play_vars.extend(import.keywords.vars.clone());
         }
     }
 
@@ -136,12 +158,12 @@ impl Loader {
         self.included(found, items)
     }
 
-    fn included(
-        &mut self,
-        (mut problems, rest): (Vec<Diagnostic>, (Vec<Task>, Vec<Arc<RoleScope>>)),
-        items: Vec<Item>,
-    ) -> Result<Included, Vec<Diagnostic>> {
-        let (handlers, scopes) = rest;
+    fn included(&mut self, found: Found, items: Vec<Item>) -> Result<Included, Vec<Diagnostic>> {
+        let Found {
+            mut problems,
+            handlers,
+            scopes,
+        } = found;
         problems.extend(check::items(&items, &handlers));
         let problems = self.sift(problems);
         if problems.is_empty() {
@@ -158,7 +180,10 @@ impl Loader {
     /// Keeps warnings aside and gives the errors.
     fn sift(&mut self, problems: Vec<Diagnostic>) -> Vec<Diagnostic> {
         let mut distinct: Vec<Diagnostic> = Vec::new();
-        for problem in problems {
+        for mut problem in problems {
+            if self.is_tolerant && problem.code == "SB0002" {
+                problem.severity = Severity::Warning;
+            }
             if !distinct.contains(&problem) {
                 distinct.push(problem);
             }
@@ -219,10 +244,7 @@ impl Loader {
             Ok(Ok(text)) => text,
             Ok(Err(error)) => {
                 let valid = error.utf8_error().valid_up_to();
-                let line = 1 + error.as_bytes()[..valid]
-                    .iter()
-                    .filter(|b| **b == b'\n')
-                    .count();
+                let line = error.as_bytes()[..valid].split(|b| *b == b'\n').count();
                 let why = format!("line {line} is not UTF-8");
                 problems.push(unreadable(path, &why).at(at, "named here"));
                 return None;

@@ -6,13 +6,14 @@ use super::session::Session;
 use super::{folder_of, read_items};
 use crate::diag::{Diagnostic, Span};
 use crate::model::read::{self, Scope};
-use crate::model::{Change, Import, Item, Play, Playbook, PlaybookEntry};
+use crate::model::{Change, Import, Item, Play, Playbook, PlaybookEntry, Steps};
+use crate::plan::check;
 use crate::plan::find::expand_home;
 use crate::syntax::{Kind, Node};
 
 impl Session<'_> {
     /// Reads the root playbook.
-    pub(super) fn playbook(&mut self, path: &Path) -> Option<Playbook> {
+    pub(super) fn playbook(&mut self, path: &Path) -> Playbook {
         let mut playbook = Playbook {
             path: path.display().to_string(),
             change: None,
@@ -26,7 +27,7 @@ impl Session<'_> {
                     .help("a playbook is a list of plays, each with `hosts` and tasks or roles"),
             );
         }
-        Some(playbook)
+        playbook
     }
 
     fn file(
@@ -99,6 +100,7 @@ impl Session<'_> {
         let Some(change) = read::change(node, id, self, &scope) else {
             return;
         };
+        self.ways_back(&change, path, id);
         if imports.is_empty() {
             self.same_names(&change, &[]);
             playbook.change = Some(change);
@@ -127,6 +129,42 @@ impl Session<'_> {
         root.guards.extend(change.guards.clone());
         root.ways_back.extend(change.ways_back.clone());
         self.same_names(&change, &known);
+    }
+
+    /// Reads what the ways back run, so that a broken one is found before it is needed.
+    fn ways_back(&mut self, change: &Change, path: &Path, id: &str) {
+        for (index, way) in change.ways_back.iter().enumerate() {
+            let id = format!("{id}/ways_back/{index}");
+            match &way.steps {
+                Steps::Tasks { .. } => {}
+                Steps::Role { role, .. } => {
+                    if role.name.value.has_template() {
+                        continue;
+                    }
+                    let items = self.role(role, &id, None);
+                    let handlers = std::mem::take(&mut self.handlers);
+                    self.scopes.clear();
+                    self.problems.0.extend(check::items(&items, &handlers));
+                }
+                Steps::Playbook(file) => {
+                    let Some(name) = self.known_name(file, &[]) else {
+                        continue;
+                    };
+                    let Some(target) = self.find_playbook(&name, path, file.span) else {
+                        continue;
+                    };
+                    let mut playbook = Playbook {
+                        path: target.display().to_string(),
+                        change: None,
+                        entries: Vec::new(),
+                    };
+                    if !self.open.contains(&target) {
+                        self.file(&target, file.span, &id, &[], &mut playbook);
+                        self.problems.0.extend(check::playbook(&playbook));
+                    }
+                }
+            }
+        }
     }
 
     fn same_names(&mut self, change: &Change, known: &[(String, Span)]) {
@@ -212,10 +250,11 @@ impl Session<'_> {
         let parts = read::play(node, id.to_owned(), &mut self.problems)?;
         let mut play = parts.play;
         self.play_folder = PathBuf::from(folder_of(path));
-        self.play_vars = play.keywords.vars.clone();
+        self.play_vars.clone_from(&play.keywords.vars);
         for import in imports {
             self.play_vars.extend(import.keywords.vars.clone());
         }
+        self.play_collections.clone_from(&play.keywords.collections);
         self.scopes.clear();
         self.handlers.clear();
         if let Some(roles) = parts.roles {

@@ -322,22 +322,40 @@ impl Session<'_> {
         meta
     }
 
-    /// The shown name and the folder of a role.
-    fn find_role(&mut self, name: &str, at: Span, around: &Around) -> Option<(String, PathBuf)> {
-        if let [namespace, collection, role] = name.split('.').collect::<Vec<_>>().as_slice() {
+    /// A role of a collection, by its full name or by one of the play's `collections`.
+    fn collection_role(&self, name: &str) -> Option<(String, PathBuf)> {
+        let names: Vec<String> = match name.matches('.').count() {
+            2 => vec![name.to_owned()],
+            0 => self
+                .play_collections
+                .iter()
+                .map(|c| format!("{c}.{name}"))
+                .collect(),
+            _ => Vec::new(),
+        };
+        let beside = self.loader.root.join("collections");
+        for name in names {
+            let parts: Vec<&str> = name.split('.').collect();
+            let [namespace, collection, role] = parts.as_slice() else {
+                continue;
+            };
             let tail = Path::new("ansible_collections")
                 .join(namespace)
-                .join(collection)
-                .join("roles")
-                .join(role);
-            let beside = self.loader.root.join("collections");
-            let roots = std::iter::once(&beside).chain(&self.loader.collections_path);
-            if let Some(path) = roots
-                .map(|root| root.join(&tail))
-                .find(|path| path.is_dir())
+                .join(collection);
+            let tail = tail.join("roles").join(role);
+            let mut roots = std::iter::once(&beside).chain(&self.loader.collections_path);
+            if let Some(path) = roots.find_map(|root| Some(root.join(&tail)).filter(|p| p.is_dir()))
             {
-                return Some((name.to_owned(), path));
+                return Some((name, path));
             }
+        }
+        None
+    }
+
+    /// The shown name and the folder of a role.
+    fn find_role(&mut self, name: &str, at: Span, around: &Around) -> Option<(String, PathBuf)> {
+        if let Some(found) = self.collection_role(name) {
+            return Some(found);
         }
         let mut roots = vec![
             self.play_folder.join("roles"),

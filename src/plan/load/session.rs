@@ -20,6 +20,8 @@ pub(super) struct Session<'a> {
     pub(super) play_vars: Map,
     /// The folder of the play's file.
     pub(super) play_folder: PathBuf,
+    /// `collections` of the play, where roles with short names are searched first.
+    pub(super) play_collections: Vec<String>,
     /// Static imports that are open, to find circles.
     pub(super) open: Vec<PathBuf>,
     /// Roles that are open, to find circles.
@@ -30,16 +32,23 @@ pub(super) struct Session<'a> {
     pub(super) scopes: Vec<Arc<RoleScope>>,
 }
 
-type Found = (Vec<Task>, Vec<Arc<RoleScope>>);
+/// What one reading found besides its result.
+pub(super) struct Found {
+    pub(super) problems: Vec<Diagnostic>,
+    pub(super) handlers: Vec<Task>,
+    pub(super) scopes: Vec<Arc<RoleScope>>,
+}
 
 impl<'a> Session<'a> {
     pub(super) fn new(loader: &'a mut Loader) -> Self {
-        let play_folder = loader.root.clone();
+        let (play_folder, play_vars) = (loader.play_folder.clone(), loader.play_vars.clone());
+        let play_collections = loader.play_collections.clone();
         Self {
             loader,
             problems: Problems::default(),
-            play_vars: Map::new(),
+            play_vars,
             play_folder,
+            play_collections,
             open: Vec::new(),
             open_roles: Vec::new(),
             handlers: Vec::new(),
@@ -48,8 +57,12 @@ impl<'a> Session<'a> {
     }
 
     /// The problems, and the handlers and scopes that have not been taken.
-    pub(super) fn finish(self) -> (Vec<Diagnostic>, Found) {
-        (self.problems.0, (self.handlers, self.scopes))
+    pub(super) fn finish(self) -> Found {
+        Found {
+            problems: self.problems.0,
+            handlers: self.handlers,
+            scopes: self.scopes,
+        }
     }
 
     /// Reads a file of tasks.
@@ -205,9 +218,9 @@ impl Surroundings for Session<'_> {
         let prefix = format!("{}>{}", import.id, self.loader.relative(&path));
         let mut items = self.tasks(&path, import.file.span, &inner, &prefix);
         if scope.is_handlers {
-            items
-                .iter_mut()
-                .for_each(|item| inherit(item, import.keywords));
+            for item in &mut items {
+                inherit(item, import.keywords);
+            }
             return items;
         }
         vec![Item::Block(Box::new(Block {

@@ -55,6 +55,9 @@ clean_up() {
         wait_until 20 unmounted "$host_dir/$mount" ||
             { echo "${0##*/}: $host_dir/$mount is busy" >&2; exit 2; }
     done
+    # A supervisor that was killed leaves this mount, and refuses to start where it is.
+    ! is_mounted "/run/systemd/nspawn/unix-export/$name" ||
+        umount "/run/systemd/nspawn/unix-export/$name"
     rm -f "$host_dir/supervisor.pid"
     for group in /sys/fs/cgroup/*/"$unit" /sys/fs/cgroup/"$unit"; do
         [ ! -d "$group" ] || find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || :

@@ -29,7 +29,7 @@ standbys=("${replicas[@]}" "${reserves[@]}")
 # on HOST USER: runs the script on standard input there.
 on() {
     ssh -F none -o LogLevel=ERROR -o BatchMode=yes -o IdentitiesOnly=yes -i "$lab/ssh/ops" \
-        -o UserKnownHostsFile="$lab/ssh/known_hosts" "$user@$1" sudo -u "$2" bash -eu -o pipefail
+        -o UserKnownHostsFile="$lab/ssh/known_hosts" "$user@$1" sudo -u "$2" sh -c "'cd / && exec bash -eu -o pipefail'"
 }
 
 # each USER HOST...: the script on standard input on all hosts at once; fails when one fails.
@@ -59,7 +59,7 @@ read -r encoding collate ctype superuser checksums segment < <(psql -XAtq -F ' '
          current_setting('data_checksums'), (select setting::bigint / 1048576 from pg_settings where name = 'wal_segment_size')
     from pg_database where datname = 'template0'")
 [ "\$checksums" = on ] && checksums=--data-checksums || checksums=
-$new_bin/initdb -D $new_data -X $new_wal -U "\$superuser" -E "\$encoding" --lc-collate="\$collate" --lc-ctype="\$ctype" --wal-segsize="\$segment" \$checksums
+$new_bin/initdb -A peer -D $new_data -X $new_wal -U "\$superuser" -E "\$encoding" --lc-collate="\$collate" --lc-ctype="\$ctype" --wal-segsize="\$segment" \$checksums
 cp -p $old_data/pg_hba.conf $old_data/pg_ident.conf $new_data/
 curl -sS http://$leader:8008/config | jq -c 'del(.pause)' >$new_data/patroni.dynamic.json
 END

@@ -91,6 +91,7 @@ fn done(attempt: u64, host: &str, status: Status, stdout: &str) -> Record {
     Record::Done {
         attempt: Some(attempt),
         instance: instance(&format!("s{attempt}"), host),
+        module_changed: !matches!(status, Status::Ok | Status::Skipped),
         status,
         is_ignored: false,
         result: Value::from(Map::from_iter([("stdout".to_owned(), stdout.into())])),

@@ -132,9 +132,10 @@ fn keys_from_before_the_prompt_are_no_answer() {
     let mut pty = Pty::start("late", &[]);
     pty.wait_for("about to ask");
     // Typed too early, and again in the first instant of the prompt.
-    pty.type_now("yyy\r");
+    pty.press("yyy\r");
+    pty.wait_for("[y]run");
+    pty.press("y");
     pty.wait_for("t9>");
-    pty.type_now("y");
     Pty::rest();
     assert!(!pty.screen().contains("ANSWER"), "{}", pty.screen());
     pty.press("q");
@@ -149,6 +150,7 @@ fn the_whole_diff_is_shown() {
     assert!(!pty.screen().contains("+setting 19"), "{}", pty.screen());
     pty.press("d");
     pty.wait_for("+setting 19");
+    pty.wait_for("t9>");
     pty.press("y");
     pty.wait_for("ANSWER Run");
     pty.ends_as_it_began();

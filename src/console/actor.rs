@@ -52,8 +52,7 @@ impl Options {
     /// On standard output, with a live region unless the terminal is dumb.
     pub fn stdout(look: Look, on_request: impl FnMut(Request) + Send + 'static) -> Self {
         let term = Term::stdout();
-        let is_live =
-            term.features().is_attended() && std::env::var_os("TERM").is_none_or(|t| t != "dumb");
+        let is_live = term.features().is_attended() && !look.is_dumb;
         Self {
             look,
             term,

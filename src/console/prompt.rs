@@ -75,8 +75,9 @@ fn keys(
         let text = format!("{}{}", screen(&look), screen::keys(&look, keys));
         terminal.show(&text);
         loop {
-            terminal.show(&format!("{label}> "));
+            // The label comes last: once it is there, a key counts.
             terminal.settle();
+            terminal.show(&format!("{label}> "));
             let key = terminal.key();
             terminal.show(&echo(key));
             match on_key(terminal, key) {
@@ -127,8 +128,8 @@ fn abort(terminal: &mut dyn Terminal) -> Next {
 
 /// Asks for yes or no with one key; Enter is neither.
 fn confirm(terminal: &mut dyn Terminal, question: &str) -> bool {
-    terminal.show(&format!("{question} [y]es [n]o "));
     terminal.settle();
+    terminal.show(&format!("{question} [y]es [n]o "));
     loop {
         let key = terminal.key();
         let answer = match key {

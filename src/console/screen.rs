@@ -67,7 +67,9 @@ fn title(look: &Look, fill: char, left: &str, right: &str) -> String {
 pub(super) fn task(q: &TaskQuestion, look: &Look) -> String {
     let number = format!("{}/{}", q.number, q.total);
     let mut text = title(look, '-', &format!("t{}  {}", q.number, q.name), &number);
-    text.push_str(&row(look, "play", &q.play));
+    if !q.play.is_empty() {
+        text.push_str(&row(look, "play", &q.play));
+    }
     for group in q.groups.iter().take(GROUPS_MAX) {
         text.push_str(&group_rows(group, look));
     }

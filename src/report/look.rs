@@ -18,6 +18,8 @@ pub struct Look {
     pub width: usize,
     /// Whether there is colour.
     pub has_color: bool,
+    /// Whether the terminal knows no escape sequence (`TERM=dumb`).
+    pub is_dumb: bool,
     /// `-v`, how often.
     pub verbosity: u8,
     /// Whether diffs of finished tasks are shown (`--diff`).
@@ -48,6 +50,7 @@ impl Default for Look {
         Self {
             width: WIDTH_DEFAULT,
             has_color: false,
+            is_dumb: false,
             verbosity: 0,
             shows_diff: false,
         }
@@ -65,6 +68,7 @@ impl Look {
         let is_off = set("CLICOLOR").is_some_and(|v| v == "0");
         Self {
             width: width.max(WIDTH_MIN),
+            is_dumb,
             has_color: !is_refused && (is_forced || is_tty && !is_dumb && !is_off),
             ..Self::default()
         }

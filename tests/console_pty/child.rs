@@ -14,6 +14,7 @@ use switchback::exec::ask::{
 use switchback::model::StepId;
 use switchback::report::Look;
 use switchback::value::{Map, Value};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Plays a scenario on the terminal that this process has.
 pub(crate) fn play(scenario: &str) {
@@ -211,9 +212,9 @@ fn interrupt() {
         .build()
         .unwrap();
     let answer = runtime.block_on(async {
-        let interrupt = tokio::signal::ctrl_c();
+        let mut interrupt = signal(SignalKind::interrupt()).unwrap();
         start(&console);
-        interrupt.await.unwrap();
+        interrupt.recv().await.unwrap();
         let question = PauseQuestion {
             why: "Ctrl-C".into(),
             ..PauseQuestion::default()

@@ -16,7 +16,7 @@ use rustix::termios::{Termios, Winsize, tcgetattr, tcsetwinsize};
 const ROWS: u16 = 50;
 const COLUMNS: u16 = 80;
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Longer than a prompt ignores keys.
+/// Longer than a prompt ignores keys, and long enough for an answer to show.
 const DEAF: Duration = Duration::from_millis(450);
 
 /// A terminal, the program on it, and what it has shown.
@@ -122,7 +122,7 @@ impl Pty {
         parser
     }
 
-    /// Waits until keys are heard.
+    /// Waits longer than a prompt ignores keys.
     pub(crate) fn rest() {
         let end = Instant::now() + DEAF;
         while let left @ 1.. = end.saturating_duration_since(Instant::now()).as_millis() {
@@ -130,14 +130,8 @@ impl Pty {
         }
     }
 
-    /// Types as a person would, after having read the prompt.
+    /// Types.
     pub(crate) fn press(&mut self, keys: &str) {
-        Self::rest();
-        self.type_now(keys);
-    }
-
-    /// Types at once.
-    pub(crate) fn type_now(&mut self, keys: &str) {
         self.keyboard.write_all(keys.as_bytes()).unwrap();
     }
 

@@ -13,6 +13,7 @@ mod fetch;
 mod file;
 mod file_args;
 mod file_states;
+mod file_tree;
 mod find;
 mod fstab;
 mod lineinfile;
@@ -33,6 +34,7 @@ mod template;
 #[cfg(test)]
 mod testing;
 mod text_edit;
+mod unarchive;
 
 pub use act::{Act, Source};
 pub use contract::{

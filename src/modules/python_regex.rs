@@ -4,7 +4,12 @@
 //! a class, ASCII classes for bytes, and the templates of `expand` and `sub`. Bytes are matched as
 //! text with one character for each byte. Source: Python 3, `re`.
 
+use std::fmt::Write as _;
+
 use fancy_regex::{Captures, Regex};
+
+/// What `\s` is among ASCII, within a class.
+const SPACE: &str = r" \t\n\r\x0b\x0c";
 
 /// A compiled expression.
 #[derive(Debug)]
@@ -129,9 +134,12 @@ impl Pattern {
 pub(super) fn expand(template: &str, found: &Captures<'_, str>) -> Result<String, String> {
     let chars: Vec<char> = template.chars().collect();
     let (mut out, mut at) = (String::new(), 0);
-    let number = |n: usize| match n < found.len() {
-        true => Ok(found.get(n).map_or("", |group| group.as_str()).to_owned()),
-        false => Err(format!("invalid group reference {n}")),
+    let number = |n: usize| {
+        if n < found.len() {
+            Ok(found.get(n).map_or("", |group| group.as_str()).to_owned())
+        } else {
+            Err(format!("invalid group reference {n}"))
+        }
     };
     while at < chars.len() {
         let c = chars[at];
@@ -275,10 +283,10 @@ impl Translation {
         self.at += 1 + flags.len() + 1;
         if end == Some(')') {
             if !kept.is_empty() {
-                self.out.push_str(&format!("(?{kept})"));
+                let _ = write!(self.out, "(?{kept})");
             }
         } else {
-            self.out.push_str(&format!("(?{kept}:"));
+            let _ = write!(self.out, "(?{kept}:");
         }
         Ok(())
     }
@@ -292,7 +300,6 @@ impl Translation {
             (_, false) => format!("[{class}]"),
             (_, true) => format!("[^{class}]"),
         };
-        const SPACE: &str = r" \t\n\r\x0b\x0c";
         match c {
             'd' | 'D' if self.bytes => self.out.push_str(&ascii("0-9", c == 'D')),
             'w' | 'W' if self.bytes => self.out.push_str(&ascii("0-9A-Za-z_", c == 'W')),
@@ -355,7 +362,7 @@ impl Translation {
             .collect();
         self.at += digits.len();
         let code = u32::from_str_radix(&digits, 8).unwrap_or(0) & 0xff;
-        self.out.push_str(&format!(r"\x{code:02x}"));
+        let _ = write!(self.out, r"\x{code:02x}");
     }
 
     /// After `[`: within it `[`, `&&`, `--` and `~~` are literal in Python.
@@ -412,7 +419,7 @@ mod tests {
         found.get(0).map(|found| (found.start(), found.end()))
     }
 
-    /// Each row was put to CPython's `re.search`.
+    /// Each row was put to `CPython`'s `re.search`.
     #[test]
     fn expressions_match_as_in_python() {
         for (pattern, text, span) in [

@@ -25,6 +25,7 @@ modules![
     stat::Stat,
     tempfile::Tempfile,
     template::Template,
+    unarchive::Unarchive,
 ];
 
 /// Other names under which a module is known.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::file_args::{AttrChange, Settled, Wanted};
-use super::file_states::{make_directories, missing};
+use super::file_tree::{make_directories, missing};
 use super::path_state::{Kind, Node, failure, word};
 use super::put::{Landed, Put, Side, attribute_diff, check_replies, content_diff, refused};
 use super::{Act, Change, Decision, Failure, Foretell, Outcome, Undo};
@@ -99,7 +99,7 @@ impl<'a> Text<'a> {
     ///
     /// # Errors
     /// The owner or group is not known, or the validation command is none.
-    pub(super) fn decide(&self, edit: Edit<'_>) -> Result<Decision, Failure> {
+    pub(super) fn decide(&self, edit: &Edit<'_>) -> Result<Decision, Failure> {
         let settled = edit.wanted.settle(&self.fields)?;
         let attributes = match &self.node {
             Some(node) => settled.changes(node)?,
@@ -140,7 +140,7 @@ impl<'a> Text<'a> {
             undo.push_str(&put.undo());
             make_directories(
                 bare,
-                missing(&self.fields),
+                &missing(&self.fields),
                 &mut apply,
                 &mut undo,
                 2,

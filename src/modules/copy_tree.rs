@@ -218,14 +218,7 @@ impl Plan {
     fn make(&mut self, settled: Settled<'_>, paths: &[String], keep: usize) {
         let (mut apply, mut undo) = (String::new(), String::new());
         self.others += paths.len();
-        make_directories(
-            settled,
-            &paths,
-            &mut apply,
-            &mut undo,
-            keep,
-            &mut Vec::new(),
-        );
+        make_directories(settled, paths, &mut apply, &mut undo, keep, &mut Vec::new());
         self.acts.push(Act::script(apply));
         self.undo.push(undo);
     }

@@ -85,35 +85,25 @@ pub(super) fn tree(body: &[u8]) -> Vec<(String, Node)> {
         .collect()
 }
 
+/// As many paths go in one command.
+const PATHS_MAX: usize = 200;
+
 /// Sets owner, group and mode of everything below a directory. Source: `recursive_set_attributes`. Equal changes go in one command.
 pub(super) fn recurse(
     task: &Task<'_>,
     sight: &Sight<'_>,
     steps: &mut Steps,
 ) -> Result<(), Failure> {
-    const PATHS_MAX: usize = 200;
     if std::str::from_utf8(sight.body).is_err() {
         return Err(sight.refuse(
             "a name below the directory is not UTF-8: `recurse` cannot name it".to_owned(),
         ));
     }
-    let at = sight
-        .body
-        .windows(6)
-        .position(|bytes| bytes == b"\n//\n/\n");
-    let split = at.map_or(sight.body.len(), |at| at + 4);
-    let (own, followed) = if sight.body.starts_with(b"/\n") {
-        (&[][..], &sight.body[2..])
-    } else {
-        (
-            &sight.body[..split],
-            sight.body.get(split + 2..).unwrap_or(&[]),
-        )
-    };
+    let (own, followed) = halves(sight.body);
     let own = tree(own);
     let has_links = own.iter().any(|(_, node)| node.kind() == Kind::Link);
-    let mut changes: BTreeMap<(AttrKey, bool), Vec<String>> = BTreeMap::new();
-    let mut undos: BTreeMap<(u32, u32, u32, bool), Vec<String>> = BTreeMap::new();
+    let mut changes = Changes::new();
+    let mut undos = Undos::new();
     let mut note = |path: String, node: &Node, follows: bool| -> Result<(), Failure> {
         let change = task.settled.changes(node)?;
         if !change.is_empty() {
@@ -149,7 +139,27 @@ pub(super) fn recurse(
             .words
             .push(format!("attributes of {count} entries below it"));
     }
-    for (((owner, mode), follows), paths) in &changes {
+    write(steps, &changes, &undos);
+    Ok(())
+}
+
+/// What is below the directory, and what is there when links are followed.
+fn halves(body: &[u8]) -> (&[u8], &[u8]) {
+    if let Some(followed) = body.strip_prefix(b"/\n") {
+        return (&[], followed);
+    }
+    let at = body.windows(6).position(|bytes| bytes == b"\n//\n/\n");
+    let split = at.map_or(body.len(), |at| at + 4);
+    (&body[..split], body.get(split + 2..).unwrap_or(&[]))
+}
+
+/// Paths by what is to be done to them; the last part tells whether a link is followed.
+type Changes = BTreeMap<(AttrKey, bool), Vec<String>>;
+/// Paths by owner, group and mode as they were, and whether a link is followed.
+type Undos = BTreeMap<(u32, u32, u32, bool), Vec<String>>;
+
+fn write(steps: &mut Steps, changes: &Changes, undos: &Undos) {
+    for (((owner, mode), follows), paths) in changes {
         for chunk in paths.chunks(PATHS_MAX) {
             let paths = join(chunk);
             if !owner.is_empty() {
@@ -168,7 +178,7 @@ pub(super) fn recurse(
             }
         }
     }
-    for ((uid, gid, mode, follows), paths) in &undos {
+    for ((uid, gid, mode, follows), paths) in undos {
         for chunk in paths.chunks(PATHS_MAX) {
             let followed = if *follows { "_followed" } else { "" };
             let _ = writeln!(
@@ -179,7 +189,6 @@ pub(super) fn recurse(
             );
         }
     }
-    Ok(())
 }
 
 /// Owner for `chown` and mode for `chmod`.

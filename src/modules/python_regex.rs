@@ -187,14 +187,7 @@ pub(super) fn expand(template: &str, found: &Captures<'_, str>) -> Result<String
                 }
                 out.push_str(&number(digits.parse().unwrap_or(0))?);
             }
-            'n' => out.push('\n'),
-            't' => out.push('\t'),
-            'r' => out.push('\r'),
-            'a' => out.push('\x07'),
-            'b' => out.push('\x08'),
-            'f' => out.push('\x0c'),
-            'v' => out.push('\x0b'),
-            '\\' => out.push('\\'),
+            c if control(c).is_some() => out.extend(control(c)),
             c if c.is_ascii_alphabetic() => return Err(format!("bad escape \\{c}")),
             other => {
                 out.push('\\');
@@ -203,6 +196,21 @@ pub(super) fn expand(template: &str, found: &Captures<'_, str>) -> Result<String
         }
     }
     Ok(out)
+}
+
+/// The character that a letter after a backslash stands for.
+fn control(letter: char) -> Option<char> {
+    Some(match letter {
+        'n' => '\n',
+        't' => '\t',
+        'r' => '\r',
+        'a' => '\x07',
+        'b' => '\x08',
+        'f' => '\x0c',
+        'v' => '\x0b',
+        '\\' => '\\',
+        _ => return None,
+    })
 }
 
 /// A named group that took no part is empty, an unknown one an error; captures tell them apart

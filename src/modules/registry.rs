@@ -29,7 +29,11 @@ modules![
 ];
 
 /// Other names under which a module is known.
-const ALIASES: &[(&str, &str)] = &[("systemd", "service"), ("systemd_service", "service")];
+const ALIASES: &[(&str, &str)] = &[
+    ("systemd", "service"),
+    ("systemd_service", "service"),
+    ("ansible.posix.mount", "mount"),
+];
 
 /// The module that a playbook calls `name` (short, or with `ansible.builtin.` /
 /// `ansible.legacy.`).
@@ -51,4 +55,22 @@ pub fn names() -> impl Iterator<Item = &'static str> {
         .iter()
         .map(|m| m.name())
         .chain(ALIASES.iter().map(|(alias, _)| *alias))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::find;
+
+    #[test]
+    fn a_module_is_found_by_its_long_names() {
+        for (name, short) in [
+            ("copy", "copy"),
+            ("ansible.builtin.copy", "copy"),
+            ("ansible.legacy.file", "file"),
+            ("ansible.posix.mount", "mount"),
+        ] {
+            assert_eq!(find(name).map(super::AnyModule::name), Some(short));
+        }
+        assert!(find("ansible.posix.copy").is_none());
+    }
 }

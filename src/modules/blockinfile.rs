@@ -154,10 +154,10 @@ impl BlockinfileArgs {
             }
             _ => self.place(original, &lines)?,
         };
-        if let Some(before) = at.checked_sub(1).and_then(|i| lines.get_mut(i)) {
-            if !before.ends_with('\n') {
-                before.push('\n');
-            }
+        if let Some(before) = at.checked_sub(1).and_then(|i| lines.get_mut(i))
+            && !before.ends_with('\n')
+        {
+            before.push('\n');
         }
         if self.prepend_newline && self.is_present() && at != 0 && lines[at - 1] != "\n" {
             lines.insert(at, "\n".to_owned());
@@ -216,7 +216,7 @@ impl Module for Blockinfile {
             Some(_) if !args.is_present() || args.block.is_empty() => "Block removed",
             Some(_) => "Block inserted",
         };
-        text.decide(Edit {
+        text.decide(&Edit {
             content: (!msg.is_empty()).then(|| to_bytes(&new)),
             msg: msg.to_owned(),
             result: Map::new(),

@@ -45,7 +45,8 @@ file_args! {
         /// SHA-1 that the source must have.
         checksum: Option<String>,
         /// Whether a vault file is decrypted on the way; the engine heeds it. Default true.
-        decrypt: Option<bool>,
+        #[serde(rename = "decrypt")]
+        _decrypt: Option<bool>,
     }
 }
 
@@ -87,7 +88,6 @@ impl CopyArgs {
             source_mode: 0,
             wanted: self.wanted(),
             directory_mode: self.directory_mode.as_ref(),
-            follow: self.follow,
             force: self.force.unwrap_or(true),
             backup: self.backup,
             validate: self.validate.as_deref(),
@@ -145,6 +145,12 @@ impl CopyArgs {
         let Some(node) = Node::read("s", &fields) else {
             return Err(Failure::new(format!("Source {src} not found")));
         };
+        if node.kind() == Kind::Directory {
+            return Err(Failure::new(format!(
+                "`{src}` is a directory: `copy` with `remote_src` takes only files here; use a \
+                 `command` task with `cp -a`"
+            )));
+        }
         if node.kind() != Kind::File {
             return Err(Failure::new(format!(
                 "Cannot copy invalid source '{src}': not a file"

@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 use super::file_args::{Settled, Wanted, word_of_seen};
-use super::file_states::make_directories;
+use super::file_tree::make_directories;
 use super::mode::Mode;
 use super::path_state::{Kind, Node, basename, failure, word};
 use super::put::{Content, Put, Side, check_replies, content_diff, refused};
@@ -78,9 +78,9 @@ impl Task<'_> {
         let settled = self.wanted.settle(&fields)?;
         let mut plan = Plan::default();
         // The root is made only for something to be in it.
-        let missing = super::file_states::missing(&fields);
+        let missing = super::file_tree::missing(&fields);
         if !entries.is_empty() && !missing.is_empty() {
-            plan.make(self.directories(settled), missing, entries.len() + 1);
+            plan.make(self.directories(settled), &missing, entries.len() + 1);
         }
         for (i, entry) in entries.iter().enumerate() {
             let path = format!("{root}/{}", entry.relative);
@@ -90,7 +90,7 @@ impl Task<'_> {
                     plan.link(&path, target, node.as_ref(), i + 1)?;
                 }
                 _ if entry.is_dir => {
-                    plan.directory(self.directories(settled), &path, node.as_ref(), i + 1)?
+                    plan.directory(self.directories(settled), &path, node.as_ref(), i + 1)?;
                 }
                 _ => self.file(&mut plan, entry, &path, node.as_ref(), settled, i + 1)?,
             }
@@ -215,7 +215,7 @@ impl Task<'_> {
 }
 
 impl Plan {
-    fn make(&mut self, settled: Settled<'_>, paths: Vec<String>, keep: usize) {
+    fn make(&mut self, settled: Settled<'_>, paths: &[String], keep: usize) {
         let (mut apply, mut undo) = (String::new(), String::new());
         self.others += paths.len();
         make_directories(settled, paths, &mut apply, &mut undo, keep, &mut Vec::new());
@@ -231,7 +231,7 @@ impl Plan {
         keep: usize,
     ) -> Result<(), Failure> {
         match node {
-            None => self.make(settled, vec![path.to_owned()], keep),
+            None => self.make(settled, &[path.to_owned()], keep),
             Some(node) if node.kind() == Kind::Directory => {
                 let change = settled.changes(node)?;
                 if !change.is_empty() {

@@ -241,9 +241,8 @@ impl Module for File {
             Some("link") => State::Link,
             Some("directory") => State::Directory,
             Some("hard") => State::Hard,
-            Some(_) => State::File,
             None if args.recurse => State::Directory,
-            None => State::File,
+            Some(_) | None => State::File,
         });
         if args.recurse && state != State::Directory {
             return Err(Failure::new(

@@ -30,13 +30,13 @@ macro_rules! file_args {
             /// Flags as for `chattr`. Refused: not yet supported.
             #[serde(alias = "attr")]
             attributes: Option<String>,
-            /// User part of the SELinux context. Heeded nowhere without SELinux, else refused.
+            /// User part of the `SELinux` context. Heeded nowhere without `SELinux`, else refused.
             seuser: Option<String>,
-            /// Role part of the SELinux context; as `seuser`.
+            /// Role part of the `SELinux` context; as `seuser`.
             serole: Option<String>,
-            /// Type part of the SELinux context; as `seuser`.
+            /// Type part of the `SELinux` context; as `seuser`.
             setype: Option<String>,
-            /// Level part of the SELinux context; as `seuser`.
+            /// Level part of the `SELinux` context; as `seuser`.
             selevel: Option<String>,
             /// Whether to write in place where a file cannot be replaced as a whole, as on a file
             /// that is a mount point.
@@ -73,7 +73,7 @@ pub(super) struct Wanted<'a> {
     pub(super) owner: Option<&'a str>,
     /// Name or number of the group.
     pub(super) group: Option<&'a str>,
-    /// Whether a part of an SELinux context is given.
+    /// Whether a part of an `SELinux` context is given.
     pub(super) has_context: bool,
     /// Whether `attributes` is given.
     pub(super) has_flags: bool,
@@ -138,7 +138,7 @@ impl<'a> Wanted<'a> {
     /// Turns names into numbers.
     ///
     /// # Errors
-    /// An SELinux context is asked for on a host that has SELinux.
+    /// An `SELinux` context is asked for on a host that has `SELinux`.
     pub(super) fn settle(self, fields: &BTreeMap<String, String>) -> Result<Settled<'a>, Failure> {
         if fields.contains_key("selinux") {
             return Err(Failure::new(

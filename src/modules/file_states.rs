@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::file::{State, When};
-use super::file_args::{AttrChange, Settled, word_of_seen};
+use super::file_args::{Settled, word_of_seen};
+use super::file_tree::{make_directories, missing, recurse, tree};
 use super::path_state::{Kind, Node, Time, octal};
 use super::put::attribute_diff;
 use super::{Act, Change, Decision, Failure, Foretell, Outcome, Undo};
@@ -14,6 +15,10 @@ use crate::script::quote;
 use crate::value::Map;
 
 /// The task with its defaults filled in.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "Ansible's arguments are switches"
+)]
 pub(super) struct Task<'a> {
     /// What is to be there.
     pub(super) state: State,
@@ -47,11 +52,13 @@ pub(super) struct Sight<'a> {
 
 /// Scripts and words of a change as they are collected.
 #[derive(Default)]
-struct Steps {
-    apply: String,
-    /// In the order in which they run.
-    undo: String,
-    words: Vec<String>,
+pub(super) struct Steps {
+    /// Lines that make the change.
+    pub(super) apply: String,
+    /// Lines that take it back, in the order in which they run.
+    pub(super) undo: String,
+    /// What a person reads.
+    pub(super) words: Vec<String>,
     before: BTreeMap<&'static str, serde_json::Value>,
     after: BTreeMap<&'static str, serde_json::Value>,
 }
@@ -83,7 +90,7 @@ impl Sight<'_> {
         }
     }
 
-    fn steps(&self, path: &str, state: &str, previous: &str) -> Steps {
+    fn steps(path: &str, state: &str, previous: &str) -> Steps {
         let mut steps = Steps::default();
         for side in [&mut steps.before, &mut steps.after] {
             side.insert("path", path.into());
@@ -95,7 +102,8 @@ impl Sight<'_> {
         steps
     }
 
-    fn refuse(&self, msg: String) -> Failure {
+    /// A failure with what is there.
+    pub(super) fn refuse(&self, msg: String) -> Failure {
         let mut failure = Failure::new(msg);
         failure
             .result
@@ -199,7 +207,7 @@ fn absent(sight: &Sight<'_>) -> Decision {
             ("state".into(), "absent".into()),
         ])));
     };
-    let mut steps = sight.steps(&sight.path, "absent", sight.state());
+    let mut steps = Sight::steps(&sight.path, "absent", sight.state());
     let path = word_of_seen(&sight.path);
     let _ = writeln!(steps.apply, "sb_take 1 {path}");
     let _ = writeln!(steps.undo, "sb_back 1 {path}");
@@ -233,14 +241,14 @@ fn file(task: &Task<'_>, sight: &Sight<'_>) -> Result<Decision, Failure> {
     let Some(node) = node.filter(|_| matches!(state, "file" | "hard")) else {
         return Err(sight.refuse(format!("file ({path}) is {state}, cannot continue")));
     };
-    let mut steps = sight.steps(path, "file", state);
+    let mut steps = Sight::steps(path, "file", state);
     steps.attributes(task, path, &node)?;
     Ok(steps.decision(path, "path", sight, Map::new()))
 }
 
 fn touch(task: &Task<'_>, sight: &Sight<'_>) -> Result<Decision, Failure> {
     let (path, node) = sight.subject(task.follow);
-    let mut steps = sight.steps(&sight.path, "touch", sight.state());
+    let mut steps = Sight::steps(&sight.path, "touch", sight.state());
     match node {
         Some(node) => steps.attributes(task, path, &node)?,
         None => create_empty(task, path, &mut steps),
@@ -282,11 +290,11 @@ fn create_empty(task: &Task<'_>, path: &str, steps: &mut Steps) {
 fn directory(task: &Task<'_>, sight: &Sight<'_>) -> Result<Decision, Failure> {
     let (path, node) = sight.subject(task.follow);
     let state = node.as_ref().map_or("absent", Node::state);
-    let mut steps = sight.steps(path, "directory", state);
+    let mut steps = Sight::steps(path, "directory", state);
     match node {
         None => make_directories(
             task.settled,
-            sight.missing(),
+            &missing(&sight.fields),
             &mut steps.apply,
             &mut steps.undo,
             1,
@@ -303,199 +311,11 @@ fn directory(task: &Task<'_>, sight: &Sight<'_>) -> Result<Decision, Failure> {
     Ok(steps.decision(path, "path", sight, Map::new()))
 }
 
-impl Sight<'_> {
-    fn missing(&self) -> Vec<String> {
-        missing(&self.fields)
-    }
-}
-
-/// The directories that are not there, parents first, as `sb_missing` reported them.
-pub(super) fn missing(fields: &BTreeMap<String, String>) -> Vec<String> {
-    let mut paths: Vec<String> = (1..)
-        .map_while(|i| fields.get(&format!("missing.{i}")).cloned())
-        .collect();
-    paths.reverse();
-    paths
-}
-
-/// Appends the lines that make `paths` (parents first) and that remove them again; each takes the
-/// next number in the keep from `keep` on.
-pub(super) fn make_directories(
-    settled: Settled<'_>,
-    paths: Vec<String>,
-    apply: &mut String,
-    undo: &mut String,
-    keep: usize,
-    words: &mut Vec<String>,
-) {
-    let (uid, gid) = settled.new_owner();
-    let owner = match (uid.as_str(), gid.as_str()) {
-        ("", "") => String::new(),
-        (uid, "") => uid.to_owned(),
-        (uid, gid) => format!("{uid}:{gid}"),
-    };
-    let mode = settled
-        .wanted
-        .mode
-        .map(|_| octal(settled.new_mode(0o777, true)));
-    let mut undo_lines = Vec::new();
-    for (i, path) in paths.iter().enumerate() {
-        let word = word_of_seen(path);
-        let number = keep + i;
-        let umask = if mode.is_some() { "umask 077; " } else { "" };
-        let _ = writeln!(
-            apply,
-            "sb_keep {number} {word}\n[ -d {word} ] || ({umask}mkdir {word}) || [ -d {word} ] || sb_fail 'cannot make a directory'"
-        );
-        if !owner.is_empty() {
-            let _ = writeln!(
-                apply,
-                "chown -h {} {word} || sb_fail 'chown failed'",
-                quote(&owner)
-            );
-        }
-        if let Some(mode) = &mode {
-            let _ = writeln!(apply, "chmod 0{mode} {word} || sb_fail 'chmod failed'");
-        }
-        undo_lines.push(format!("sb_back {number} {word}\n"));
-        words.push(format!("make the directory `{path}`"));
-    }
-    undo.extend(undo_lines.into_iter().rev());
-}
-
-/// Each record of `sb_tree`.
-pub(super) fn tree(body: &[u8]) -> Vec<(String, Node)> {
-    let text = String::from_utf8_lossy(body);
-    text.split("\n//\n")
-        .filter_map(|record| {
-            let mut words = record.splitn(4, ' ');
-            let st_mode = u32::from_str_radix(words.next()?, 16).ok()?;
-            let uid = words.next()?.parse().ok()?;
-            let gid = words.next()?.parse().ok()?;
-            let node = Node {
-                st_mode,
-                uid,
-                gid,
-                ..Node::default()
-            };
-            Some((words.next()?.to_owned(), node))
-        })
-        .collect()
-}
-
-/// Source: `recursive_set_attributes`. Equal changes go in one command.
-fn recurse(task: &Task<'_>, sight: &Sight<'_>, steps: &mut Steps) -> Result<(), Failure> {
-    const PATHS_MAX: usize = 200;
-    if std::str::from_utf8(sight.body).is_err() {
-        return Err(sight.refuse(
-            "a name below the directory is not UTF-8: `recurse` cannot name it".to_owned(),
-        ));
-    }
-    let at = sight
-        .body
-        .windows(6)
-        .position(|bytes| bytes == b"\n//\n/\n");
-    let split = at.map_or(sight.body.len(), |at| at + 4);
-    let (own, followed) = if sight.body.starts_with(b"/\n") {
-        (&[][..], &sight.body[2..])
-    } else {
-        (
-            &sight.body[..split],
-            sight.body.get(split + 2..).unwrap_or(&[]),
-        )
-    };
-    let own = tree(own);
-    let has_links = own.iter().any(|(_, node)| node.kind() == Kind::Link);
-    let mut changes: BTreeMap<(AttrKey, bool), Vec<String>> = BTreeMap::new();
-    let mut undos: BTreeMap<(u32, u32, u32, bool), Vec<String>> = BTreeMap::new();
-    let mut note = |path: String, node: &Node, follows: bool| -> Result<(), Failure> {
-        let change = task.settled.changes(node)?;
-        if !change.is_empty() {
-            undos
-                .entry((node.uid, node.gid, node.mode(), follows))
-                .or_default()
-                .push(path.clone());
-            changes
-                .entry((key(change), follows))
-                .or_default()
-                .push(path);
-        }
-        Ok(())
-    };
-    for (path, node) in &own {
-        note(path.clone(), node, false)?;
-    }
-    let known: std::collections::BTreeSet<&String> = own
-        .iter()
-        .filter(|(_, node)| node.kind() != Kind::Link)
-        .map(|(path, _)| path)
-        .collect();
-    if has_links {
-        for (path, node) in tree(followed) {
-            if !known.contains(&path) {
-                note(path, &node, true)?;
-            }
-        }
-    }
-    let count: usize = changes.values().map(Vec::len).sum();
-    if count > 0 {
-        steps
-            .words
-            .push(format!("attributes of {count} entries below it"));
-    }
-    for (((owner, mode), follows), paths) in &changes {
-        for chunk in paths.chunks(PATHS_MAX) {
-            let paths = join(chunk);
-            if !owner.is_empty() {
-                let flag = if *follows { "" } else { "-h " };
-                let _ = writeln!(
-                    steps.apply,
-                    "chown {flag}{owner} {paths} || sb_fail 'chown failed'"
-                );
-            }
-            if let Some(mode) = mode {
-                let _ = writeln!(
-                    steps.apply,
-                    "chmod 0{} {paths} || sb_fail 'chmod failed'",
-                    octal(*mode)
-                );
-            }
-        }
-    }
-    for ((uid, gid, mode, follows), paths) in &undos {
-        for chunk in paths.chunks(PATHS_MAX) {
-            let followed = if *follows { "_followed" } else { "" };
-            let _ = writeln!(
-                steps.undo,
-                "sb_reset{followed} {uid} {gid} 0{} {}",
-                octal(*mode),
-                join(chunk)
-            );
-        }
-    }
-    Ok(())
-}
-
-/// Owner for `chown` and mode for `chmod`.
-type AttrKey = (String, Option<u32>);
-
-fn key(change: AttrChange) -> AttrKey {
-    (change.owner(), change.mode.map(|(_, new)| new))
-}
-
-fn join(paths: &[String]) -> String {
-    paths
-        .iter()
-        .map(|path| word_of_seen(path))
-        .collect::<Vec<_>>()
-        .join(" ")
-}
-
 fn link(task: &Task<'_>, sight: &Sight<'_>) -> Result<Decision, Failure> {
     let previous = sight.state();
     let src = sight.fields.get("src").filter(|_| task.has_src);
     let old = sight.node.as_ref().and_then(|node| node.link.as_ref());
-    let mut steps = sight.steps(&sight.path, "link", previous);
+    let mut steps = Sight::steps(&sight.path, "link", previous);
     if let (Some(src), false, None) = (src, task.force, Node::read("s", &sight.fields)) {
         let absolute = sight.fields.get("absrc").unwrap_or(src);
         return Err(sight.refuse(format!(
@@ -629,10 +449,9 @@ fn hard(task: &Task<'_>, sight: &Sight<'_>) -> Result<Decision, Failure> {
     if src.is_some() && source.is_none() {
         return Err(sight.refuse("src does not exist".to_owned()));
     }
-    let mut steps = sight.steps(&sight.path, "hard", previous);
+    let mut steps = Sight::steps(&sight.path, "hard", previous);
     let same = |a: &Node, b: &Node| a.inode == b.inode && a.dev == b.dev;
     let is_new = match (previous, &sight.node, &source) {
-        ("absent", ..) => true,
         ("link", Some(node), _) => node.link.as_ref() != src,
         ("hard", Some(node), Some(source)) => !same(node, source),
         ("hard", ..) => false,

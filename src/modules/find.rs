@@ -20,6 +20,10 @@ pub(super) struct Find;
 /// Arguments of `find`.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "Ansible's arguments are switches"
+)]
 pub(super) struct FindArgs {
     /// The directories.
     #[serde(alias = "name", alias = "path")]
@@ -148,9 +152,9 @@ fn glob(pattern: &str) -> String {
                 let inner: String = chars[at..from + end].iter().collect();
                 let inner = inner.replace('\\', r"\\");
                 match inner.strip_prefix('!') {
-                    Some(inner) => out.push_str(&format!("[^{inner}]")),
-                    None if inner.starts_with('^') => out.push_str(&format!("[\\{inner}]")),
-                    None => out.push_str(&format!("[{inner}]")),
+                    Some(inner) => out.extend(["[^", inner, "]"]),
+                    None if inner.starts_with('^') => out.extend(["[\\", &inner, "]"]),
+                    None => out.extend(["[", &inner, "]"]),
                 }
                 at = from + end + 1;
             }
@@ -467,11 +471,11 @@ impl Module for Find {
             found = kept;
         }
         let mut msg = "All paths examined";
-        if let Some(limit) = args.limit.and_then(|limit| usize::try_from(limit).ok()) {
-            if found.len() >= limit {
-                msg = "Limit of matches reached";
-                found.truncate(limit);
-            }
+        if let Some(limit) = args.limit.and_then(|limit| usize::try_from(limit).ok())
+            && found.len() >= limit
+        {
+            msg = "Limit of matches reached";
+            found.truncate(limit);
         }
         let mut sums = BTreeMap::new();
         if args.get_checksum && found.iter().any(|(_, node)| node.kind() == Kind::File) {

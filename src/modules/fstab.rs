@@ -62,15 +62,12 @@ fn unescape(text: &str) -> String {
         let code = octal
             .and_then(|octal| std::str::from_utf8(octal).ok())
             .and_then(|octal| u8::from_str_radix(octal, 8).ok());
-        match code {
-            Some(code) => {
-                out.push(code);
-                at += 4;
-            }
-            None => {
-                out.push(bytes[at]);
-                at += 1;
-            }
+        if let Some(code) = code {
+            out.push(code);
+            at += 4;
+        } else {
+            out.push(bytes[at]);
+            at += 1;
         }
     }
     String::from_utf8_lossy(&out).into_owned()

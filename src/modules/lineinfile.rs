@@ -144,12 +144,12 @@ impl LineinfileArgs {
         for (i, current) in lines.iter().enumerate() {
             if trimmed(current) == line {
                 places.exact = Some(i);
-            } else if let Some(near) = &near {
-                if near.search(current).map_err(Failure::new)?.is_some() {
-                    places.insert = Some(if is_after { i + 1 } else { i });
-                    if self.firstmatch {
-                        break;
-                    }
+            } else if let Some(near) = &near
+                && near.search(current).map_err(Failure::new)?.is_some()
+            {
+                places.insert = Some(if is_after { i + 1 } else { i });
+                if self.firstmatch {
+                    break;
                 }
             }
         }
@@ -168,10 +168,9 @@ impl LineinfileArgs {
             let mut new = line.clone();
             if let (Finder::Regexp(pattern), true, true) =
                 (&finder, self.backrefs, places.matched.is_some())
+                && let Some(found) = pattern.search(&lines[i]).map_err(Failure::new)?
             {
-                if let Some(found) = pattern.search(&lines[i]).map_err(Failure::new)? {
-                    new = expand(&line, &found).map_err(Failure::new)?;
-                }
+                new = expand(&line, &found).map_err(Failure::new)?;
             }
             if !new.ends_with('\n') {
                 new.push('\n');
@@ -201,10 +200,10 @@ impl LineinfileArgs {
                     return Ok(None);
                 }
                 // Ansible runs the new line into a last line that has no end; here it gets one.
-                if let (true, Some(last)) = (at == lines.len(), lines.last_mut()) {
-                    if !last.ends_with(['\n', '\r']) {
-                        last.push('\n');
-                    }
+                if let (true, Some(last)) = (at == lines.len(), lines.last_mut())
+                    && !last.ends_with(['\n', '\r'])
+                {
+                    last.push('\n');
                 }
                 lines.insert(at, whole);
             }
@@ -322,7 +321,7 @@ impl Module for Lineinfile {
             } else {
                 String::new()
             };
-            return text.decide(args.edit((gone > 0).then_some(kept), msg, result));
+            return text.decide(&args.edit((gone > 0).then_some(kept), msg, result));
         }
         if text.content.is_none() && !args.create {
             let mut failed = Failure::new(format!("Destination {} does not exist !", text.path));
@@ -332,7 +331,7 @@ impl Module for Lineinfile {
         let new = args.present(lines(text.content.unwrap_or_default()))?;
         let msg = new.as_ref().map_or("", |(_, msg)| msg).to_owned();
         let result = Map::from([("backup".into(), "".into())]);
-        text.decide(args.edit(new.map(|(lines, _)| lines), msg, result))
+        text.decide(&args.edit(new.map(|(lines, _)| lines), msg, result))
     }
 
     fn finish(

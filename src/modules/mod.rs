@@ -19,6 +19,7 @@ mod fetch;
 mod file;
 mod file_args;
 mod file_states;
+mod file_tree;
 mod find;
 mod fstab;
 mod get_url;
@@ -56,6 +57,7 @@ mod testing;
 mod text_edit;
 #[cfg(test)]
 mod trial;
+mod unarchive;
 mod uri;
 mod user;
 mod wait_for;

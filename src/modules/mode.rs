@@ -45,7 +45,7 @@ impl Mode {
             is_dir: false,
             umask: 0,
         };
-        symbolic.symbolic(text, base).map(|_| symbolic)
+        apply_symbolic(text, base).map(|_| symbolic)
     }
 
     fn from_bits(bits: i64) -> Result<Self, String> {
@@ -62,51 +62,49 @@ impl Mode {
     pub(super) fn bits(&self, base: Base) -> u32 {
         match self {
             Self::Bits(bits) => *bits,
-            Self::Symbolic(text) => self.symbolic(text, base).unwrap_or(base.bits),
+            Self::Symbolic(text) => apply_symbolic(text, base).unwrap_or(base.bits),
             Self::Preserve => base.bits,
         }
     }
+}
 
-    fn symbolic(&self, text: &str, base: Base) -> Result<u32, String> {
-        let bad = || {
-            format!(
-                "mode must be in octal or symbolic form, bad symbolic permission for mode `{text}`"
-            )
+fn apply_symbolic(text: &str, base: Base) -> Result<u32, String> {
+    let bad = || {
+        format!("mode must be in octal or symbolic form, bad symbolic permission for mode `{text}`")
+    };
+    let mut bits = base.bits;
+    for clause in text.split(',') {
+        let at = clause.find(['+', '-', '=']).ok_or_else(bad)?;
+        let (users, mut rest) = clause.split_at(at);
+        let heeds_umask = users.is_empty();
+        let users = if matches!(users, "" | "a") {
+            "ugo"
+        } else {
+            users
         };
-        let mut bits = base.bits;
-        for clause in text.split(',') {
-            let at = clause.find(['+', '-', '=']).ok_or_else(bad)?;
-            let (users, mut rest) = clause.split_at(at);
-            let heeds_umask = users.is_empty();
-            let users = if matches!(users, "" | "a") {
-                "ugo"
-            } else {
-                users
-            };
-            if !users.chars().all(|c| "ugo".contains(c)) {
+        if !users.chars().all(|c| "ugo".contains(c)) {
+            return Err(bad());
+        }
+        while let Some(operator) = rest.chars().next() {
+            rest = &rest[1..];
+            let end = rest.find(['+', '-', '=']).unwrap_or(rest.len());
+            let (perms, next) = rest.split_at(end);
+            rest = next;
+            if !perms.chars().all(|c| "rwxXstugo".contains(c)) {
                 return Err(bad());
             }
-            while let Some(operator) = rest.chars().next() {
-                rest = &rest[1..];
-                let end = rest.find(['+', '-', '=']).unwrap_or(rest.len());
-                let (perms, next) = rest.split_at(end);
-                rest = next;
-                if !perms.chars().all(|c| "rwxXstugo".contains(c)) {
-                    return Err(bad());
-                }
-                for user in users.chars() {
-                    let umask = if heeds_umask { base.umask } else { 0 };
-                    let apply = permissions(user, perms, bits, base.is_dir, umask);
-                    bits = match operator {
-                        '=' => bits & !all_of(user) | apply,
-                        '+' => bits | apply,
-                        _ => bits & !apply,
-                    };
-                }
+            for user in users.chars() {
+                let umask = if heeds_umask { base.umask } else { 0 };
+                let apply = permissions(user, perms, bits, base.is_dir, umask);
+                bits = match operator {
+                    '=' => bits & !all_of(user) | apply,
+                    '+' => bits | apply,
+                    _ => bits & !apply,
+                };
             }
         }
-        Ok(bits)
     }
+    Ok(bits)
 }
 
 fn all_of(user: char) -> u32 {

@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 use super::file_args::{Settled, word_of_seen};
-use super::file_states::{make_directories, missing};
+use super::file_tree::{make_directories, missing};
 use super::fstab::{self, Entry, Mount as Mounted};
 use super::path_state::{Kind, Node, failure, word};
 use super::put::{Landed, Put, Side, check_replies, content_diff};
@@ -301,7 +301,7 @@ impl MountArgs {
         };
         make_directories(
             bare,
-            sight.missing.clone(),
+            &sight.missing,
             &mut steps.apply,
             &mut undo,
             2,
@@ -362,7 +362,7 @@ impl MountArgs {
             State::Ephemeral => match &sight.mounted {
                 None => self.mount_new(sight, &mut steps),
                 Some(old) if Some(old.src.as_str()) == self.src.as_deref() => {
-                    self.remount(sight, &mut steps)
+                    self.remount(sight, &mut steps);
                 }
                 Some(_) => {
                     return Err(Failure::new(

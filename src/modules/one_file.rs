@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::file_args::{Wanted, word_of_seen};
-use super::file_states::{make_directories, missing};
+use super::file_tree::{make_directories, missing};
 use super::mode::Mode;
 use super::path_state::{Kind, Node, failure, word};
 use super::put::{
@@ -38,8 +38,6 @@ pub(super) struct OneFile<'a> {
     pub(super) wanted: Wanted<'a>,
     /// Mode of directories that have to be made.
     pub(super) directory_mode: Option<&'a Mode>,
-    /// Whether a link at the destination is followed.
-    pub(super) follow: bool,
     /// Whether a file that is there already is replaced.
     pub(super) force: bool,
     /// `backup`.
@@ -155,7 +153,7 @@ impl OneFile<'_> {
                 },
                 ..settled
             };
-            make_directories(settled, parents, &mut apply, &mut undo, 2, &mut words);
+            make_directories(settled, &parents, &mut apply, &mut undo, 2, &mut words);
         }
         let mut acts = Vec::new();
         match put.act()? {

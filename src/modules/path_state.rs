@@ -36,10 +36,8 @@ pub(super) fn word(path: &str) -> String {
             out.push_str(&quote(&plain));
             plain.clear();
         }
-        out.push_str(&format!(
-            "\"${{{name}-{}}}\"",
-            written.replace('$', "\\$").replace('}', "\\}")
-        ));
+        let unset = written.replace('$', "\\$").replace('}', "\\}");
+        out.extend(["\"${", name, "-", &unset, "}\""]);
         rest = &rest[written.len()..];
     }
     plain.push_str(rest);

@@ -158,7 +158,7 @@ impl<'a> Put<'a> {
         };
         let _ = write!(
             sh,
-            "sb_keep {} \"$SB_p\"\nsb_land \"$SB_p\"{is_unsafe}\nprintf '%s\\n' \"$SB_seen\"\n\
+            "sb_keep {} \"$SB_p\" late\nsb_land \"$SB_p\"{is_unsafe}\nprintf '%s\\n' \"$SB_seen\"\n\
              printf md5sum=\nmd5sum <\"$SB_p\"\n",
             self.keep
         );

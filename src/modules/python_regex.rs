@@ -4,7 +4,12 @@
 //! a class, ASCII classes for bytes, and the templates of `expand` and `sub`. Bytes are matched as
 //! text with one character for each byte. Source: Python 3, `re`.
 
+use std::fmt::Write as _;
+
 use fancy_regex::{Captures, Regex};
+
+/// What `\s` is among ASCII, within a class.
+const SPACE: &str = r" \t\n\r\x0b\x0c";
 
 /// A compiled expression.
 #[derive(Debug)]
@@ -129,9 +134,12 @@ impl Pattern {
 pub(super) fn expand(template: &str, found: &Captures<'_, str>) -> Result<String, String> {
     let chars: Vec<char> = template.chars().collect();
     let (mut out, mut at) = (String::new(), 0);
-    let number = |n: usize| match n < found.len() {
-        true => Ok(found.get(n).map_or("", |group| group.as_str()).to_owned()),
-        false => Err(format!("invalid group reference {n}")),
+    let number = |n: usize| {
+        if n < found.len() {
+            Ok(found.get(n).map_or("", |group| group.as_str()).to_owned())
+        } else {
+            Err(format!("invalid group reference {n}"))
+        }
     };
     while at < chars.len() {
         let c = chars[at];
@@ -179,14 +187,7 @@ pub(super) fn expand(template: &str, found: &Captures<'_, str>) -> Result<String
                 }
                 out.push_str(&number(digits.parse().unwrap_or(0))?);
             }
-            'n' => out.push('\n'),
-            't' => out.push('\t'),
-            'r' => out.push('\r'),
-            'a' => out.push('\x07'),
-            'b' => out.push('\x08'),
-            'f' => out.push('\x0c'),
-            'v' => out.push('\x0b'),
-            '\\' => out.push('\\'),
+            c if control(c).is_some() => out.extend(control(c)),
             c if c.is_ascii_alphabetic() => return Err(format!("bad escape \\{c}")),
             other => {
                 out.push('\\');
@@ -195,6 +196,21 @@ pub(super) fn expand(template: &str, found: &Captures<'_, str>) -> Result<String
         }
     }
     Ok(out)
+}
+
+/// The character that a letter after a backslash stands for.
+fn control(letter: char) -> Option<char> {
+    Some(match letter {
+        'n' => '\n',
+        't' => '\t',
+        'r' => '\r',
+        'a' => '\x07',
+        'b' => '\x08',
+        'f' => '\x0c',
+        'v' => '\x0b',
+        '\\' => '\\',
+        _ => return None,
+    })
 }
 
 /// A named group that took no part is empty, an unknown one an error; captures tell them apart
@@ -275,10 +291,10 @@ impl Translation {
         self.at += 1 + flags.len() + 1;
         if end == Some(')') {
             if !kept.is_empty() {
-                self.out.push_str(&format!("(?{kept})"));
+                let _ = write!(self.out, "(?{kept})");
             }
         } else {
-            self.out.push_str(&format!("(?{kept}:"));
+            let _ = write!(self.out, "(?{kept}:");
         }
         Ok(())
     }
@@ -292,7 +308,6 @@ impl Translation {
             (_, false) => format!("[{class}]"),
             (_, true) => format!("[^{class}]"),
         };
-        const SPACE: &str = r" \t\n\r\x0b\x0c";
         match c {
             'd' | 'D' if self.bytes => self.out.push_str(&ascii("0-9", c == 'D')),
             'w' | 'W' if self.bytes => self.out.push_str(&ascii("0-9A-Za-z_", c == 'W')),
@@ -355,7 +370,7 @@ impl Translation {
             .collect();
         self.at += digits.len();
         let code = u32::from_str_radix(&digits, 8).unwrap_or(0) & 0xff;
-        self.out.push_str(&format!(r"\x{code:02x}"));
+        let _ = write!(self.out, r"\x{code:02x}");
     }
 
     /// After `[`: within it `[`, `&&`, `--` and `~~` are literal in Python.
@@ -412,7 +427,7 @@ mod tests {
         found.get(0).map(|found| (found.start(), found.end()))
     }
 
-    /// Each row was put to CPython's `re.search`.
+    /// Each row was put to `CPython`'s `re.search`.
     #[test]
     fn expressions_match_as_in_python() {
         for (pattern, text, span) in [

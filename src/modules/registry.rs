@@ -46,6 +46,7 @@ modules![
     sysctl::Sysctl,
     tempfile::Tempfile,
     template::Template,
+    unarchive::Unarchive,
     uri::Uri,
     user::User,
     wait_for::WaitFor,
@@ -56,6 +57,7 @@ const ALIASES: &[(&str, &str)] = &[
     ("systemd", "service"),
     ("systemd_service", "service"),
     ("gather_facts", "setup"),
+    ("ansible.posix.mount", "mount"),
 ];
 
 /// The module that a playbook calls `name` (short, or with `ansible.builtin.`,
@@ -79,4 +81,22 @@ pub fn names() -> impl Iterator<Item = &'static str> {
         .iter()
         .map(|m| m.name())
         .chain(ALIASES.iter().map(|(alias, _)| *alias))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::find;
+
+    #[test]
+    fn a_module_is_found_by_its_long_names() {
+        for (name, short) in [
+            ("copy", "copy"),
+            ("ansible.builtin.copy", "copy"),
+            ("ansible.legacy.file", "file"),
+            ("ansible.posix.mount", "mount"),
+        ] {
+            assert_eq!(find(name).map(super::AnyModule::name), Some(short));
+        }
+        assert!(find("ansible.posix.copy").is_none());
+    }
 }

@@ -134,7 +134,7 @@ impl Module for Replace {
             }
         };
         let is_changed = count > 0 && new != old;
-        text.decide(Edit {
+        text.decide(&Edit {
             msg: if is_changed {
                 format!("{count} replacements made")
             } else {

@@ -90,9 +90,12 @@ impl StatArgs {
         };
         if self.get_checksum.unwrap_or(true) {
             let program = self.checksum_algorithm.unwrap_or_default().program();
-            sh.push_str(&format!(
-                "if {is_file} && [ -r \"$SB_p\" ]; then\nprintf checksum=\n{program} <\"$SB_p\" || exit 1\nfi\n"
-            ));
+            sh.extend([
+                "if ",
+                is_file,
+                " && [ -r \"$SB_p\" ]; then\nprintf checksum=\n",
+            ]);
+            sh.extend([program, " <\"$SB_p\" || exit 1\nfi\n"]);
         }
         if self.get_mime.unwrap_or(true) {
             sh.push_str(

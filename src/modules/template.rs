@@ -102,7 +102,6 @@ impl TemplateArgs {
             source_mode: input.mode & 0o7777,
             wanted: self.wanted(),
             directory_mode: None,
-            follow: self.follow,
             force: self.force.unwrap_or(true),
             backup: self.backup,
             validate: self.validate.as_deref(),

@@ -288,7 +288,7 @@ impl World {
             match act {
                 Act::Script { script, .. } => replies.push(self.run(script, None, keep)),
                 Act::Stream { script, source } => {
-                    replies.push(self.run(script, Some(source), keep))
+                    replies.push(self.run(script, Some(source), keep));
                 }
                 Act::Save { path, reply } => {
                     let body = seen.iter().chain(&replies).nth(*reply).unwrap().body();

@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::file_args::{AttrChange, Settled, Wanted};
-use super::file_states::{make_directories, missing};
+use super::file_tree::{make_directories, missing};
 use super::path_state::{Kind, Node, failure, word};
 use super::put::{Landed, Put, Side, attribute_diff, check_replies, content_diff, refused};
-use super::{Act, Change, Decision, Failure, Foretell, Outcome, Undo};
+use super::{Act, Change, Decision, Diff, Failure, Foretell, Outcome, Undo};
 use crate::script::{Reply, Script};
 use crate::value::{Map, Value};
 
@@ -44,6 +44,17 @@ pub(super) struct Edit<'a> {
     pub(super) validate: Option<&'a str>,
     /// What is added to the path in the headings of the content's diff.
     pub(super) heading: &'static str,
+}
+
+/// What is to be done, as it is collected.
+#[derive(Default)]
+struct Steps {
+    diff: Vec<Diff>,
+    /// Lines before the act's own.
+    apply: String,
+    act: Option<Act>,
+    undo: String,
+    words: Vec<String>,
 }
 
 /// The probe: fields `path`, `f.*`, `t.*`, `real`, `missing.*`, and the file as the body.
@@ -99,7 +110,7 @@ impl<'a> Text<'a> {
     ///
     /// # Errors
     /// The owner or group is not known, or the validation command is none.
-    pub(super) fn decide(&self, edit: Edit<'_>) -> Result<Decision, Failure> {
+    pub(super) fn decide(&self, edit: &Edit<'_>) -> Result<Decision, Failure> {
         let settled = edit.wanted.settle(&self.fields)?;
         let attributes = match &self.node {
             Some(node) => settled.changes(node)?,
@@ -117,65 +128,71 @@ impl<'a> Text<'a> {
         if edit.content.is_none() && attributes.is_empty() {
             return Ok(Decision::Unchanged(Outcome::ok(result)));
         }
-        let mut diff = Vec::new();
-        let (mut apply, mut undo, mut words) = (String::new(), String::new(), Vec::new());
-        let mut act = None;
+        let mut steps = Steps::default();
         if let Some(content) = &edit.content {
-            let header = format!("{}{}", self.path, edit.heading);
-            let before = self.content.map_or(Side::Absent, Side::Bytes);
-            diff.push(content_diff(
-                (&header, before),
-                (&header, Side::Bytes(content)),
-            ));
-            let (target, node, owner) = self.target(settled);
-            let put = Put {
-                validate: edit.validate,
-                is_backed_up: edit.backup,
-                ..Put::new(&target, content.clone(), node, owner)
-            };
-            let bare = Settled {
-                umask: settled.umask,
-                ..Settled::default()
-            };
-            undo.push_str(&put.undo());
-            make_directories(
-                bare,
-                missing(&self.fields),
-                &mut apply,
-                &mut undo,
-                2,
-                &mut words,
-            );
-            words.push(put.summary());
-            act = Some(put.act()?);
+            self.replace(edit, content, settled, &mut steps)?;
         }
-        if !attributes.is_empty() {
-            if let Some(node) = &self.node {
-                undo.push_str(&attributes.undo(&self.path, node));
-                words.push(attributes.summary());
-                let (mut before, mut after) = (BTreeMap::new(), BTreeMap::new());
-                attributes.add_to_diff(&mut before, &mut after);
-                diff.push(attribute_diff(
-                    &format!("{} (file attributes)", self.path),
-                    &before,
-                    &after,
-                ));
-            }
-            // A file that is replaced gets them with its content; a link keeps its own.
-            if act.is_none() || self.real.is_some() {
-                apply.push_str(&attributes.apply(&self.path));
-            }
+        if let (false, Some(node)) = (attributes.is_empty(), &self.node) {
+            self.attributes(attributes, node, &mut steps);
         }
         Ok(Decision::Change(Change {
-            summary: format!("`{}`: {}", self.path, words.join(", ")),
-            diff,
-            acts: vec![joined(apply, act)],
+            summary: format!("`{}`: {}", self.path, steps.words.join(", ")),
+            diff: steps.diff,
+            acts: vec![joined(steps.apply, steps.act)],
             undo: Undo::Acts {
                 summary: format!("give `{}` back as it was", self.path),
-                acts: vec![Act::script(undo)],
+                acts: vec![Act::script(steps.undo)],
             },
             foretell: Foretell::Changed(result),
         }))
+    }
+
+    fn replace(
+        &self,
+        edit: &Edit<'_>,
+        content: &[u8],
+        settled: Settled<'_>,
+        steps: &mut Steps,
+    ) -> Result<(), Failure> {
+        let header = format!("{}{}", self.path, edit.heading);
+        let before = self.content.map_or(Side::Absent, Side::Bytes);
+        let after = (header.as_str(), Side::Bytes(content));
+        steps.diff.push(content_diff((&header, before), after));
+        let (target, node, owner) = self.target(settled);
+        let put = Put {
+            validate: edit.validate,
+            is_backed_up: edit.backup,
+            ..Put::new(&target, content.to_vec(), node, owner)
+        };
+        let bare = Settled {
+            umask: settled.umask,
+            ..Settled::default()
+        };
+        steps.undo.push_str(&put.undo());
+        make_directories(
+            bare,
+            &missing(&self.fields),
+            &mut steps.apply,
+            &mut steps.undo,
+            2,
+            &mut steps.words,
+        );
+        steps.words.push(put.summary());
+        steps.act = Some(put.act()?);
+        Ok(())
+    }
+
+    fn attributes(&self, change: AttrChange, node: &Node, steps: &mut Steps) {
+        steps.undo.push_str(&change.undo(&self.path, node));
+        steps.words.push(change.summary());
+        let (mut before, mut after) = (BTreeMap::new(), BTreeMap::new());
+        change.add_to_diff(&mut before, &mut after);
+        let header = format!("{} (file attributes)", self.path);
+        steps.diff.push(attribute_diff(&header, &before, &after));
+        // A file that is replaced gets them with its content; a link keeps its own.
+        if steps.act.is_none() || self.real.is_some() {
+            steps.apply.push_str(&change.apply(&self.path));
+        }
     }
 
     /// Where the content goes: a link is always followed, so that the real file changes.

@@ -152,20 +152,27 @@ sb_shape() {
   if [ -n "$SB_again" ]; then SB_seen=$(sb_stat r "$SB_fd" -L); fi
 }
 
-# sb_seal [SHA1]: brings descriptor 3 to the disk, if it holds what it must.
+# sb_seal [SHA1]: closes descriptor 3, if it holds what it must.
 sb_seal() {
   if [ -n "${1-}" ]; then
     sb_sum r "$SB_fd"
     [ "$SB_sum" = "$1" ] ||
       sb_fail "copied file does not match the expected checksum \`$1\`: transfer failed"
   fi
-  sync "$SB_fd" 2>/dev/null || :
   exec 3>&-
 }
 
-# sb_land PATH [unsafe]: puts the file (or link) SB_tmp in place of PATH.
+# sb_land PATH [unsafe]: puts the file (or link) SB_tmp in place of PATH, once it and what is kept
+# of the old one are on the disk.
 sb_land() {
   if [ -d "$1" ] && [ ! -L "$1" ]; then sb_fail "\`$1\` is a directory"; fi
+  if [ -n "${SB_late-}" ]; then
+    sync "$SB_tmp" "$SB_KEEP/$SB_late" 2>/dev/null || :
+    printf '' >"$SB_KEEP/$SB_late.ok"
+    SB_late=
+  elif [ ! -L "$SB_tmp" ]; then
+    sync "$SB_tmp" 2>/dev/null || :
+  fi
   SB_relabel=
   if [ -e /sys/fs/selinux/enforce ]; then
     chcon -h --reference="$1" "$SB_tmp" 2>/dev/null || SB_relabel=1
@@ -183,16 +190,23 @@ sb_rename() {
   mv -f "$1" "$2"
 }
 
-# sb_keep N PATH: keeps PATH as it is now under number N, once. A marker is written last (copy
-# complete) or first (there was nothing).
+# sb_keep N PATH [late]: keeps PATH as it is now under number N, once. A marker is written last
+# (copy complete) or first (there was nothing); with `late` by sb_land, which then brings both files
+# to the disk with one fork.
 sb_keep() {
   sb_keep_dir
   if [ -e "$SB_KEEP/$1.ok" ] || [ -e "$SB_KEEP/$1.none" ]; then return 0; fi
   if [ -L "$2" ] || [ -e "$2" ]; then
-    rm -rf "$SB_KEEP/$1" && cp -a "$2" "$SB_KEEP/$1" ||
+    # Of an attempt that was cut off.
+    if [ -L "$SB_KEEP/$1" ] || [ -e "$SB_KEEP/$1" ]; then rm -rf "$SB_KEEP/$1"; fi
+    cp -a "$2" "$SB_KEEP/$1" ||
       sb_fail "cannot keep a copy of \`$2\` in \`$SB_KEEP\`: nothing was changed"
-    sync "$SB_KEEP/$1" 2>/dev/null || :
-    printf '' >"$SB_KEEP/$1.ok"
+    if [ -n "${3-}" ] && [ ! -L "$2" ]; then
+      SB_late=$1
+    else
+      [ -L "$2" ] || sync "$SB_KEEP/$1" 2>/dev/null || :
+      printf '' >"$SB_KEEP/$1.ok"
+    fi
   else
     printf '' >"$SB_KEEP/$1.none"
   fi
@@ -250,7 +264,6 @@ sb_back() {
   fi
   sb_beside "$2"
   cp -a "$SB_kept" "$SB_tmp" || sb_fail "cannot restore \`$2\` from \`$SB_kept\`"
-  sync "$SB_tmp" 2>/dev/null || :
   if [ -d "$2" ] && [ ! -L "$2" ]; then
     rmdir "$2" || sb_fail "\`$2\` is now a directory with files in it: left as it is"
   fi

@@ -4,12 +4,19 @@
 //! journal and loops all follow from [`Decision`], so a module cannot write in check mode or past
 //! the journal: it has no way to. One file per module; the registry is the list below.
 
+#![expect(
+    clippy::format_push_string,
+    clippy::format_collect,
+    reason = "scripts are put together from pieces; a `write!` that cannot fail would hide them"
+)]
+
 mod act;
 mod apt;
 mod apt_plan;
 mod command;
 mod contract;
 mod facts;
+mod facts_hardware;
 mod facts_network;
 mod get_url;
 mod group;

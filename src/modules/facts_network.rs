@@ -26,23 +26,14 @@ pub(super) fn network(seen: &Sections) -> Map {
         .collect();
     let mut facts = Map::new();
     let mut names: Vec<String> = Vec::new();
-    for line in seen.lines("links") {
-        let parts: Vec<&str> = line.split('|').collect();
-        let [name, mac, mtu, state, kind, flags, speed] = parts[..] else {
-            continue;
-        };
-        names.push(name.to_owned());
-        let link = Link {
-            name,
-            mac,
-            mtu,
-            state,
-            kind,
-            flags,
-            speed,
-        };
+    for link in seen
+        .lines("links")
+        .iter()
+        .filter_map(|line| Link::read(line))
+    {
+        names.push(link.name.to_owned());
         facts.insert(
-            name.replace(['-', '.', ':', '@'], "_"),
+            link.name.replace(['-', '.', ':', '@'], "_"),
             Value::from(interface(&link, &addresses)),
         );
     }
@@ -78,7 +69,21 @@ struct Link<'a> {
     speed: &'a str,
 }
 
-impl Link<'_> {
+impl<'a> Link<'a> {
+    /// A line that `setup_network.sh` printed.
+    fn read(line: &'a str) -> Option<Self> {
+        let mut parts = line.splitn(7, '|');
+        Some(Self {
+            name: parts.next()?,
+            mac: parts.next()?,
+            mtu: parts.next()?,
+            state: parts.next()?,
+            kind: parts.next()?,
+            flags: parts.next()?,
+            speed: parts.next()?,
+        })
+    }
+
     /// `ARPHRD_*` numbers of `/sys/class/net/*/type`, where they are not names already.
     fn kind(&self) -> &str {
         match self.kind {
@@ -210,24 +215,15 @@ fn default(seen: &Sections, section: &str, addresses: &[Address]) -> Map {
     if let Some(gateway) = after("via") {
         facts.insert("gateway".into(), gateway.into());
     }
-    for link in seen.lines("links") {
-        let parts: Vec<&str> = link.split('|').collect();
-        if let [name, mac, mtu, state, kind, flags, speed] = parts[..]
-            && name == interface
-        {
-            let link = Link {
-                name,
-                mac,
-                mtu,
-                state,
-                kind,
-                flags,
-                speed,
-            };
-            facts.insert("macaddress".into(), mac.into());
-            facts.insert("mtu".into(), mtu.parse().map_or(Value::Null, Value::Int));
-            facts.insert("type".into(), link.kind().into());
-        }
+    let mut links = seen
+        .lines("links")
+        .iter()
+        .filter_map(|line| Link::read(line));
+    if let Some(link) = links.find(|link| link.name == interface) {
+        facts.insert("macaddress".into(), link.mac.into());
+        let mtu = link.mtu.parse().map_or(Value::Null, Value::Int);
+        facts.insert("mtu".into(), mtu);
+        facts.insert("type".into(), link.kind().into());
     }
     facts.insert("alias".into(), interface.into());
     if found.ip.is_ipv4() {

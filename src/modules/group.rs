@@ -14,6 +14,10 @@ pub(super) struct Group;
 /// Arguments of `group`.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are Ansible's arguments"
+)]
 pub(super) struct GroupArgs {
     /// The group.
     name: String,

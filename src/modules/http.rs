@@ -86,6 +86,8 @@ impl Request {
             "silent\nshow-error\ngloboff\nhttp1.1\nheader = \"Expect:\"\n\
              header = \"Accept-Encoding: identity\"\nspeed-limit = 1\n",
         );
+        // A flag stands alone on its line: newer versions of curl refuse a value after it.
+        let mut flags: Vec<&str> = Vec::new();
         let mut set = |name: &str, value: &str| {
             let value = value
                 .replace('\\', "\\\\")
@@ -115,7 +117,7 @@ impl Request {
         let has_body = self.body.is_some() || self.body_file.is_some();
         match (self.method.as_str(), has_body) {
             ("GET", false) | ("POST", true) => {}
-            ("HEAD", false) => out_line(&mut set, "head"),
+            ("HEAD", false) => flags.push("head"),
             ("POST" | "PUT" | "PATCH", false) => {
                 set("request", &self.method);
                 set("header", "Content-Length: 0");
@@ -125,14 +127,11 @@ impl Request {
         if let Some(user) = &self.user {
             let password = self.password.as_deref().unwrap_or_default();
             set("user", &format!("{user}:{password}"));
-            out_line(
-                &mut set,
-                if self.force_basic_auth {
-                    "basic"
-                } else {
-                    "anyauth"
-                },
-            );
+            flags.push(if self.force_basic_auth {
+                "basic"
+            } else {
+                "anyauth"
+            });
         }
         for (name, value) in [
             ("cacert", &self.ca_path),
@@ -154,11 +153,15 @@ impl Request {
             (self.uses_netrc && self.user.is_none(), "netrc-optional"),
         ] {
             if is {
-                out_line(&mut set, flag);
+                flags.push(flag);
             }
         }
         if self.follows {
             set("max-redirs", "10");
+        }
+        for flag in flags {
+            out.push_str(flag);
+            out.push('\n');
         }
         out
     }
@@ -289,10 +292,6 @@ const WGET_HEADERS: &str = r#"  SB_head= SB_code=000 SB_redirects=0 SB_url=-
   if [ -n "$1" ]; then mv "$SB_dir/body" "$1" 2>/dev/null; else cat "$SB_dir/body" 2>/dev/null; fi
   printf '\n@@response %s %s - 0 %s wget %s\n' "$SB_code" "$SB_redirects" "$SB_url" "$SB_rc"
 "#;
-
-fn out_line(set: &mut impl FnMut(&str, &str), flag: &str) {
-    set(flag, "true");
-}
 
 impl Response {
     /// Reads what `sb_fetch` printed.

@@ -29,8 +29,8 @@ pub(super) struct GetentArgs {
 /// An outcome that sets facts.
 fn facts(facts: Map, result: Map) -> Decision {
     Decision::Unchanged(Outcome {
-        facts,
         result,
+        facts,
         ..Outcome::default()
     })
 }

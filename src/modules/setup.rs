@@ -4,6 +4,7 @@
 //! There is no Python on the host to tell of, so `python` and `python_version` are absent.
 
 use super::facts::{self, Sections};
+use super::facts_hardware;
 use super::facts_network;
 use super::words::{self, Expand};
 use super::{Change, Decision, Effect, Failure, Module, Outcome, Resolved};
@@ -34,6 +35,7 @@ pub(super) struct SetupArgs {
 
 /// Which parts are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each part is wanted or not")]
 struct Subset {
     minimal: bool,
     hardware: bool,
@@ -224,13 +226,13 @@ impl Module for Setup {
             found.insert("ansible_local".into(), local(&sections));
         }
         if subset.hardware {
-            found.extend(facts::hardware(&sections));
+            found.extend(facts_hardware::hardware(&sections));
         }
         if subset.network {
             found.extend(facts_network::network(&sections));
         }
         if subset.is_virtual {
-            found.extend(facts::virtualization(&sections));
+            found.extend(facts_hardware::virtualization(&sections));
         }
         if let Some(patterns) = args.filter.as_ref().filter(|patterns| !patterns.is_empty()) {
             let patterns = patterns

@@ -534,48 +534,67 @@ fn creation(args: &UserArgs, seen: &Seen) -> Result<Decision, Failure> {
     ))
 }
 
-fn modification(args: &UserArgs, seen: &Seen, account: &Account<'_>) -> Result<Decision, Failure> {
-    let name = quote(&args.name);
-    let mut parts: Vec<String> = Vec::new();
-    let (mut act, mut back) = (String::new(), String::new());
-    let mut set = |what: &str, option: &str, old: &str, new: &str| {
-        parts.push(format!("{what} {old} -> {new}"));
-        act.push_str(&format!(" {option} {}", quote(new)));
-        back.push_str(&format!(" {option} {}", quote(old)));
-    };
-    if let Some(uid) = args
-        .uid
-        .map(|uid| uid.to_string())
-        .filter(|uid| uid != account.uid)
-    {
-        set(
-            "uid",
-            if args.non_unique { "-o -u" } else { "-u" },
-            account.uid,
-            &uid,
-        );
+/// What differs, the options of usermod that set it, and those that take it back.
+#[derive(Default)]
+struct Edits {
+    parts: Vec<String>,
+    act: String,
+    back: String,
+}
+
+impl Edits {
+    fn set(&mut self, what: &str, option: &str, old: &str, new: &str) {
+        self.parts.push(format!("{what} {old} -> {new}"));
+        self.act.push_str(&format!(" {option} {}", quote(new)));
+        self.back.push_str(&format!(" {option} {}", quote(old)));
     }
-    if let Some(group) = &args.group {
-        let (_, gid) = seen.group(group)?;
-        if gid != account.gid {
-            set("group", "-g", account.gid, gid);
+
+    /// What usermod sets.
+    fn of(args: &UserArgs, seen: &Seen, account: &Account<'_>) -> Result<Self, Failure> {
+        let mut edits = Self::default();
+        let uid = args.uid.map(|uid| uid.to_string());
+        if let Some(uid) = uid.filter(|uid| uid != account.uid) {
+            let option = if args.non_unique { "-o -u" } else { "-u" };
+            edits.set("uid", option, account.uid, &uid);
         }
-    }
-    for (what, option, wanted, now) in [
-        ("comment", "-c", &args.comment, account.comment),
-        ("home", "-d", &args.home, account.home),
-        ("shell", "-s", &args.shell, account.shell),
-    ] {
-        if let Some(wanted) = wanted.as_ref().filter(|wanted| *wanted != now) {
-            let option = if what == "home" && args.move_home {
-                "-m -d"
-            } else {
-                option
-            };
-            set(what, option, now, wanted);
+        if let Some(group) = &args.group {
+            let (_, gid) = seen.group(group)?;
+            if gid != account.gid {
+                edits.set("group", "-g", account.gid, gid);
+            }
         }
+        let home = if args.move_home { "-m -d" } else { "-d" };
+        for (what, option, wanted, now) in [
+            ("comment", "-c", &args.comment, account.comment),
+            ("home", home, &args.home, account.home),
+            ("shell", "-s", &args.shell, account.shell),
+        ] {
+            if let Some(wanted) = wanted.as_ref().filter(|wanted| *wanted != now) {
+                edits.set(what, option, now, wanted);
+            }
+        }
+        edits.groups(args, seen, account)?;
+        let shadow: Vec<&str> = seen.field("shadow").split(':').collect();
+        let now = shadow.get(5).copied().unwrap_or_default();
+        if let Some(wanted) = args.expires
+            && days(wanted) != now.parse().unwrap_or(-1)
+        {
+            edits.parts.push("expiry date".into());
+            let date = quote(&expiry_date(wanted));
+            edits.act.push_str(&format!(" -e {date}"));
+        }
+        Ok(edits)
     }
-    if let Some(wanted) = &args.groups {
+
+    fn groups(
+        &mut self,
+        args: &UserArgs,
+        seen: &Seen,
+        account: &Account<'_>,
+    ) -> Result<(), Failure> {
+        let Some(wanted) = &args.groups else {
+            return Ok(());
+        };
         let wanted: Result<BTreeSet<String>, Failure> = wanted
             .iter()
             .map(|group| Ok(seen.group(group)?.0.to_owned()))
@@ -584,25 +603,27 @@ fn modification(args: &UserArgs, seen: &Seen, account: &Account<'_>) -> Result<D
         if args.append {
             wanted.extend(now.iter().cloned());
         }
-        // Ansible does not ask whether the account's own group is named too.
+        // To be in its own group, an account need not be named as a member of it.
         wanted.retain(|group| {
-            seen.group(group)
-                .is_ok_and(|(_, gid)| gid != account.gid || now.contains(group))
+            let is_other = seen.group(group).is_ok_and(|(_, gid)| gid != account.gid);
+            is_other || now.contains(group)
         });
         if wanted != now {
             let list =
                 |groups: &BTreeSet<String>| groups.iter().cloned().collect::<Vec<_>>().join(",");
-            set("groups", "-G", &list(&now), &list(&wanted));
+            self.set("groups", "-G", &list(&now), &list(&wanted));
         }
+        Ok(())
     }
-    let shadow: Vec<&str> = seen.field("shadow").split(':').collect();
-    if let Some(wanted) = args.expires {
-        let now = shadow.get(5).copied().unwrap_or_default();
-        if days(wanted) != now.parse().unwrap_or(-1) {
-            parts.push("expiry date".into());
-            act.push_str(&format!(" -e {}", quote(&expiry_date(wanted))));
-        }
-    }
+}
+
+fn modification(args: &UserArgs, seen: &Seen, account: &Account<'_>) -> Result<Decision, Failure> {
+    let name = quote(&args.name);
+    let Edits {
+        mut parts,
+        act,
+        back,
+    } = Edits::of(args, seen, account)?;
     let mut acts = if act.is_empty() {
         String::new()
     } else {
@@ -610,71 +631,58 @@ fn modification(args: &UserArgs, seen: &Seen, account: &Account<'_>) -> Result<D
     };
     let sets_password =
         args.update_password.as_deref() != Some("on_create") && seen.field("password") == "differs";
-    let lock = args
-        .password_lock
-        .filter(|lock| *lock != (seen.field("locked") == "yes"));
-    if sets_password {
-        parts.push("password".into());
-    }
-    if let Some(lock) = lock {
-        parts.push(
-            if lock {
-                "lock the password"
-            } else {
-                "unlock the password"
-            }
-            .into(),
-        );
+    let is_locked = seen.field("locked") == "yes";
+    let lock = args.password_lock.filter(|lock| *lock != is_locked);
+    let aged = ages(args, seen.field("shadow"));
+    for (is, part) in [
+        (sets_password, "password"),
+        (lock == Some(true), "lock the password"),
+        (lock == Some(false), "unlock the password"),
+        (!aged.is_empty(), "age of the password"),
+    ] {
+        if is {
+            parts.push(part.into());
+        }
     }
     acts.push_str(&password(args, sets_password, lock));
-    let aged = ages(args, seen.field("shadow"));
-    if !aged.is_empty() {
-        parts.push("age of the password".into());
-    }
     acts.push_str(&aged);
     let makes_home = args.creates_home() && seen.field("home_exists") != "yes" && !args.move_home;
     let home = quote(seen.field("home"));
+    let mut undo = String::new();
     if makes_home {
         parts.push(format!("make the home {}", seen.field("home")));
+        let uid = args.uid.map(|uid| uid.to_string());
         acts.push_str(&format!(
             "mkdir -p {home} && cp -R {}/. {home} && chown -R {}:{} {home} || exit\n",
             quote(args.skeleton.as_deref().unwrap_or("/etc/skel")),
-            args.uid
-                .map_or_else(|| account.uid.to_owned(), |uid| uid.to_string()),
+            uid.as_deref().unwrap_or(account.uid),
             account.gid
         ));
+        undo.push_str(&format!("rm -rf {home}\n"));
     }
     let keyed = key(args, seen.field("key"));
     if !keyed.is_empty() {
         parts.push("make an SSH key".into());
         acts.push_str(&keyed);
+        let file = quote(seen.field("key_file"));
+        undo.push_str(&format!("rm -f {file} {file}.pub\n"));
     }
     if parts.is_empty() {
         return Ok(Decision::Unchanged(Outcome::ok(result(args, seen, true))));
-    }
-    let mut undo = String::new();
-    if !keyed.is_empty() {
-        undo.push_str(&format!(
-            "rm -f {0} {0}.pub\n",
-            quote(seen.field("key_file"))
-        ));
-    }
-    if makes_home {
-        undo.push_str(&format!("rm -rf {home}\n"));
     }
     if !back.is_empty() {
         undo.push_str(&format!("usermod{back} {name} || exit\n"));
     }
     undo.push_str(&shadow_back(&args.name));
-    let acts = keeping_shadow(&args.name) + &acts;
     let undo = Undo::Acts {
         summary: format!("bring the account {} back to its state before", args.name),
         acts: vec![Act::script(undo)],
     };
+    let summary = format!("account {}: {}", args.name, parts.join(", "));
     Ok(changed(
         args,
-        format!("account {}: {}", args.name, parts.join(", ")),
-        &acts,
+        summary,
+        &(keeping_shadow(&args.name) + &acts),
         undo,
     ))
 }
@@ -802,119 +810,4 @@ fn result(args: &UserArgs, seen: &Seen, was_there: bool) -> Map {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::trial::{SHELLS, Trial};
-    use super::*;
-
-    fn scripts(change: &Change) -> (&str, &str) {
-        let (Act::Script { script, .. }, Undo::Acts { acts, .. }) = (&change.acts[0], &change.undo)
-        else {
-            panic!("{change:?}")
-        };
-        let Act::Script { script: undo, .. } = &acts[0] else {
-            panic!("{acts:?}")
-        };
-        (&script.sh, &undo.sh)
-    }
-
-    #[test]
-    fn an_account_as_wanted_is_left_alone() {
-        for shell in SHELLS {
-            let ran = Trial::new(shell).run::<User>(serde_json::json!({
-                "name": "daemon", "uid": 1, "group": "daemon", "home": "/usr/sbin",
-                "shell": "/usr/sbin/nologin", "password_lock": false,
-            }));
-            assert_eq!(ran.trips, 1);
-            let outcome = ran.result.unwrap();
-            assert!(!outcome.is_changed, "{outcome:?}");
-            assert_eq!(outcome.result["uid"], Value::Int(1));
-            assert_eq!(outcome.result["home"], "/usr/sbin".into());
-        }
-    }
-
-    #[test]
-    fn only_what_differs_is_modified_and_taken_back() {
-        for shell in SHELLS {
-            let change = Trial::new(shell)
-                .decide::<User>(serde_json::json!({
-                    "name": "daemon", "shell": "/bin/it's", "comment": "daemon",
-                    "groups": ["adm", "tty"], "create_home": false,
-                }))
-                .unwrap();
-            let (act, undo) = scripts(&change);
-            assert!(
-                act.contains("usermod -s '/bin/it'\\''s' -G 'adm,tty' daemon ||")
-                    || act.contains("usermod -s '/bin/it'\\''s' -G adm,tty daemon ||"),
-                "{act}"
-            );
-            assert!(
-                undo.contains("usermod -s /usr/sbin/nologin -G '' daemon ||"),
-                "{undo}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_new_account_is_made_with_its_password_on_standard_input() {
-        let hash = "$6$salt$hash/of.it";
-        for shell in SHELLS {
-            let change = Trial::new(shell)
-                .decide::<User>(serde_json::json!({
-                    "name": "no-such", "system": true, "groups": "adm", "password": hash,
-                    "home": "/srv/deep/no-such", "expires": 86400 * 2, "password_expire_max": 9,
-                }))
-                .unwrap();
-            let (act, undo) = scripts(&change);
-            assert!(act.starts_with("mkdir -p /srv/deep || exit\nuseradd -G adm -d /srv/deep/no-such -e 1970-01-03 -r -m no-such ||"), "{act}");
-            assert!(
-                act.contains(&format!("printf '%s\\n' 'no-such:{hash}' | chpasswd -e")),
-                "{act}"
-            );
-            assert!(act.contains("chage -M 9 no-such"), "{act}");
-            assert!(undo.contains("userdel -r no-such"), "{undo}");
-        }
-    }
-
-    #[test]
-    fn a_removed_account_is_made_again_as_it_was() {
-        let change = Trial::new(SHELLS[0])
-            .decide::<User>(serde_json::json!({"name": "daemon", "state": "absent"}))
-            .unwrap();
-        let (act, undo) = scripts(&change);
-        assert!(act.contains("userdel daemon"), "{act}");
-        assert!(
-            undo.contains(
-                "useradd -M -N -o -u 1 -g 1 -c daemon -d /usr/sbin -s /usr/sbin/nologin daemon"
-            ),
-            "{undo}"
-        );
-        let change = Trial::new(SHELLS[0])
-            .decide::<User>(
-                serde_json::json!({"name": "daemon", "state": "absent", "remove": true}),
-            )
-            .unwrap();
-        assert!(matches!(change.undo, Undo::Unknown(_)));
-    }
-
-    #[test]
-    fn what_cannot_be_is_refused() {
-        for (args, message) in [
-            (
-                serde_json::json!({"name": "a:b"}),
-                "`a:b` cannot be the name of a user",
-            ),
-            (
-                serde_json::json!({"name": "a", "password": "x:y"}),
-                "`password` is the hash of a password and holds no `:`",
-            ),
-        ] {
-            assert_eq!(Trial::refusal::<User>(args), message);
-        }
-        let missing = Trial::new(SHELLS[0])
-            .run::<User>(serde_json::json!({"name": "daemon", "groups": "no-such-group"}));
-        assert_eq!(
-            missing.result.unwrap_err().msg,
-            "Group no-such-group does not exist"
-        );
-    }
-}
+mod tests;

@@ -414,10 +414,15 @@ impl Reader<'_> {
             .unwrap_or_default()
             .trim();
         if META.contains(&what) {
-            if what == "end_role" && self.scope.role.is_none() {
+            let misplaced = if self.scope.is_handlers {
+                Some("in a handler")
+            } else {
+                self.scope.role.is_none().then_some("outside of a role")
+            };
+            if let Some(place) = misplaced.filter(|_| what == "end_role") {
                 self.problems().push(
-                    Diagnostic::error("SB0123", "`end_role` stands outside of a role")
-                        .at(span, "no role to end"),
+                    Diagnostic::error("SB0123", format!("`end_role` stands {place}"))
+                        .at(span, "no role to end here"),
                 );
             }
             return Some(Action::Meta {

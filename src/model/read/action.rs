@@ -68,10 +68,7 @@ impl Reader<'_> {
             let problem = match found {
                 None if index == meant => unknown_module(entry, &names, at),
                 None => unknown_keyword(entry, at),
-                Some(named) => {
-                    let arguments = self.cx.arguments(named.name);
-                    beside_module(entry, at, named.name, arguments)
-                }
+                Some(Named { name, .. }) => beside_module(entry, at, name, self.cx.arguments(name)),
             };
             self.problems().push(problem);
         }

@@ -89,9 +89,13 @@ impl Inventory {
 
     /// The host of this name; `localhost` and its like are found even if no source names them.
     pub fn host(&self, name: &str) -> Option<&Host> {
-        self.hosts.get(name).or_else(|| {
-            let is_hidden = self.hosts.keys().any(|n| LOCALHOST.contains(&&**n));
-            (LOCALHOST.contains(&name) && !is_hidden).then_some(&self.implicit)
+        if let Some(host) = self.hosts.get(name) {
+            return Some(host);
+        }
+        // Of `localhost` and its like, one that the inventory names stands for the others.
+        LOCALHOST.contains(&name).then(|| {
+            let mut named = LOCALHOST.iter().filter_map(|name| self.hosts.get(*name));
+            named.next().unwrap_or(&self.implicit)
         })
     }
 

@@ -211,7 +211,13 @@ impl Inventory {
             hosts.extend(self.group_hosts(expression).iter().cloned());
         }
         if hosts.is_empty() && LOCALHOST.contains(&expression) {
-            hosts.extend(self.host(expression).map(|_| Arc::from(expression)));
+            hosts.extend(self.host(expression).map(|host| {
+                if host.is_implicit {
+                    Arc::from(expression)
+                } else {
+                    host.name.clone()
+                }
+            }));
         }
         if hosts.is_empty() && !has_group && expression != "all" {
             let names = self.groups().chain(self.hosts()).map(|name| &**name);

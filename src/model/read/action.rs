@@ -4,7 +4,7 @@
 
 use super::kv::{join, parse_kv, split_args};
 use super::shared::unknown_keyword;
-use super::{Reader, field};
+use super::{Reader, Surroundings, field};
 use crate::diag::{Diagnostic, Span, suggest};
 use crate::model::{Args, Field, keyword};
 use crate::syntax::{Entry, Kind, Node, Tag};
@@ -38,7 +38,6 @@ impl Reader<'_> {
     pub(super) fn one_module<'n>(
         &mut self,
         candidates: &[&'n Entry],
-        span: Span,
         at: u16,
     ) -> Option<Named<'n>> {
         let mut found: Option<Named<'n>> = None;
@@ -60,25 +59,18 @@ impl Reader<'_> {
         } else {
             self.cx.action_names()
         };
-        let mut needs_module = found.is_none();
-        for entry in unknown {
-            let is_module_slip = suggest(&entry.key, names.iter().copied()).is_some();
-            let is_keyword_slip = suggest(&entry.key, keyword::names(at)).is_some();
-            let problem = if found.is_none() && (is_module_slip || needs_module && !is_keyword_slip)
-            {
-                needs_module = false;
-                unknown_module(entry, &names)
-            } else {
-                let arguments = found.map_or(&[][..], |named| self.cx.arguments(named.name));
-                beside_module(entry, at, found.map_or("", |named| named.name), arguments)
+        // Without a module, the key that looks least like a keyword was meant to be one.
+        let meant = unknown
+            .iter()
+            .position(|entry| suggest(&entry.key, keyword::names(at)).is_none())
+            .unwrap_or(0);
+        for (index, entry) in unknown.into_iter().enumerate() {
+            let problem = match found {
+                None if index == meant => unknown_module(entry, &names, at),
+                None => unknown_keyword(entry, at),
+                Some(Named { name, .. }) => beside_module(entry, at, name, self.cx.arguments(name)),
             };
             self.problems().push(problem);
-        }
-        if found.is_none() && candidates.is_empty() && at != 0 {
-            return None;
-        }
-        if needs_module && !candidates.is_empty() {
-            self.problems().push(no_module(span));
         }
         found
     }
@@ -212,7 +204,7 @@ impl Reader<'_> {
                 key_span: node.span,
                 value: Node::null(node.span),
             };
-            self.problems().push(unknown_module(&entry, &names));
+            self.problems().push(unknown_module(&entry, &names, 0));
             return None;
         };
         let mut args = self.args(name, &Node::null(node.span), more, entry.key_span);
@@ -247,14 +239,24 @@ fn set_value(args: &mut Args, key: &str, value: Value, span: Span, key_span: Spa
     args.spans.insert(format!("{key}:key"), key_span);
 }
 
-fn unknown_module(entry: &Entry, names: &[&'static str]) -> Diagnostic {
+fn unknown_module(entry: &Entry, names: &[&'static str], at: u16) -> Diagnostic {
     let problem = Diagnostic::error("SB0105", format!("there is no module `{}`", entry.key))
         .at(entry.key_span, "not a module of switchback");
     let short = entry.key.rsplit('.').next().unwrap_or_default();
-    match suggest(short, names.iter().copied()) {
-        Some(near) => problem.help(format!("did you mean `{near}`?")),
-        None => problem.help("`switchback doc --list` names all modules"),
+    if let Some(near) = suggest(short, names.iter().copied()) {
+        problem.help(format!("did you mean `{near}`?"))
+    } else if let Some(near) = suggest(&entry.key, keyword::names(at)) {
+        problem.help(format!(
+            "did you mean the keyword `{near}`? then a module is missing"
+        ))
+    } else {
+        problem.help("`switchback doc --list` names all modules")
     }
+}
+
+/// Whether a key is a keyword in this place; `user` is one of a play and a module of a task.
+pub(super) fn is_keyword(cx: &dyn Surroundings, key: &str, at: u16) -> bool {
+    keyword::find(key).is_some_and(|row| row.places & at != 0 || cx.action(key).is_none())
 }
 
 pub(super) fn no_module(span: Span) -> Diagnostic {

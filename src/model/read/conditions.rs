@@ -1,9 +1,10 @@
 //! Conditions of switchback: `{name, hosts, MODULE: args, that: EXPR}`.
 
+use super::action::is_keyword;
 use super::shared::{check, conditions, keyword_at};
 use super::{Reader, field, shared_keyword};
 use crate::diag::Diagnostic;
-use crate::model::keyword::{self, place};
+use crate::model::keyword::place;
 use crate::model::{Condition, Keywords};
 use crate::syntax::{Entry, Node};
 
@@ -43,7 +44,7 @@ impl Reader<'_> {
                 "hosts" => condition.hosts = Some(field(&entry.value)),
                 "reads" => reads = self.problems().bool("reads", &entry.value).unwrap_or(false),
                 "args" | "name" => {}
-                key if keyword::find(key).is_some() => {
+                key if is_keyword(self.cx, key, place::TASK) => {
                     self.condition_keyword(&mut condition, entry);
                 }
                 _ => modules.push(entry),
@@ -53,7 +54,7 @@ impl Reader<'_> {
             Some(name) => self.problems().text("name", &name.value)?.to_string(),
             None => String::new(),
         };
-        if let Some(first) = self.one_module(&modules, node.span, place::TASK) {
+        if let Some(first) = self.one_module(&modules, place::TASK) {
             let args = self.args(
                 first.name,
                 &first.entry.value,

@@ -162,8 +162,18 @@ impl Reader<'_> {
             return None;
         };
         let mut flag = |key: &str| {
-            let node = node_of(args.fields.get(key)?, args.span(key));
-            self.cx.problems().bool(key, &node)
+            let value = args.fields.get(key)?;
+            if value.has_template() {
+                self.cx.problems().push(
+                    Diagnostic::error("SB0108", format!("a template in `{key}` is not supported"))
+                        .at(args.span(key), "this must be known before the run")
+                        .help("write `true` or `false`"),
+                );
+                return None;
+            }
+            self.cx
+                .problems()
+                .bool(key, &node_of(value, args.span(key)))
         };
         let (is_public, allows_duplicates) = (flag("public"), flag("allow_duplicates"));
         let role = RoleUse {

@@ -82,3 +82,109 @@ impl<'a> Reader<'a> {
         self.cx.problems()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diag::FileId;
+    use crate::model::{Action, Task};
+    use crate::syntax::read_yaml;
+
+    /// Knows `user`, `command` and `ping`, imports nothing.
+    #[derive(Default)]
+    struct Stub(Problems);
+
+    impl Surroundings for Stub {
+        fn problems(&mut self) -> &mut Problems {
+            &mut self.0
+        }
+        fn action(&self, name: &str) -> Option<&'static str> {
+            self.action_names().into_iter().find(|known| *known == name)
+        }
+        fn arguments(&self, _: &str) -> &'static [&'static str] {
+            &["name"]
+        }
+        fn action_names(&self) -> Vec<&'static str> {
+            vec!["user", "command", "ping"]
+        }
+        fn import_tasks(&mut self, _: ImportTasks<'_>, _: &Scope) -> Vec<Item> {
+            Vec::new()
+        }
+        fn import_role(&mut self, _: &RoleUse, _: &str, _: &Scope) -> Vec<Item> {
+            Vec::new()
+        }
+    }
+
+    fn tasks(text: &str) -> (Vec<Task>, Vec<String>) {
+        let node = read_yaml(FileId(0), text).documents.remove(0);
+        let (mut stub, scope) = (Stub::default(), Scope::default());
+        let items = Reader::new(&mut stub, &scope).items("tasks", &node, "x");
+        let tasks = items.into_iter().filter_map(|item| match item {
+            Item::Task(task) => Some(*task),
+            Item::Block(_) => None,
+        });
+        (
+            tasks.collect(),
+            stub.0.0.into_iter().map(|p| p.message).collect(),
+        )
+    }
+
+    #[test]
+    fn a_keyword_of_plays_can_be_a_module_of_tasks() {
+        let (tasks, problems) = tasks("- user: name=x\n- ping:\n  user: y\n");
+        assert!(matches!(&tasks[0].action, Action::Module { name, .. } if name == "user"));
+        assert_eq!(problems, ["a task runs one module, and two are given"]);
+    }
+
+    #[test]
+    fn arguments_come_from_free_form_text_and_from_args() {
+        let (tasks, problems) = tasks(
+            "- command: ls -l creates=/a\n  args: {chdir: /b, creates: /c}\n- action: user name='a b'\n- local_action: command ls\n- user: '{{ all }}'\n",
+        );
+        assert_eq!(problems, [""; 0]);
+        let args = |i: usize| match &tasks[i].action {
+            Action::Module { args, .. } => args,
+            other => panic!("{other:?}"),
+        };
+        let text = |i: usize, key: &str| args(i).fields[key].as_str().unwrap().to_owned();
+        assert_eq!(text(0, "_raw_params"), "ls -l");
+        assert_eq!(
+            (text(0, "chdir"), text(0, "creates")),
+            ("/b".into(), "/a".into())
+        );
+        assert_eq!(text(1, "name"), "a b");
+        let delegate = tasks[2].keywords.delegate_to.as_ref().unwrap();
+        assert_eq!(delegate.value.as_str(), Some("localhost"));
+        assert!(args(3).whole.is_some() && args(3).fields.is_empty());
+    }
+
+    #[test]
+    fn a_condition_may_only_read() {
+        let (_, problems) = tasks(
+            "- ping:\n  verify: {command: rm x}\n- ping:\n  verify: {command: test -e x, reads: true, become: true}\n- ping:\n  verify: x is defined\n",
+        );
+        assert_eq!(problems, ["a condition only reads"]);
+    }
+
+    #[test]
+    fn notify_of_a_block_counts_for_its_tasks() {
+        let node = read_yaml(
+            FileId(0),
+            "- block:\n    - ping:\n    - ping:\n      notify: own\n  notify: outer\n",
+        );
+        let (mut stub, scope) = (Stub::default(), Scope::default());
+        let items = Reader::new(&mut stub, &scope).items("tasks", &node.documents[0], "x");
+        let Item::Block(block) = &items[0] else {
+            panic!("a block was written")
+        };
+        let notified: Vec<_> = block
+            .block
+            .iter()
+            .map(|item| match item {
+                Item::Task(task) => task.notify[0].value.as_str().unwrap(),
+                Item::Block(_) => "",
+            })
+            .collect();
+        assert_eq!(notified, ["outer", "own"]);
+    }
+}

@@ -1,6 +1,6 @@
 //! Tasks and handlers.
 
-use super::action::no_module;
+use super::action::{is_keyword, no_module};
 use super::shared::{bad_name, check, conditions, keyword_at, texts};
 use super::{ImportTasks, Reader, field, is_variable_name, shared_keyword};
 use crate::diag::Diagnostic;
@@ -124,7 +124,7 @@ impl Reader<'_> {
                 } else {
                     self.unknown_lookup(short, entry);
                 }
-            } else if keyword::find(&entry.key).is_some() {
+            } else if is_keyword(self.cx, &entry.key, at) {
                 let problems = self.cx.problems();
                 if let Some(row) = keyword_at(entry, at, problems)
                     && check(row, &entry.value, problems)
@@ -182,7 +182,7 @@ impl Reader<'_> {
             self.problems().push(no_module(node.span));
             return None;
         }
-        let named = self.one_module(candidates, node.span, at)?;
+        let named = self.one_module(candidates, at)?;
         let args = self.args(named.name, &named.entry.value, more, named.entry.key_span);
         Some((named.name, args, named.entry))
     }
@@ -414,10 +414,15 @@ impl Reader<'_> {
             .unwrap_or_default()
             .trim();
         if META.contains(&what) {
-            if what == "end_role" && self.scope.role.is_none() {
+            let misplaced = if self.scope.is_handlers {
+                Some("in a handler")
+            } else {
+                self.scope.role.is_none().then_some("outside of a role")
+            };
+            if let Some(place) = misplaced.filter(|_| what == "end_role") {
                 self.problems().push(
-                    Diagnostic::error("SB0123", "`end_role` stands outside of a role")
-                        .at(span, "no role to end"),
+                    Diagnostic::error("SB0123", format!("`end_role` stands {place}"))
+                        .at(span, "no role to end here"),
                 );
             }
             return Some(Action::Meta {

@@ -168,30 +168,27 @@ impl Session<'_> {
                 Item::Task(task) => Some(*task),
                 Item::Block(_) => None,
             }));
-        let block = |block: Vec<Item>, keywords: Keywords, role: Option<Arc<RoleScope>>| {
-            Item::Block(Box::new(Block {
-                id: StepId(id.to_owned()),
-                span: Span::NONE,
-                keywords,
-                block,
-                rescue: Vec::new(),
-                always: Vec::new(),
-                undo: None,
-                role,
-            }))
-        };
         // The keywords of a role's use reach its dependencies too, whereas "once per play" is
         // decided for each role by itself: hence two blocks where there are dependencies.
         let items = if items.is_empty() {
-            vec![block(tasks, role.keywords.clone(), Some(scope.clone()))]
+            vec![block(
+                id,
+                role.span,
+                tasks,
+                role.keywords.clone(),
+                Some(&scope),
+            )]
         } else {
-            items.push(block(tasks, Keywords::default(), Some(scope.clone())));
-            vec![block(items, role.keywords.clone(), None)]
+            items.push(block(
+                id,
+                role.span,
+                tasks,
+                Keywords::default(),
+                Some(&scope),
+            ));
+            vec![block(id, role.span, items, role.keywords.clone(), None)]
         };
-        Some(Opened {
-            items: placed(items, role.span),
-            scope,
-        })
+        Some(Opened { items, scope })
     }
 
     /// `tasks/` or `handlers/` of a role.
@@ -404,13 +401,23 @@ struct Meta {
     allows_duplicates: bool,
 }
 
-fn placed(mut items: Vec<Item>, span: Span) -> Vec<Item> {
-    for item in &mut items {
-        if let Item::Block(block) = item {
-            block.span = span;
-        }
-    }
-    items
+fn block(
+    id: &str,
+    span: Span,
+    tasks: Vec<Item>,
+    keywords: Keywords,
+    role: Option<&Arc<RoleScope>>,
+) -> Item {
+    Item::Block(Box::new(Block {
+        id: StepId(id.to_owned()),
+        span,
+        keywords,
+        block: tasks,
+        rescue: Vec::new(),
+        always: Vec::new(),
+        undo: None,
+        role: role.cloned(),
+    }))
 }
 
 /// A path without `.` and `..`, so that one role has one name.

@@ -33,3 +33,5 @@ pub use scope::{PathKind, PathStat, Scope, World};
 
 #[cfg(test)]
 mod oracle_tests;
+#[cfg(test)]
+mod world_tests;

@@ -80,8 +80,14 @@ fn render(text: &str) -> Result<serde_json::Value, ErrorKind> {
         .map_err(|e| e.kind)
 }
 
+fn check(cases: &[(&str, serde_json::Value)]) {
+    for (text, expected) in cases {
+        assert_eq!(render(text).as_ref(), Ok(expected), "{text}");
+    }
+}
+
 #[test]
-fn lookups_and_includes_read_through_the_world() {
+fn lookups_read_through_the_world() {
     let cases: &[(&str, serde_json::Value)] = &[
         ("{{ lookup('file', 'motd') }}", "welcome {{ me }}".into()),
         (
@@ -137,6 +143,13 @@ fn lookups_and_includes_read_through_the_world() {
             "{{ '/base/files' is directory }}{{ '/base/files/a.txt' is file }}",
             "TrueTrue".into(),
         ),
+    ];
+    check(cases);
+}
+
+#[test]
+fn templates_include_import_and_extend_each_other() {
+    let cases: &[(&str, serde_json::Value)] = &[
         ("{% include 'hello.j2' %}!", "hi web1 -!".into()),
         ("{% include 'nope.j2' ignore missing %}x", "x".into()),
         (
@@ -152,9 +165,7 @@ fn lookups_and_includes_read_through_the_world() {
             "<[base]|e>".into(),
         ),
     ];
-    for (text, expected) in cases {
-        assert_eq!(render(text).as_ref(), Ok(expected), "{text}");
-    }
+    check(cases);
 }
 
 #[test]
@@ -178,9 +189,7 @@ fn variables_of_another_host_are_rendered_with_its_scope() {
         ("{{ hostvars['nope'].x | default('d') }}", "d".into()),
         ("{{ 'web2' in hostvars }}", true.into()),
     ];
-    for (text, expected) in cases {
-        assert_eq!(render(text).as_ref(), Ok(expected), "{text}");
-    }
+    check(cases);
     let secret = Engine::new()
         .render(&user("{{ hostvars['web2'].pw }}!"), &Hosts, &world())
         .unwrap();

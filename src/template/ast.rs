@@ -11,7 +11,6 @@ use crate::value::Value;
 /// A compiled template or expression.
 #[derive(Debug)]
 pub(crate) struct Program {
-    pub(crate) text: Arc<str>,
     pub(crate) body: Vec<Stmt>,
     pub(crate) blocks: HashMap<String, Arc<Block>>,
 }

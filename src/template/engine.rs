@@ -330,7 +330,7 @@ impl Eval<'_> {
                      the template gave a string of data.",
                 ));
             }
-            source = rendered.as_str().trim().to_owned();
+            source = String::from(rendered.as_str().trim());
             if source.is_empty() {
                 return Err(broken("Empty conditional expressions are not allowed."));
             }

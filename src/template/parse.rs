@@ -88,7 +88,6 @@ pub(crate) fn template(text: &str, syntax: &Syntax, escape_backslashes: bool) ->
         other => vec![reader.stmt(&other)?],
     };
     Ok(Program {
-        text: Arc::from(text),
         body,
         blocks: reader.blocks,
     })
@@ -120,7 +119,6 @@ pub(crate) fn expression(text: &str) -> Result<Program> {
     };
     let body = vec![Stmt::Emit(reader.expr(&tree)?)];
     Ok(Program {
-        text: Arc::from(text),
         body,
         blocks: HashMap::new(),
     })
@@ -216,7 +214,7 @@ impl Reader {
             j::Stmt::EmitExpr(e) => Stmt::Emit(self.expr(&e.expr)?),
             j::Stmt::EmitRaw(r) => Stmt::Raw(Arc::from(r.raw)),
             j::Stmt::ForLoop(l) => Stmt::For(Arc::new(For {
-                target: self.target(&l.target)?,
+                target: Self::target(&l.target)?,
                 iter: self.expr(&l.iter)?,
                 filter: l.filter_expr.as_ref().map(|e| self.expr(e)).transpose()?,
                 recursive: l.recursive,
@@ -231,13 +229,13 @@ impl Reader {
             j::Stmt::WithBlock(w) => {
                 let mut assignments = Vec::with_capacity(w.assignments.len());
                 for (target, value) in &w.assignments {
-                    assignments.push((self.target(target)?, self.expr(value)?));
+                    assignments.push((Self::target(target)?, self.expr(value)?));
                 }
                 Stmt::With(assignments, self.stmts(&w.body)?)
             }
-            j::Stmt::Set(s) => Stmt::Set(self.target(&s.target)?, self.expr(&s.expr)?),
+            j::Stmt::Set(s) => Stmt::Set(Self::target(&s.target)?, self.expr(&s.expr)?),
             j::Stmt::SetBlock(s) => Stmt::SetBlock(
-                self.target(&s.target)?,
+                Self::target(&s.target)?,
                 s.filter.as_ref().map(|f| self.expr(f)).transpose()?,
                 self.stmts(&s.body)?,
             ),
@@ -300,22 +298,16 @@ impl Reader {
         }))
     }
 
-    fn target(&mut self, target: &j::Expr<'_>) -> Result<Target> {
+    fn target(target: &j::Expr<'_>) -> Result<Target> {
         Ok(match target {
             j::Expr::Var(v) => Target::Name(Arc::from(v.id)),
             j::Expr::GetAttr(a) => Target::Attr(name_of(&a.expr)?, a.name.to_owned()),
-            j::Expr::Tuple(t) => Target::Tuple(
-                t.items
-                    .iter()
-                    .map(|i| self.target(i))
-                    .collect::<Result<_>>()?,
-            ),
-            j::Expr::List(l) => Target::Tuple(
-                l.items
-                    .iter()
-                    .map(|i| self.target(i))
-                    .collect::<Result<_>>()?,
-            ),
+            j::Expr::Tuple(t) => {
+                Target::Tuple(t.items.iter().map(Self::target).collect::<Result<_>>()?)
+            }
+            j::Expr::List(l) => {
+                Target::Tuple(l.items.iter().map(Self::target).collect::<Result<_>>()?)
+            }
             _ => return Err(unsupported("this target of an assignment")),
         })
     }

@@ -12,8 +12,13 @@ pub(crate) fn collect(program: &Program, names: &mut BTreeSet<String>) {
 fn stmts(list: &[Stmt], names: &mut BTreeSet<String>) {
     for stmt in list {
         match stmt {
-            Stmt::Emit(e) | Stmt::Extends(e) | Stmt::Include(e, _) | Stmt::Do(e) => expr(e, names),
-            Stmt::Set(_, e) | Stmt::Import(e, _) | Stmt::FromImport(e, _) => expr(e, names),
+            Stmt::Emit(e)
+            | Stmt::Extends(e)
+            | Stmt::Include(e, _)
+            | Stmt::Do(e)
+            | Stmt::Set(_, e)
+            | Stmt::Import(e, _)
+            | Stmt::FromImport(e, _) => expr(e, names),
             Stmt::If(e, yes, no) => {
                 expr(e, names);
                 stmts(yes, names);
@@ -28,7 +33,9 @@ fn stmts(list: &[Stmt], names: &mut BTreeSet<String>) {
                 stmts(&node.otherwise, names);
             }
             Stmt::With(assignments, body) => {
-                assignments.iter().for_each(|(_, e)| expr(e, names));
+                for (_, value) in assignments {
+                    expr(value, names);
+                }
                 stmts(body, names);
             }
             Stmt::SetBlock(_, filter, body) => {
@@ -83,7 +90,9 @@ fn expr(e: &Expr, names: &mut BTreeSet<String>) {
         }
         ExprKind::Compare(a, rest) => {
             expr(a, names);
-            rest.iter().for_each(|(_, b)| expr(b, names));
+            for (_, b) in rest {
+                expr(b, names);
+            }
         }
         ExprKind::If(a, b, c) => {
             expr(a, names);
@@ -98,14 +107,20 @@ fn expr(e: &Expr, names: &mut BTreeSet<String>) {
         }
         ExprKind::Slice(a, bounds) => {
             expr(a, names);
-            bounds.iter().flatten().for_each(|b| expr(b, names));
+            for bound in bounds.iter().flatten() {
+                expr(bound, names);
+            }
         }
         ExprKind::List(items) | ExprKind::Tuple(items) => {
-            items.iter().for_each(|i| expr(i, names));
+            for item in items {
+                expr(item, names);
+            }
         }
-        ExprKind::Dict(entries) => entries.iter().for_each(|(k, v)| {
-            expr(k, names);
-            expr(v, names);
-        }),
+        ExprKind::Dict(entries) => {
+            for (key, value) in entries {
+                expr(key, names);
+                expr(value, names);
+            }
+        }
     }
 }

@@ -20,10 +20,10 @@ impl Eval<'_> {
         if python::is_method(base, name) {
             return Ok(Val::Method((base.clone(), name.clone()).into()));
         }
-        Ok(self.missing(base, &format!("attribute '{name}'")))
+        Ok(Self::missing(base, &format!("attribute '{name}'")))
     }
 
-    fn missing(&self, base: &Val, what: &str) -> Val {
+    fn missing(base: &Val, what: &str) -> Val {
         if let Val::Raw(Value::Map(map), _) = base
             && map.contains_key(UNKNOWN_KEY)
         {
@@ -105,7 +105,7 @@ impl Eval<'_> {
             if python::is_method(base, &name) && !base.is_mapping() {
                 return Ok(Val::Method((base.clone(), name).into()));
             }
-            return Ok(self.missing(base, &format!("attribute '{name}'")));
+            return Ok(Self::missing(base, &format!("attribute '{name}'")));
         }
         if base.is_mapping() {
             let name = self.key(key)?;
@@ -115,7 +115,7 @@ impl Eval<'_> {
         }
         let mut shown = String::new();
         self.write_text(key, &mut shown)?;
-        Ok(self.missing(base, &format!("attribute {shown}")))
+        Ok(Self::missing(base, &format!("attribute {shown}")))
     }
 
     fn at_index(&self, base: &Val, index: i64) -> Result<Val> {
@@ -145,19 +145,19 @@ impl Eval<'_> {
             }
             _ => None,
         };
-        Ok(found.unwrap_or_else(|| self.missing(base, &format!("element {index}"))))
+        Ok(found.unwrap_or_else(|| Self::missing(base, &format!("element {index}"))))
     }
 
-    /// `base[start:stop:step]`.
+    /// `base[start:end:step]`.
     pub(crate) fn slice(&self, base: &Val, bounds: [Option<i64>; 3]) -> Result<Val> {
-        let [start, stop, step] = bounds;
+        let [start, end, step] = bounds;
         let step = step.unwrap_or(1);
         if step == 0 {
             return Err(Problem::other("slice step cannot be zero"));
         }
         if let Val::Str(text) = base {
             let chars: Vec<char> = text.as_str().chars().collect();
-            let taken = python::slice_indices(start, stop, step, chars.len());
+            let taken = python::slice_indices(start, end, step, chars.len());
             return Ok(Val::str(taken.map(|i| chars[i]).collect::<String>()));
         }
         if !base.is_sequence() {
@@ -167,7 +167,7 @@ impl Eval<'_> {
             )));
         }
         let items = self.items(base)?;
-        let taken: Vec<Val> = python::slice_indices(start, stop, step, items.len())
+        let taken: Vec<Val> = python::slice_indices(start, end, step, items.len())
             .map(|i| items[i].clone())
             .collect();
         Ok(if let Val::Tuple(_) = base {

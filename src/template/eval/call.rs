@@ -217,10 +217,10 @@ fn range(args: &Args) -> Result<Val> {
         }
     }
     match numbers.as_slice() {
-        [stop] => Ok(Val::Range(0, *stop, 1)),
-        [start, stop] => Ok(Val::Range(*start, *stop, 1)),
+        [end] => Ok(Val::Range(0, *end, 1)),
+        [start, end] => Ok(Val::Range(*start, *end, 1)),
         [_, _, 0] => Err(Problem::other("range() arg 3 must not be zero")),
-        [start, stop, step] => Ok(Val::Range(*start, *stop, *step)),
+        [start, end, step] => Ok(Val::Range(*start, *end, *step)),
         _ => Err(Problem::other("range expected 1 to 3 arguments")),
     }
 }

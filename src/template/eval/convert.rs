@@ -45,8 +45,8 @@ impl Eval<'_> {
             Val::List(items) => items.borrow().len(),
             Val::Tuple(tuple) => tuple.items.len(),
             Val::Dict(dict) | Val::Namespace(dict) => dict.borrow().len(),
-            Val::Range(start, stop, step) => range_length(*start, *stop, *step)?,
-            Val::Hosts | Val::Vars(_) => self.entries_names(value)?.len(),
+            Val::Range(start, end, step) => range_length(*start, *end, *step)?,
+            Val::Hosts | Val::Vars(_) => self.entries_names(value).len(),
             Val::Marker(_) => {
                 Self::require(value.clone())?;
                 0
@@ -81,8 +81,8 @@ impl Eval<'_> {
                 .chars()
                 .map(|c| Val::str(c.to_string()))
                 .collect(),
-            Val::Range(start, stop, step) => {
-                let length = range_length(*start, *stop, *step)?;
+            Val::Range(start, end, step) => {
+                let length = range_length(*start, *end, *step)?;
                 let mut out = Vec::with_capacity(length);
                 let mut next = *start;
                 for _ in 0..length {
@@ -94,7 +94,7 @@ impl Eval<'_> {
             Val::Raw(Value::Map(map), _) => map.keys().map(|k| Val::str(k.as_str())).collect(),
             Val::Dict(dict) => dict.borrow().keys().map(|k| Val::str(k.as_str())).collect(),
             Val::Hosts | Val::Vars(_) => self
-                .entries_names(value)?
+                .entries_names(value)
                 .into_iter()
                 .map(Val::str)
                 .collect(),
@@ -113,11 +113,11 @@ impl Eval<'_> {
         Ok(items)
     }
 
-    fn entries_names(&self, value: &Val) -> Result<Vec<String>> {
+    fn entries_names(&self, value: &Val) -> Vec<String> {
         match value {
-            Val::Hosts => Ok(self.with_scope(super::ROOT, |s| s.host_names())),
-            Val::Vars(scope) => Ok(self.with_scope(*scope, |s| s.names())),
-            _ => Ok(Vec::new()),
+            Val::Hosts => self.with_scope(super::ROOT, |s| s.host_names()),
+            Val::Vars(scope) => self.with_scope(*scope, |s| s.names()),
+            _ => Vec::new(),
         }
     }
 
@@ -142,7 +142,7 @@ impl Eval<'_> {
                 .collect()),
             Val::Hosts | Val::Vars(_) => {
                 let mut out = Vec::new();
-                for name in self.entries_names(value)? {
+                for name in self.entries_names(value) {
                     let entry = self.item(value, &Val::str(name.as_str()))?;
                     out.push((name, entry));
                 }
@@ -235,10 +235,10 @@ impl Eval<'_> {
             Val::Float(f) => out.push_str(&python::repr::float(*f)),
             Val::Date(moment) => out.push_str(&python::date::text(moment)),
             Val::Delta(delta) => out.push_str(&python::date::delta_text(*delta)),
-            Val::Range(start, stop, step) => {
+            Val::Range(start, end, step) => {
                 let _ = match step {
-                    1 => write!(out, "range({start}, {stop})"),
-                    _ => write!(out, "range({start}, {stop}, {step})"),
+                    1 => write!(out, "range({start}, {end})"),
+                    _ => write!(out, "range({start}, {end}, {step})"),
                 };
             }
             Val::Omit => out.push_str("<< Omit >>"),
@@ -272,11 +272,11 @@ impl Eval<'_> {
     }
 }
 
-fn range_length(start: i64, stop: i64, step: i64) -> Result<usize> {
+fn range_length(start: i64, end: i64, step: i64) -> Result<usize> {
     let (span, step) = if step > 0 {
-        (stop.saturating_sub(start), step)
+        (end.saturating_sub(start), step)
     } else {
-        (start.saturating_sub(stop), step.saturating_neg())
+        (start.saturating_sub(end), step.saturating_neg())
     };
     if span <= 0 {
         return Ok(0);

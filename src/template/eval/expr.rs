@@ -31,7 +31,7 @@ impl Eval<'_> {
             ExprKind::Const(value) => self.constant(value, frame),
             ExprKind::Captured => Ok(frame.captured.clone().unwrap_or(Val::Null)),
             ExprKind::Not(e) => Ok(Val::Bool(!self.truth(&self.expr(e, frame)?)?)),
-            ExprKind::Neg(e) => self.negate(self.expr(e, frame)?),
+            ExprKind::Neg(e) => Self::negate(self.expr(e, frame)?),
             ExprKind::And(a, b) => {
                 let left = self.expr(a, frame)?;
                 if self.truth(&left)? {
@@ -51,7 +51,7 @@ impl Eval<'_> {
             ExprKind::Binary(op, a, b) => {
                 let left = Self::require(self.expr(a, frame)?)?;
                 let right = Self::require(self.expr(b, frame)?)?;
-                self.binary(*op, left, right)
+                self.binary(*op, &left, &right)
             }
             ExprKind::Compare(first, rest) => self.comparisons(first, rest, frame),
             ExprKind::If(test, yes, no) => {
@@ -86,15 +86,17 @@ impl Eval<'_> {
             ExprKind::Call(callee, args) => self.call_expr(callee, args, frame),
             ExprKind::List(items) => Ok(Val::list(self.exprs(items, frame)?)),
             ExprKind::Tuple(items) => Ok(Val::tuple(self.exprs(items, frame)?)),
-            ExprKind::Dict(entries) => {
-                let mut dict = Dict::with_capacity(entries.len());
-                for (key, value) in entries {
-                    let key = Self::require(self.expr(key, frame)?)?;
-                    dict.insert(self.key(&key)?, self.expr(value, frame)?);
-                }
-                Ok(Val::dict(dict))
-            }
+            ExprKind::Dict(entries) => self.dict(entries, frame),
         }
+    }
+
+    fn dict(&self, entries: &[(Expr, Expr)], frame: &Frame) -> Result<Val> {
+        let mut dict = Dict::with_capacity(entries.len());
+        for (key, value) in entries {
+            let key = Self::require(self.expr(key, frame)?)?;
+            dict.insert(self.key(&key)?, self.expr(value, frame)?);
+        }
+        Ok(Val::dict(dict))
     }
 
     fn exprs(&self, list: &[Expr], frame: &Frame) -> Result<Vec<Val>> {
@@ -204,10 +206,10 @@ impl Eval<'_> {
 
     /// `{% call f(x) %}body{% endcall %}`: calls with the body as `caller`.
     pub(crate) fn call_with_caller(&self, call: &Expr, caller: Val, frame: &Frame) -> Result<Val> {
-        let ExprKind::Call(callee, args) = &call.kind else {
+        let ExprKind::Call(target, args) = &call.kind else {
             return Err(Problem::other("a call block must call a macro"));
         };
-        let function = self.expr(callee, frame)?;
+        let function = self.expr(target, frame)?;
         let mut args = self.args(args, frame)?;
         args.named.push((Arc::from("caller"), caller));
         self.call(function, args, frame)

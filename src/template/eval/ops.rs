@@ -12,6 +12,7 @@ use crate::template::val::Val;
 use crate::value::Value;
 
 /// Two numbers brought to a common type.
+#[derive(Clone, Copy)]
 enum Numbers {
     Ints(i64, i64),
     Floats(f64, f64),
@@ -65,32 +66,32 @@ fn unsupported(op: Operator, a: &Val, b: &Val) -> Box<Problem> {
 
 impl Eval<'_> {
     /// `a op b` for arithmetic and concatenation.
-    pub(crate) fn binary(&self, op: Operator, a: Val, b: Val) -> Result<Val> {
-        if let Some(pair) = numbers(&a, &b)
+    pub(crate) fn binary(&self, op: Operator, a: &Val, b: &Val) -> Result<Val> {
+        if let Some(pair) = numbers(a, b)
             && op != Operator::Concat
         {
             return arithmetic(op, pair);
         }
         match op {
             Operator::Concat => {
-                let mut out = self.text(&a)?;
-                self.write_text(&b, &mut out)?;
+                let mut out = self.text(a)?;
+                self.write_text(b, &mut out)?;
                 self.produce(out.len())?;
                 Ok(Val::str(out))
             }
             Operator::Add => self.add(a, b),
             Operator::Mul => self.repeat(a, b),
-            Operator::Rem => match &a {
-                Val::Str(format) => printf::format(self, format.as_str(), &b).map(Val::str),
-                _ => Err(unsupported(op, &a, &b)),
+            Operator::Rem => match a {
+                Val::Str(format) => printf::format(self, format.as_str(), b).map(Val::str),
+                _ => Err(unsupported(op, a, b)),
             },
-            Operator::Sub => date::subtract(&a, &b).ok_or_else(|| unsupported(op, &a, &b)),
-            _ => Err(unsupported(op, &a, &b)),
+            Operator::Sub => date::subtract(a, b).ok_or_else(|| unsupported(op, a, b)),
+            _ => Err(unsupported(op, a, b)),
         }
     }
 
-    fn add(&self, a: Val, b: Val) -> Result<Val> {
-        match (&a, &b) {
+    fn add(&self, a: &Val, b: &Val) -> Result<Val> {
+        match (a, b) {
             (Val::Str(x), Val::Str(y)) => {
                 self.produce(x.as_str().len() + y.as_str().len())?;
                 Ok(Val::str([x.as_str(), y.as_str()].concat()))
@@ -106,23 +107,23 @@ impl Eval<'_> {
                 Val::List(_) | Val::Raw(Value::List(_), _),
                 Val::List(_) | Val::Raw(Value::List(_), _),
             ) => {
-                let mut items = self.items(&a)?;
-                items.extend(self.items(&b)?);
+                let mut items = self.items(a)?;
+                items.extend(self.items(b)?);
                 Ok(Val::list(items))
             }
             (Val::List(_) | Val::Raw(Value::List(_), _), other) => Err(Problem::other(format!(
                 "can only concatenate list (not \"{}\") to list",
                 other.type_name()
             ))),
-            _ => date::add(&a, &b).ok_or_else(|| unsupported(Operator::Add, &a, &b)),
+            _ => date::add(a, b).ok_or_else(|| unsupported(Operator::Add, a, b)),
         }
     }
 
-    fn repeat(&self, a: Val, b: Val) -> Result<Val> {
-        let (what, times) = match (&a, &b) {
-            (_, Val::Int(n)) => (&a, *n),
-            (Val::Int(n), _) => (&b, *n),
-            _ => return Err(unsupported(Operator::Mul, &a, &b)),
+    fn repeat(&self, a: &Val, b: &Val) -> Result<Val> {
+        let (what, times) = match (a, b) {
+            (_, Val::Int(n)) => (a, *n),
+            (Val::Int(n), _) => (b, *n),
+            _ => return Err(unsupported(Operator::Mul, a, b)),
         };
         let times = usize::try_from(times.max(0)).unwrap_or(usize::MAX);
         if let Val::Str(text) = what {
@@ -131,7 +132,7 @@ impl Eval<'_> {
             return Ok(Val::str(text.as_str().repeat(times)));
         }
         if !what.is_sequence() {
-            return Err(unsupported(Operator::Mul, &a, &b));
+            return Err(unsupported(Operator::Mul, a, b));
         }
         let items = self.items(what)?;
         let length = limit_items((items.len() as u64).saturating_mul(times as u64))?;
@@ -145,7 +146,7 @@ impl Eval<'_> {
     }
 
     /// `-a`.
-    pub(crate) fn negate(&self, a: Val) -> Result<Val> {
+    pub(crate) fn negate(a: Val) -> Result<Val> {
         match Self::require(a)? {
             Val::Int(i) => i.checked_neg().map(Val::Int).ok_or_else(overflow),
             Val::Bool(b) => Ok(Val::Int(-i64::from(b))),
@@ -292,12 +293,12 @@ impl Eval<'_> {
             },
             Val::Raw(Value::Map(map), _) => Ok(map.contains_key(&self.key(needle)?)),
             Val::Dict(dict) => Ok(dict.borrow().contains_key(&self.key(needle)?)),
-            Val::Range(start, stop, step) => Ok(match needle {
+            Val::Range(start, end, step) => Ok(match needle {
                 Val::Int(i) => {
                     let inside = if *step > 0 {
-                        i >= start && i < stop
+                        i >= start && i < end
                     } else {
-                        i <= start && i > stop
+                        i <= start && i > end
                     };
                     inside && (i - start) % step == 0
                 }
@@ -334,9 +335,8 @@ fn int_arithmetic(op: Operator, a: i64, b: i64) -> Result<Val> {
         Operator::Add => checked(a.checked_add(b)),
         Operator::Sub => checked(a.checked_sub(b)),
         Operator::Mul => checked(a.checked_mul(b)),
-        Operator::Div if b == 0 => Err(zero()),
+        Operator::Div | Operator::FloorDiv | Operator::Rem if b == 0 => Err(zero()),
         Operator::Div => Ok(Val::Float(a as f64 / b as f64)),
-        Operator::FloorDiv | Operator::Rem if b == 0 => Err(zero()),
         Operator::FloorDiv => {
             let quotient = a.checked_div(b).ok_or_else(overflow)?;
             let inexact = a.checked_rem(b).unwrap_or(0) != 0 && ((a < 0) != (b < 0));

@@ -82,7 +82,7 @@ impl Eval<'_> {
             Stmt::Raw(text) => out.push(Val::str(text.clone())),
             Stmt::Emit(expr) => {
                 let value = self.expr(expr, frame)?;
-                out.push(self.emitted(value));
+                out.push(Self::emitted(value));
             }
             Stmt::For(node) => return self.for_loop(node, frame, out),
             Stmt::If(test, yes, no) => {
@@ -134,7 +134,7 @@ impl Eval<'_> {
         Ok(Flow::Next)
     }
 
-    fn emitted(&self, value: Val) -> Val {
+    fn emitted(value: Val) -> Val {
         match value {
             Val::Module(module) => Val::str(module.1.clone()),
             other => other,
@@ -286,7 +286,7 @@ impl Eval<'_> {
                 out.push(self.block(&name, 0, frame)?);
             }
             Stmt::Include(name, ignore_missing) => {
-                self.include(name, *ignore_missing, frame, out)?
+                self.include(name, *ignore_missing, frame, out)?;
             }
             Stmt::Import(name, target) => {
                 let module = self.module(name, frame)?;

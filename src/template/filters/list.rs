@@ -226,7 +226,7 @@ fn sum(eval: &Eval<'_>, input: &Val, args: &Args) -> Result<Val> {
             Some(Val::Null) | None => item,
             Some(attribute) => Eval::require(eval.path(&item, attribute)?)?,
         };
-        total = eval.binary(crate::template::ast::Operator::Add, total, item)?;
+        total = eval.binary(crate::template::ast::Operator::Add, &total, &item)?;
     }
     Ok(total)
 }

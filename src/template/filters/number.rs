@@ -7,8 +7,8 @@ use crate::template::val::{Args, Val};
 
 pub(super) const FILTERS: &[Filter] = &[
     row("int", int),
-    row("float", float),
-    row("bool", bool_filter),
+    row("float", |_, v, a| Ok(float(v, a))),
+    row("bool", |e, v, _| Ok(Val::Bool(bool_filter(e, v)))),
     row("abs", abs),
     row("round", round),
     row("log", log),
@@ -75,7 +75,7 @@ fn int(_: &Eval<'_>, input: &Val, args: &Args) -> Result<Val> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "as Python's float() does")]
-fn float(_: &Eval<'_>, input: &Val, args: &Args) -> Result<Val> {
+fn float(input: &Val, args: &Args) -> Val {
     let value = match input {
         Val::Int(i) => Some(*i as f64),
         Val::Bool(b) => Some(f64::from(u8::from(*b))),
@@ -83,17 +83,17 @@ fn float(_: &Eval<'_>, input: &Val, args: &Args) -> Result<Val> {
         Val::Str(text) => parse_float(text.as_str()),
         _ => None,
     };
-    Ok(match value {
+    match value {
         Some(f) => Val::Float(f),
         None => args.get(0, "default").cloned().unwrap_or(Val::Float(0.0)),
-    })
+    }
 }
 
 #[expect(
     clippy::float_cmp,
     reason = "1.0 is true as in ansible-core, nothing near it"
 )]
-fn bool_filter(eval: &Eval<'_>, input: &Val, _: &Args) -> Result<Val> {
+fn bool_filter(eval: &Eval<'_>, input: &Val) -> bool {
     let known = match input {
         Val::Bool(b) => Some(*b),
         Val::Int(1) => Some(true),
@@ -106,11 +106,11 @@ fn bool_filter(eval: &Eval<'_>, input: &Val, _: &Args) -> Result<Val> {
         _ => None,
     };
     if let Some(known) = known {
-        return Ok(Val::Bool(known));
+        return known;
     }
     eval.world
         .warn("the `bool` filter was given a value that is no boolean");
-    Ok(Val::Bool(matches!(input, Val::Float(f) if *f == 1.0)))
+    matches!(input, Val::Float(f) if *f == 1.0)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "as Python's float() does")]

@@ -10,7 +10,7 @@ pub(super) const FILTERS: &[Filter] = &[
     row("dirname", |e, v, _| Ok(Val::str(split(&e.text(v)?).0))),
     row("splitext", splitext),
     row("expanduser", |e, v, _| {
-        expand_user(e, &e.text(v)?).map(Val::str)
+        Ok(Val::str(expand_user(e, &e.text(v)?)))
     }),
     row("expandvars", |e, v, _| {
         Ok(Val::str(expand_vars(e, &e.text(v)?)))
@@ -58,16 +58,16 @@ fn splitext(eval: &Eval<'_>, input: &Val, _: &Args) -> Result<Val> {
 }
 
 /// `~` and `~user` at the start.
-pub(crate) fn expand_user(eval: &Eval<'_>, path: &str) -> Result<String> {
+pub(crate) fn expand_user(eval: &Eval<'_>, path: &str) -> String {
     let Some(rest) = path.strip_prefix('~') else {
-        return Ok(path.to_owned());
+        return path.to_owned();
     };
     let (user, tail) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let home = eval.world.home((!user.is_empty()).then_some(user));
-    Ok(home.map_or_else(
+    home.map_or_else(
         || path.to_owned(),
         |home| format!("{}{tail}", home.trim_end_matches('/')),
-    ))
+    )
 }
 
 /// `$NAME` and `${NAME}` of the controller's environment; unknown names stay.
@@ -78,21 +78,19 @@ pub(crate) fn expand_vars(eval: &Eval<'_>, text: &str) -> String {
         out.push_str(&rest[..at]);
         rest = &rest[at + 1..];
         let braced = rest.strip_prefix('{').and_then(|r| r.split_once('}'));
-        let (name, length) = match braced {
-            Some((name, _)) => (name, name.len() + 2),
-            None => {
-                let end = rest
-                    .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-                    .unwrap_or(rest.len());
-                (&rest[..end], end)
-            }
+        let (name, length) = if let Some((name, _)) = braced {
+            (name, name.len() + 2)
+        } else {
+            let end = rest
+                .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+                .unwrap_or(rest.len());
+            (&rest[..end], end)
         };
-        match eval.world.env(name).filter(|_| !name.is_empty()) {
-            Some(value) => out.push_str(&value),
-            None => {
-                out.push('$');
-                out.push_str(&rest[..length]);
-            }
+        if let Some(value) = eval.world.env(name).filter(|_| !name.is_empty()) {
+            out.push_str(&value);
+        } else {
+            out.push('$');
+            out.push_str(&rest[..length]);
         }
         rest = &rest[length..];
     }
@@ -170,7 +168,7 @@ fn path_join(eval: &Eval<'_>, input: &Val, _: &Args) -> Result<Val> {
             )));
         };
         if part.starts_with('/') || out.is_empty() {
-            out = part.to_owned();
+            part.clone_into(&mut out);
         } else if out.ends_with('/') {
             out.push_str(part);
         } else {

@@ -1,4 +1,4 @@
-//! YAML as PyYAML writes and reads it.
+//! YAML as `PyYAML` writes and reads it.
 
 use super::{Filter, row};
 use crate::template::error::{Problem, Result};
@@ -30,7 +30,7 @@ fn to_yaml(eval: &Eval<'_>, input: &Val, args: &Args, is_nice: bool) -> Result<V
         _ => number("indent", if is_nice { 4 } else { 2 }),
     };
     let style = yaml::Style {
-        // PyYAML ignores an indent outside 2..=9.
+        // `PyYAML` ignores an indent outside 2..=9.
         indent: if (2..10).contains(&indent) { indent } else { 2 },
         width: number("width", 80),
         flow: match named("default_flow_style") {

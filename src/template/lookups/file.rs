@@ -21,18 +21,18 @@ pub(super) const LOOKUPS: &[Lookup] = &[
     }),
 ];
 
-fn find(eval: &Eval<'_>, kind: &str, name: &str) -> Result<Option<PathBuf>> {
-    let name = expand_user(eval, name)?;
+fn find(eval: &Eval<'_>, kind: &str, name: &str) -> Option<PathBuf> {
+    let name = expand_user(eval, name);
     if name.starts_with('/') {
         let path = PathBuf::from(name);
-        return Ok(eval.world.stat(&path, true).map(|_| path));
+        return eval.world.stat(&path, true).map(|_| path);
     }
-    Ok(eval.world.search_path(kind, &name))
+    eval.world.search_path(kind, &name)
 }
 
 /// The text of a file on the search path.
 pub(super) fn read(eval: &Eval<'_>, kind: &str, name: &str) -> Result<String> {
-    let path = find(eval, kind, name)?.ok_or_else(|| {
+    let path = find(eval, kind, name).ok_or_else(|| {
         Problem::other(format!(
             "the file `{name}` was not found on the search path"
         ))
@@ -71,7 +71,7 @@ fn template(eval: &Eval<'_>, args: &Args) -> Result<Vec<Val>> {
 fn fileglob(eval: &Eval<'_>, args: &Args) -> Result<Vec<Val>> {
     let mut out = Vec::new();
     for pattern in args.strings(eval)? {
-        let found = eval.world.glob(&expand_user(eval, &pattern)?);
+        let found = eval.world.glob(&expand_user(eval, &pattern));
         out.extend(
             found
                 .iter()
@@ -172,7 +172,7 @@ fn first_found(eval: &Eval<'_>, args: &Args) -> Result<Vec<Val>> {
     skip |= args.option_flag(eval, "skip", false)?;
     for name in &names {
         for kind in ["files", "templates", "vars"] {
-            if let Some(path) = find(eval, kind, name)? {
+            if let Some(path) = find(eval, kind, name) {
                 return Ok(vec![Val::str(path.to_string_lossy().into_owned())]);
             }
         }

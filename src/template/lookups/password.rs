@@ -72,7 +72,7 @@ fn password(eval: &Eval<'_>, args: &Args) -> Result<Vec<Val>> {
             .ok()
             .filter(|n| *n <= 10_000)
             .ok_or_else(|| Problem::other("`length` must be a number of at most 10000"))?;
-        if option("ident", "")? != "" || args.option("seed").is_some() {
+        if !option("ident", "")?.is_empty() || args.option("seed").is_some() {
             return Err(Problem::other(
                 "`ident` and `seed` of the password lookup are not supported",
             ));
@@ -100,7 +100,7 @@ fn password(eval: &Eval<'_>, args: &Args) -> Result<Vec<Val>> {
                 let _ = write!(content, " salt={salt}");
             }
             content.push('\n');
-            let target = target(eval, &path)?;
+            let target = target(eval, &path);
             eval.world
                 .write_file(Path::new(&target), content.as_bytes())
                 .map_err(Problem::other)?;
@@ -131,13 +131,12 @@ fn split_term(term: &str) -> (String, Vec<(String, String)>) {
     (path.join(" ").trim().to_owned(), options)
 }
 
-fn target(eval: &Eval<'_>, path: &str) -> Result<String> {
-    let path = expand_user(eval, path)?;
-    Ok(eval
-        .world
+fn target(eval: &Eval<'_>, path: &str) -> String {
+    let path = expand_user(eval, path);
+    eval.world
         .real_path(Path::new(&path))
         .to_string_lossy()
-        .into_owned())
+        .into_owned()
 }
 
 /// The password and salt that the file holds.
@@ -145,7 +144,7 @@ fn stored(eval: &Eval<'_>, path: &str) -> Result<Option<(String, String)>> {
     if path == "/dev/null" {
         return Ok(None);
     }
-    let target = target(eval, path)?;
+    let target = target(eval, path);
     if eval.world.stat(Path::new(&target), true).is_none() {
         return Ok(None);
     }

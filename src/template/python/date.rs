@@ -192,13 +192,11 @@ pub(crate) fn strptime(text: &str, format: &str) -> Result<Val> {
         )
         .ok_or_else(refuse)?,
     };
-    let time = match parsed.to_naive_time() {
-        Ok(time) => time,
-        Err(_) => {
-            let hour = parsed.hour_div_12().unwrap_or(0) * 12 + parsed.hour_mod_12().unwrap_or(0);
-            chrono::NaiveTime::from_hms_opt(hour, parsed.minute().unwrap_or(0), 0)
-                .ok_or_else(refuse)?
-        }
+    let time = if let Ok(time) = parsed.to_naive_time() {
+        time
+    } else {
+        let hour = parsed.hour_div_12().unwrap_or(0) * 12 + parsed.hour_mod_12().unwrap_or(0);
+        chrono::NaiveTime::from_hms_opt(hour, parsed.minute().unwrap_or(0), 0).ok_or_else(refuse)?
     };
     Ok(Val::Date(Moment {
         naive: date.and_time(time),

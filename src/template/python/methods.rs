@@ -1,8 +1,9 @@
-//! The methods of Python's strings, lists, mappings and dates that templates call.
+//! The methods of Python's lists, mappings and numbers that templates call, and which there are.
 
 use std::sync::Arc;
 
-use super::{date, format};
+use super::date;
+use super::strings::str_method;
 use crate::template::error::{Problem, Result};
 use crate::template::eval::Eval;
 use crate::template::val::{Args, Val, count};
@@ -139,7 +140,7 @@ pub(crate) fn call_method(
     }
 }
 
-fn arg<'a>(args: &'a Args, index: usize, method: &str) -> Result<&'a Val> {
+pub(super) fn arg<'a>(args: &'a Args, index: usize, method: &str) -> Result<&'a Val> {
     args.list.get(index).ok_or_else(|| {
         Problem::other(format!(
             "{method}() needs at least {} argument(s)",
@@ -148,7 +149,7 @@ fn arg<'a>(args: &'a Args, index: usize, method: &str) -> Result<&'a Val> {
     })
 }
 
-fn text<'a>(args: &'a Args, index: usize, method: &str) -> Result<&'a str> {
+pub(super) fn text<'a>(args: &'a Args, index: usize, method: &str) -> Result<&'a str> {
     let value = arg(args, index, method)?;
     value.as_str().ok_or_else(|| {
         Problem::other(format!(
@@ -158,7 +159,7 @@ fn text<'a>(args: &'a Args, index: usize, method: &str) -> Result<&'a str> {
     })
 }
 
-fn int(value: Option<&Val>, default: i64) -> Result<i64> {
+pub(super) fn int(value: Option<&Val>, default: i64) -> Result<i64> {
     match value {
         None | Some(Val::Null) => Ok(default),
         Some(Val::Int(i)) => Ok(*i),
@@ -183,297 +184,6 @@ fn int_method(i: i64, name: &str, args: &Args) -> Result<Val> {
         "__lshift__" => i.checked_shl(shift).unwrap_or(0),
         _ => i.checked_shr(shift).unwrap_or(0),
     }))
-}
-
-/// Characters as `strip()` takes them; without an argument white space.
-fn strip_set(args: &Args) -> Option<Vec<char>> {
-    args.list
-        .first()
-        .and_then(Val::as_str)
-        .map(|s| s.chars().collect())
-}
-
-fn str_method(eval: &Eval<'_>, s: &str, name: &str, args: &Args) -> Result<Val> {
-    let all = |test: fn(char) -> bool| Val::Bool(!s.is_empty() && s.chars().all(test));
-    let position = |found: Option<usize>| match found {
-        Some(byte) => count(s[..byte].chars().count()),
-        None => Val::Int(-1),
-    };
-    Ok(match name {
-        "upper" => Val::str(s.to_uppercase()),
-        "lower" | "casefold" => Val::str(s.to_lowercase()),
-        "capitalize" => Val::str(capitalize(s)),
-        "title" => Val::str(title(s)),
-        "swapcase" => Val::str(
-            s.chars()
-                .map(|c| {
-                    if c.is_uppercase() {
-                        c.to_lowercase().to_string()
-                    } else {
-                        c.to_uppercase().to_string()
-                    }
-                })
-                .collect::<String>(),
-        ),
-        "encode" => Val::str(s),
-        "strip" => Val::str(strip_set(args).map_or(s.trim(), |set| s.trim_matches(&set[..]))),
-        "lstrip" => {
-            Val::str(strip_set(args).map_or(s.trim_start(), |set| s.trim_start_matches(&set[..])))
-        }
-        "rstrip" => {
-            Val::str(strip_set(args).map_or(s.trim_end(), |set| s.trim_end_matches(&set[..])))
-        }
-        "startswith" | "endswith" => {
-            let wanted = arg(args, 0, name)?;
-            let list = if wanted.is_sequence() {
-                eval.items(wanted)?
-            } else {
-                vec![wanted.clone()]
-            };
-            let mut found = false;
-            for part in &list {
-                let Some(part) = part.as_str() else {
-                    return Err(Problem::other(format!(
-                        "{name} first arg must be str or a tuple of str, not {}",
-                        part.type_name()
-                    )));
-                };
-                found |= if name == "startswith" {
-                    s.starts_with(part)
-                } else {
-                    s.ends_with(part)
-                };
-            }
-            Val::Bool(found)
-        }
-        "find" => position(s.find(text(args, 0, name)?)),
-        "rfind" => position(s.rfind(text(args, 0, name)?)),
-        "index" | "rindex" => {
-            let part = text(args, 0, name)?;
-            let found = if name == "index" {
-                s.find(part)
-            } else {
-                s.rfind(part)
-            };
-            if found.is_none() {
-                return Err(Problem::other("substring not found"));
-            }
-            position(found)
-        }
-        "count" => {
-            let part = text(args, 0, name)?;
-            count(if part.is_empty() {
-                s.chars().count() + 1
-            } else {
-                s.matches(part).count()
-            })
-        }
-        "replace" => {
-            let (old, new) = (text(args, 0, name)?, text(args, 1, name)?);
-            let times = int(args.get(2, "count"), -1)?;
-            Val::str(match usize::try_from(times) {
-                Ok(times) => s.replacen(old, new, times),
-                Err(_) => s.replace(old, new),
-            })
-        }
-        "removeprefix" => {
-            let part = text(args, 0, name)?;
-            Val::str(s.strip_prefix(part).unwrap_or(s))
-        }
-        "removesuffix" => {
-            let part = text(args, 0, name)?;
-            Val::str(s.strip_suffix(part).unwrap_or(s))
-        }
-        "isdigit" | "isdecimal" => all(|c| c.is_ascii_digit() || (!c.is_ascii() && c.is_numeric())),
-        "isnumeric" => all(char::is_numeric),
-        "isalpha" => all(char::is_alphabetic),
-        "isalnum" => all(char::is_alphanumeric),
-        "isspace" => all(char::is_whitespace),
-        "isascii" => Val::Bool(s.is_ascii()),
-        "isidentifier" => Val::Bool(
-            s.chars()
-                .next()
-                .is_some_and(|c| c.is_alphabetic() || c == '_')
-                && s.chars().all(|c| c.is_alphanumeric() || c == '_'),
-        ),
-        "islower" => {
-            Val::Bool(s.chars().any(char::is_lowercase) && !s.chars().any(char::is_uppercase))
-        }
-        "isupper" => {
-            Val::Bool(s.chars().any(char::is_uppercase) && !s.chars().any(char::is_lowercase))
-        }
-        "istitle" => Val::Bool(!s.is_empty() && title(s) == s),
-        "join" => {
-            let items = eval.items(arg(args, 0, name)?)?;
-            let mut parts = Vec::with_capacity(items.len());
-            for (i, item) in items.iter().enumerate() {
-                parts.push(item.as_str().map(str::to_owned).ok_or_else(|| {
-                    Problem::other(format!(
-                        "sequence item {i}: expected str instance, {} found",
-                        item.type_name()
-                    ))
-                })?);
-            }
-            Val::str(parts.join(s))
-        }
-        "format" => Val::str(format::str_format(eval, s, args)?),
-        "splitlines" => Val::strings(split_lines(s, args.list.first().is_some())),
-        "split" | "rsplit" => Val::strings(split(s, name == "rsplit", args)?),
-        "partition" | "rpartition" => {
-            let sep = text(args, 0, name)?;
-            let parts = if name == "partition" {
-                s.split_once(sep)
-            } else {
-                s.rsplit_once(sep)
-            };
-            let parts = match parts {
-                Some((a, b)) => [a, sep, b],
-                None if name == "partition" => [s, "", ""],
-                None => ["", "", s],
-            };
-            Val::tuple(parts.into_iter().map(Val::str).collect())
-        }
-        "expandtabs" => Val::str(s.replace('\t', "        ")),
-        _ => return padded(s, name, args),
-    })
-}
-
-fn padded(s: &str, name: &str, args: &Args) -> Result<Val> {
-    let width = usize::try_from(int(args.list.first(), 0)?)
-        .unwrap_or(0)
-        .min(1 << 20);
-    let fill = args
-        .list
-        .get(1)
-        .and_then(Val::as_str)
-        .and_then(|f| f.chars().next())
-        .unwrap_or(' ');
-    let missing = width.saturating_sub(s.chars().count());
-    let pad = |n: usize| std::iter::repeat_n(fill, n).collect::<String>();
-    Ok(Val::str(match name {
-        "ljust" => format!("{s}{}", pad(missing)),
-        "rjust" => format!("{}{s}", pad(missing)),
-        "center" => {
-            let left = missing / 2 + (missing & width & 1);
-            format!("{}{s}{}", pad(left), pad(missing - left))
-        }
-        "zfill" => {
-            let (sign, digits) = match s.strip_prefix(['-', '+']) {
-                Some(rest) => (&s[..1], rest),
-                None => ("", s),
-            };
-            format!("{sign}{}{digits}", "0".repeat(missing))
-        }
-        other => {
-            return Err(Problem::other(format!(
-                "the method `{other}` is not supported"
-            )));
-        }
-    }))
-}
-
-/// Lines without (or with) their ends; `\r\n` and `\r` end lines too.
-pub(crate) fn split_lines(s: &str, keep_ends: bool) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut rest = s;
-    while !rest.is_empty() {
-        let Some(at) = rest.find([
-            '\n', '\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}', '\u{2029}',
-        ]) else {
-            lines.push(rest.to_owned());
-            break;
-        };
-        let mut end = at + rest[at..].chars().next().map_or(1, char::len_utf8);
-        if rest[at..].starts_with("\r\n") {
-            end = at + 2;
-        }
-        lines.push(rest[..if keep_ends { end } else { at }].to_owned());
-        rest = &rest[end..];
-    }
-    lines
-}
-
-fn split(s: &str, from_right: bool, args: &Args) -> Result<Vec<String>> {
-    let limit = usize::try_from(int(args.get(1, "maxsplit"), -1)?).ok();
-    let own = |parts: Vec<&str>| parts.into_iter().map(str::to_owned).collect::<Vec<_>>();
-    match args.get(0, "sep") {
-        None | Some(Val::Null) => Ok(split_spaces(s, limit, from_right)),
-        Some(Val::Str(sep)) if sep.as_str().is_empty() => Err(Problem::other("empty separator")),
-        Some(Val::Str(sep)) => {
-            let sep = sep.as_str();
-            Ok(own(match (limit, from_right) {
-                (None, _) => s.split(sep).collect(),
-                (Some(n), false) => s.splitn(n + 1, sep).collect(),
-                (Some(n), true) => {
-                    let mut parts: Vec<&str> = s.rsplitn(n + 1, sep).collect();
-                    parts.reverse();
-                    parts
-                }
-            }))
-        }
-        Some(other) => Err(Problem::other(format!(
-            "must be str or None, not {}",
-            other.type_name()
-        ))),
-    }
-}
-
-/// Splits at runs of white space, at most `limit` times.
-pub(crate) fn split_spaces(s: &str, limit: Option<usize>, from_right: bool) -> Vec<String> {
-    let Some(limit) = limit else {
-        return s.split_whitespace().map(str::to_owned).collect();
-    };
-    let mut parts = Vec::new();
-    let mut rest = s.trim();
-    while parts.len() < limit {
-        let at = if from_right {
-            rest.rfind(char::is_whitespace)
-        } else {
-            rest.find(char::is_whitespace)
-        };
-        let Some(at) = at else { break };
-        let (left, right) = rest.split_at(at);
-        if from_right {
-            parts.push(right.trim().to_owned());
-            rest = left.trim_end();
-        } else {
-            parts.push(left.to_owned());
-            rest = right.trim_start();
-        }
-    }
-    if !rest.is_empty() {
-        parts.push(rest.to_owned());
-    }
-    if from_right {
-        parts.reverse();
-    }
-    parts
-}
-
-/// First letter upper case, the rest lower.
-pub(crate) fn capitalize(s: &str) -> String {
-    let mut chars = s.chars();
-    chars.next().map_or_else(String::new, |first| {
-        first
-            .to_uppercase()
-            .chain(chars.as_str().to_lowercase().chars())
-            .collect()
-    })
-}
-
-/// Python's `str.title`: a letter after a non-letter is upper case.
-fn title(s: &str) -> String {
-    let mut out = String::with_capacity(s.len());
-    let mut inside = false;
-    for c in s.chars() {
-        if inside {
-            out.extend(c.to_lowercase());
-        } else {
-            out.extend(c.to_uppercase());
-        }
-        inside = c.is_alphabetic();
-    }
-    out
 }
 
 fn list_method(eval: &Eval<'_>, base: &Val, name: &str, args: &Args) -> Result<Val> {

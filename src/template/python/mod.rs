@@ -5,10 +5,12 @@ pub(crate) mod format;
 mod methods;
 pub(crate) mod printf;
 pub(crate) mod repr;
+mod strings;
 pub(crate) mod yaml;
 pub(crate) mod yaml_load;
 
-pub(crate) use methods::{call_method, capitalize, is_method, split_lines};
+pub(crate) use methods::{call_method, is_method};
+pub(crate) use strings::{capitalize, split_lines};
 
 /// The place of a Python index in a sequence of that length.
 pub(crate) fn index(index: i64, length: usize) -> Option<usize> {
@@ -23,7 +25,7 @@ pub(crate) fn index(index: i64, length: usize) -> Option<usize> {
 /// The indices that a Python slice selects.
 pub(crate) fn slice_indices(
     start: Option<i64>,
-    stop: Option<i64>,
+    end: Option<i64>,
     step: i64,
     length: usize,
 ) -> impl Iterator<Item = usize> {
@@ -42,10 +44,10 @@ pub(crate) fn slice_indices(
         bound.clamp(low, high)
     };
     let start = start.map_or(if step > 0 { low } else { high }, clamp);
-    let stop = stop.map_or(if step > 0 { high } else { low }, clamp);
+    let end = end.map_or(if step > 0 { high } else { low }, clamp);
     let mut next = start;
     std::iter::from_fn(move || {
-        let inside = if step > 0 { next < stop } else { next > stop };
+        let inside = if step > 0 { next < end } else { next > end };
         let current = next;
         next = next.saturating_add(step);
         inside.then(|| usize::try_from(current).ok()).flatten()
@@ -58,7 +60,7 @@ mod tests {
 
     #[test]
     fn slices_are_pythons() {
-        let take = |start, stop, step| slice_indices(start, stop, step, 5).collect::<Vec<_>>();
+        let take = |start, end, step| slice_indices(start, end, step, 5).collect::<Vec<_>>();
         assert_eq!(take(None, None, -1), [4, 3, 2, 1, 0]);
         assert_eq!(take(Some(-2), None, 1), [3, 4]);
         assert_eq!(take(Some(1), Some(-1), 2), [1, 3]);

@@ -5,86 +5,48 @@ use crate::template::eval::Eval;
 use crate::template::python::format::{Spec, number};
 use crate::template::val::Val;
 
+/// The values that a format takes one after the other, or by name.
+struct Values<'a> {
+    all: &'a Val,
+    next: std::vec::IntoIter<Val>,
+    by_name: bool,
+}
+
+impl Values<'_> {
+    fn take(&mut self) -> Result<Val> {
+        self.next
+            .next()
+            .ok_or_else(|| Problem::other("not enough arguments for format string"))
+    }
+}
+
+type Chars<'a> = std::iter::Peekable<std::str::Chars<'a>>;
+
 /// Formats `args` (a tuple, a mapping or one value) by a printf-like format.
 pub(crate) fn format(eval: &Eval<'_>, format: &str, args: &Val) -> Result<String> {
     let list = match args {
         Val::Tuple(tuple) => tuple.items.clone(),
         other => vec![other.clone()],
     };
-    let mut next = list.into_iter();
+    let mut values = Values {
+        all: args,
+        next: list.into_iter(),
+        by_name: false,
+    };
     let mut out = String::with_capacity(format.len() + 16);
     let mut chars = format.chars().peekable();
-    let mut used_mapping = false;
     while let Some(c) = chars.next() {
-        if c != '%' {
+        if c == '%' {
+            out.push_str(&directive(eval, &mut chars, &mut values)?);
+        } else {
             out.push(c);
-            continue;
         }
-        let mut by_name = None;
-        if chars.peek() == Some(&'(') {
-            chars.next();
-            let name: String = chars.by_ref().take_while(|c| *c != ')').collect();
-            by_name = Some(eval.item(args, &Val::str(name))?);
-            used_mapping = true;
-        }
-        let mut take = || {
-            next.next()
-                .ok_or_else(|| Problem::other("not enough arguments for format string"))
-        };
-        let mut spec = Spec {
-            align: '>',
-            ..Spec::default()
-        };
-        while let Some(flag) = chars.next_if(|c| "-+ #0".contains(*c)) {
-            match flag {
-                '-' => spec.align = '<',
-                '+' => spec.sign = '+',
-                ' ' if spec.sign != '+' => spec.sign = ' ',
-                '#' => spec.alternate = true,
-                '0' => spec.zero = true,
-                _ => {}
-            }
-        }
-        let mut width = || -> Result<Option<usize>> {
-            if chars.next_if_eq(&'*').is_some() {
-                return match take()? {
-                    Val::Int(i) => Ok(usize::try_from(i).ok()),
-                    _ => Err(Problem::other("* wants int")),
-                };
-            }
-            let mut digits = String::new();
-            while let Some(d) = chars.next_if(char::is_ascii_digit) {
-                digits.push(d);
-            }
-            Ok(digits.parse().ok())
-        };
-        spec.width = width()?.unwrap_or(0).min(1 << 20);
-        // `%-05d`: the left alignment wins over the zeros.
-        spec.zero &= spec.align == '>';
-        if chars.next_if_eq(&'.').is_some() {
-            let mut digits = String::new();
-            while let Some(d) = chars.next_if(char::is_ascii_digit) {
-                digits.push(d);
-            }
-            spec.precision = Some(digits.parse().unwrap_or(0));
-        }
-        while chars.next_if(|c| "hlL".contains(*c)).is_some() {}
-        let Some(kind) = chars.next() else {
-            return Err(Problem::other("incomplete format"));
-        };
-        if kind == '%' {
-            out.push('%');
-            continue;
-        }
-        let value = Eval::require(match by_name {
-            Some(value) => value,
-            None => take()?,
-        })?;
-        out.push_str(&one(eval, kind, &value, spec)?);
     }
-    let left_over = next
+    let by_name = values.by_name;
+    let left_over = values
+        .next
         .next()
-        .is_some_and(|left| !used_mapping && !left.is_mapping());
+        .is_some_and(|left| !by_name && !left.is_mapping());
     if left_over {
         return Err(Problem::other(
             "not all arguments converted during string formatting",
@@ -92,6 +54,63 @@ pub(crate) fn format(eval: &Eval<'_>, format: &str, args: &Val) -> Result<String
     }
     eval.produce(out.len())?;
     Ok(out)
+}
+
+/// What follows a `%`.
+fn directive(eval: &Eval<'_>, chars: &mut Chars<'_>, values: &mut Values<'_>) -> Result<String> {
+    let mut named = None;
+    if chars.next_if_eq(&'(').is_some() {
+        let name: String = chars.by_ref().take_while(|c| *c != ')').collect();
+        named = Some(eval.item(values.all, &Val::str(name))?);
+        values.by_name = true;
+    }
+    let mut spec = Spec {
+        align: '>',
+        ..Spec::default()
+    };
+    while let Some(flag) = chars.next_if(|c| "-+ #0".contains(*c)) {
+        match flag {
+            '-' => spec.align = '<',
+            '+' => spec.sign = '+',
+            ' ' if spec.sign != '+' => spec.sign = ' ',
+            '#' => spec.alternate = true,
+            '0' => spec.zero = true,
+            _ => {}
+        }
+    }
+    spec.width = size(chars, values)?.min(1 << 20);
+    // `%-05d`: the left alignment wins over the zeros.
+    spec.zero &= spec.align == '>';
+    if chars.next_if_eq(&'.').is_some() {
+        spec.precision = Some(size(chars, values)?.min(1 << 20));
+    }
+    while chars.next_if(|c| "hlL".contains(*c)).is_some() {}
+    match chars.next() {
+        None => Err(Problem::other("incomplete format")),
+        Some('%') => Ok("%".to_owned()),
+        Some(kind) => {
+            let value = match named {
+                Some(value) => value,
+                None => values.take()?,
+            };
+            one(eval, kind, &Eval::require(value)?, spec)
+        }
+    }
+}
+
+/// A width or precision: digits, or `*` for an argument.
+fn size(chars: &mut Chars<'_>, values: &mut Values<'_>) -> Result<usize> {
+    if chars.next_if_eq(&'*').is_some() {
+        return match values.take()? {
+            Val::Int(i) => Ok(usize::try_from(i).unwrap_or(0)),
+            _ => Err(Problem::other("* wants int")),
+        };
+    }
+    let mut digits = String::new();
+    while let Some(d) = chars.next_if(char::is_ascii_digit) {
+        digits.push(d);
+    }
+    Ok(digits.parse().unwrap_or(0))
 }
 
 fn one(eval: &Eval<'_>, kind: char, value: &Val, mut spec: Spec) -> Result<String> {

@@ -1,6 +1,6 @@
-//! A YAML emitter with PyYAML's layout.
+//! A YAML emitter with `PyYAML`'s layout.
 //!
-//! Source of the layout rules: PyYAML 6.0 as ansible-core 2.19 uses it, seen through its output.
+//! Source of the layout rules: `PyYAML` 6.0 as ansible-core 2.19 uses it, seen through its output.
 
 use super::yaml_load::resolve;
 use crate::value::{Map, Value};
@@ -176,7 +176,7 @@ impl Emitter<'_> {
             let code = u32::from(c);
             (code < 0x20 && c != '\n') || (0x7f..0xa0).contains(&code) || c == '\u{feff}'
         });
-        // PyYAML folds no single-quoted text with a space beside a line break.
+        // `PyYAML` folds no single-quoted text with a space beside a line break.
         let odd_break = text.contains(" \n")
             || text.contains("\n ")
             || (text.contains('\n') && (text.starts_with(' ') || text.ends_with(' ')));
@@ -194,7 +194,7 @@ impl Emitter<'_> {
         self.write("'");
     }
 
-    /// Writes words, breaking lines after the width as PyYAML does.
+    /// Writes words, breaking lines after the width as `PyYAML` does.
     fn folded(&mut self, text: &str, indent: usize, is_quoted: bool, split: bool) {
         let chars: Vec<char> = text.chars().collect();
         let mut i = 0;

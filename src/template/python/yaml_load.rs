@@ -1,7 +1,7 @@
-//! A YAML reader whose scalars mean what they mean to PyYAML: YAML 1.1.
+//! A YAML reader whose scalars mean what they mean to `PyYAML`: YAML 1.1.
 //!
 //! The events come from the parser under serde-saphyr, because only they tell a plain `yes` from a
-//! quoted one, and because PyYAML knows `y` and `n` as strings.
+//! quoted one, and because `PyYAML` knows `y` and `n` as strings.
 
 use std::collections::HashMap;
 

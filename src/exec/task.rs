@@ -396,6 +396,12 @@ impl Run {
         if !matches!(end.status, Status::Ok | Status::Changed | Status::Failed) {
             return;
         }
+        if run.task.reads {
+            end.result.insert("changed".into(), false.into());
+            if end.status == Status::Changed {
+                end.status = Status::Ok;
+            }
+        }
         let view = self.with_result(run, &item.view, end);
         if let Some(conditions) = run.task.changed_when.as_ref().filter(|c| !c.is_empty()) {
             match self.all_hold(conditions, &view) {

@@ -1,8 +1,8 @@
 //! What each code means, for `switchback explain CODE`.
 //!
 //! Ranges: `SB00xx` YAML, `SB01xx` playbooks, keywords and arguments, `SB02xx` inventory, patterns
-//! and variables, `SB03xx` templates, `SB04xx` hosts and run time, `SB05xx` journal and locks,
-//! `SB09xx` bugs.
+//! and variables, `SB03xx` templates, `SB04xx` hosts and run time, `SB05xx` locks, `SB08xx` the
+//! journal, `SB09xx` bugs.
 
 /// A code with its title and explanation.
 #[derive(Clone, Copy, Debug)]
@@ -127,4 +127,22 @@ codes! {
     "No task has the tag that was asked for."
     "SB0301" "bad template"
     "A template or an expression cannot be parsed."
+    "SB0801" "journal: input or output"
+    "The file system refused to read or write the journal. See to the disk; `switchback resume` then reads what is there and goes on."
+    "SB0802" "journal: closed after a failure"
+    "An earlier write or fsync of the journal failed, so nothing is known of what is on disk and no more is written."
+    "SB0803" "journal: no room"
+    "No room is left to write down what follows. Nothing was written and the journal is whole: free some space and resume."
+    "SB0804" "journal: broken"
+    "A line in the middle of the journal is not as it was written, so the run cannot be resumed from it; the lines before it can still be reported."
+    "SB0805" "journal: other format"
+    "The journal was written by a version of switchback whose records this one does not know."
+    "SB0806" "run in use"
+    "Someone else works on the run. Wait, or agree with them and use `switchback takeover`."
+    "SB0807" "no such run"
+    "No run has this id; `switchback runs` lists all."
+    "SB0808" "several such runs"
+    "The beginning of an id names several runs; give more of it."
+    "SB0809" "unsafe folder of runs"
+    "Others could write where the journals are. Make the folder yours with mode 0700, or name another one in `SWITCHBACK_RUNS`."
 }

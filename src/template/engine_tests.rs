@@ -199,3 +199,75 @@ fn a_conditional_must_be_a_boolean() {
     assert_eq!(test("one ==").unwrap_err().kind, ErrorKind::Syntax);
     assert_eq!(test("lazy == '{{ one + 1 }}'"), Ok(true));
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_template_panics(parts in proptest::collection::vec(proptest::sample::select(PIECES), 0..12)) {
+        let text = parts.concat();
+        let engine = Engine::new();
+        let (scope, world) = (scope(), MemoryWorld::default());
+        // The results differ; that they are results is the point.
+        let template = Value::Str(Text::from_user(text.as_str()));
+        let first = engine.render(&template, &scope, &world);
+        proptest::prop_assert_eq!(first, engine.render(&template, &scope, &world));
+        if let Err(error) = engine.eval(&text, &scope, &world) {
+            proptest::prop_assert!(error.offset.is_none_or(|at| at <= error.expression.len()));
+        }
+    }
+}
+
+/// Fragments that make more or less valid templates.
+const PIECES: &[&str] = &[
+    "{{ ",
+    " }}",
+    "{% if ",
+    " %}",
+    "{% endif %}",
+    "{% for x in ",
+    "{# ",
+    " #}",
+    "one",
+    "data",
+    "lazy",
+    "'a\\b'",
+    "\"é\"",
+    "\\",
+    "[1, 2]",
+    "{'a': 1}",
+    "(1,)",
+    " | ",
+    "default(",
+    "int",
+    "join(",
+    ")",
+    ".x",
+    "[0]",
+    "[::-1]",
+    " + ",
+    " % ",
+    " ~ ",
+    " is ",
+    "defined",
+    " in ",
+    "not ",
+    "1",
+    "-2.5",
+    "\n",
+    "☃",
+    "'%s' % ",
+    "'{}'.format(",
+    "none",
+    "loop.index",
+    "{%- set y = ",
+    "lookup('items', ",
+    "true",
+    ", ",
+    "regex_replace('(', ",
+    "from_json",
+    "to_nice_yaml",
+    "range(3)",
+    "//",
+    " ** ",
+    "0",
+    "{% raw %}",
+];

@@ -67,6 +67,22 @@ impl Syntax {
 
 /// Parses a template. `escape_backslashes`: see the module's documentation.
 pub(crate) fn template(text: &str, syntax: &Syntax, escape_backslashes: bool) -> Result<Program> {
+    with_stack(|| read_template(text, syntax, escape_backslashes))
+}
+
+/// Parses a bare expression, as `when` holds.
+pub(crate) fn expression(text: &str) -> Result<Program> {
+    with_stack(|| read_expression(text))
+}
+
+/// The parser recurses once per level of operators; its own limit of nesting bounds it.
+fn with_stack<T>(parse: impl FnOnce() -> T) -> T {
+    const SPARE_BYTES: usize = 1 << 20;
+    const GROWTH_BYTES: usize = 4 << 20;
+    stacker::maybe_grow(SPARE_BYTES, GROWTH_BYTES, parse)
+}
+
+fn read_template(text: &str, syntax: &Syntax, escape_backslashes: bool) -> Result<Program> {
     let (source, shifts) = if escape_backslashes && text.contains('\\') {
         double_backslashes(text, syntax)
     } else {
@@ -102,8 +118,7 @@ fn default_config() -> Result<SyntaxConfig> {
     Ok(CONFIG.get_or_init(|| config).clone())
 }
 
-/// Parses a bare expression, as `when` holds.
-pub(crate) fn expression(text: &str) -> Result<Program> {
+fn read_expression(text: &str) -> Result<Program> {
     let tree = parse_expr(text).map_err(|e| {
         let mut problem = syntax_problem(&e, &[], "expression");
         if text.contains("{{") || text.contains("{%") {

@@ -208,6 +208,55 @@ fn an_include_of_itself_ends_on_a_small_stack() {
 }
 
 #[test]
+fn deep_expressions_in_a_chain_of_variables_end_on_a_small_stack() {
+    let thread = std::thread::Builder::new().stack_size(2 << 20);
+    let kind = thread.spawn(|| {
+        let mut vars = Map::new();
+        for i in 0..40 {
+            let inner = format!("v{}", i + 1);
+            let text = format!("{{{{ {}{inner}{} }}}}", "[".repeat(60), "]".repeat(60));
+            vars.insert(format!("v{i}"), user(&text));
+        }
+        vars.insert("v40".to_owned(), Value::Int(1));
+        Engine::new()
+            .render(&user("{{ v0 }}"), &vars, &world())
+            .map_err(|e| e.kind)
+    });
+    let kind = kind.unwrap().join().unwrap();
+    assert!(
+        matches!(kind, Err(ErrorKind::Limit | ErrorKind::Recursion)),
+        "{kind:?}"
+    );
+}
+
+#[test]
+fn a_chain_of_thirty_variables_is_no_loop() {
+    let mut vars = Map::new();
+    for i in 0..30 {
+        vars.insert(
+            format!("v{i}"),
+            user(&format!("{{{{ [v{}] | first }}}}", i + 1)),
+        );
+    }
+    vars.insert("v30".to_owned(), Value::Int(1));
+    let value = Engine::new().render(&user("{{ v0 }}"), &vars, &world());
+    assert_eq!(value, Ok(Value::Int(1)));
+}
+
+#[test]
+fn a_vaulted_file_is_secret() {
+    let mut world = world();
+    world.files.insert(
+        "/base/files/v".into(),
+        b"$ANSIBLE_VAULT;1.1;AES256\n".to_vec(),
+    );
+    let value = Engine::new()
+        .render(&user("{{ lookup('file', 'v') }}"), &Hosts, &world)
+        .unwrap();
+    assert!(value.has_secret());
+}
+
+#[test]
 fn with_lookups_give_the_items_of_a_loop() {
     let engine = Engine::new();
     let items = |name: &str, terms: &Value| {

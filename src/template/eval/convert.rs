@@ -172,7 +172,8 @@ impl Eval<'_> {
             Val::Int(i) => Value::Int(*i),
             Val::Float(f) => Value::Float(*f),
             Val::Str(text) => Value::Str(text.clone().into_data()),
-            Val::Raw(raw, DATA) => {
+            // Nothing in it to render: shared instead of copied.
+            Val::Raw(raw, scope) if *scope == DATA || !raw.has_template() => {
                 if raw.has_secret() {
                     self.note_secret();
                 }

@@ -14,7 +14,7 @@ impl Eval<'_> {
     /// The value of an expression; undefined values are values.
     pub(crate) fn expr(&self, expr: &Expr, frame: &Frame) -> Result<Val> {
         self.step(1)?;
-        match self.expr_kind(expr, frame) {
+        match self.inside(|| self.expr_kind(expr, frame)) {
             Ok(Val::Marker(problem)) if problem.offset.is_none() && problem.text.is_none() => {
                 let mut problem = (*problem).clone();
                 problem.offset = Some(expr.at as usize);

@@ -36,6 +36,8 @@ pub(crate) type Layers = Vec<Rc<RefCell<Vec<(Arc<str>, Val)>>>>;
 const STEPS_MAX: u64 = 10_000_000;
 /// Templates within templates: deeper than any sane chain of variables, small enough for a stack.
 const DEPTH_MAX: u32 = 48;
+/// Expressions within expressions, over all nested templates: bounds memory.
+const NESTING_MAX: u32 = 400;
 /// Bytes that one evaluation may produce.
 const OUTPUT_BYTES_MAX: usize = 128 << 20;
 
@@ -112,6 +114,7 @@ pub(crate) struct Eval<'a> {
     steps: Cell<u64>,
     output: Cell<usize>,
     depth: Cell<u32>,
+    nesting: Cell<u32>,
     chain: RefCell<Vec<(ScopeId, Arc<str>)>>,
     /// Whether constants that look like templates are rendered, as in conditionals.
     pub(crate) renders_constants: Cell<bool>,
@@ -133,6 +136,7 @@ impl<'a> Eval<'a> {
             steps: Cell::new(0),
             output: Cell::new(0),
             depth: Cell::new(0),
+            nesting: Cell::new(0),
             chain: RefCell::default(),
             renders_constants: Cell::new(false),
         }
@@ -333,6 +337,21 @@ impl<'a> Eval<'a> {
         })
     }
 
+    /// Evaluates an expression inside another.
+    pub(crate) fn inside<T>(&self, run: impl FnOnce() -> Result<T>) -> Result<T> {
+        let nesting = self.nesting.get();
+        if nesting >= NESTING_MAX {
+            return Err(Problem::new(
+                ErrorKind::Limit,
+                format!("more than {NESTING_MAX} expressions are nested in each other"),
+            ));
+        }
+        self.nesting.set(nesting + 1);
+        let result = with_stack(run);
+        self.nesting.set(nesting);
+        result
+    }
+
     /// Runs something one level deeper.
     pub(crate) fn nested<T>(&self, run: impl FnOnce() -> Result<T>) -> Result<T> {
         let depth = self.depth.get();
@@ -348,10 +367,17 @@ impl<'a> Eval<'a> {
             ));
         }
         self.depth.set(depth + 1);
-        let result = run();
+        let result = with_stack(run);
         self.depth.set(depth);
         result
     }
+}
+
+/// Runs with room on the stack, wherever the caller's thread stands: the limits above bound it.
+fn with_stack<T>(run: impl FnOnce() -> T) -> T {
+    const SPARE_BYTES: usize = 128 << 10;
+    const GROWTH_BYTES: usize = 1 << 20;
+    stacker::maybe_grow(SPARE_BYTES, GROWTH_BYTES, run)
 }
 
 /// Gives a string the newlines at the end of its template back, which Jinja swallows

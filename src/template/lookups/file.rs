@@ -10,7 +10,7 @@ use crate::template::val::{Args, Val};
 
 pub(super) const LOOKUPS: &[Lookup] = &[
     row("file", file),
-    row("unvault", file),
+    row("unvault", unvault),
     row("template", template),
     row("fileglob", fileglob),
     lenient("first_found", first_found),
@@ -41,6 +41,14 @@ pub(super) fn read(eval: &Eval<'_>, kind: &str, name: &str) -> Result<String> {
 }
 
 fn read_path(eval: &Eval<'_>, path: &Path) -> Result<String> {
+    // What someone encrypted stays secret once it is decrypted.
+    if eval
+        .world
+        .read_raw(path)
+        .is_ok_and(|bytes| bytes.starts_with(b"$ANSIBLE_VAULT;"))
+    {
+        eval.note_secret();
+    }
     let bytes = eval.world.read_file(path).map_err(Problem::other)?;
     String::from_utf8(bytes)
         .map_err(|_| Problem::other(format!("the file `{}` is not UTF-8", path.display())))
@@ -57,6 +65,15 @@ fn file(eval: &Eval<'_>, args: &Args) -> Result<Vec<Val>> {
         out.push(Val::str(text));
     }
     Ok(out)
+}
+
+fn unvault(eval: &Eval<'_>, args: &Args) -> Result<Vec<Val>> {
+    eval.note_secret();
+    let names = args.strings(eval)?;
+    names
+        .iter()
+        .map(|name| read(eval, "files", name).map(Val::str))
+        .collect()
 }
 
 fn template(eval: &Eval<'_>, args: &Args) -> Result<Vec<Val>> {

@@ -35,6 +35,15 @@ struct Emitter<'s> {
     style: &'s Style,
 }
 
+/// Where a scalar stands: what is plain in one place needs quotes in another.
+#[derive(Clone, Copy)]
+enum Place {
+    Block,
+    BlockKey,
+    Flow,
+    FlowKey,
+}
+
 fn is_scalar(value: &Value) -> bool {
     !matches!(value, Value::List(_) | Value::Map(_))
 }
@@ -105,7 +114,7 @@ impl Emitter<'_> {
                     if i > 0 || in_map {
                         self.line(indent);
                     }
-                    self.scalar(&Value::from(key.as_str()), indent, true);
+                    self.scalar(&Value::from(key.as_str()), indent, Place::BlockKey);
                     self.write(":");
                     if is_scalar(item) || self.is_flow(item) {
                         self.write(" ");
@@ -119,7 +128,7 @@ impl Emitter<'_> {
                     }
                 }
             }
-            scalar => self.scalar(scalar, indent, false),
+            scalar => self.scalar(scalar, indent, Place::Block),
         }
     }
 
@@ -138,13 +147,13 @@ impl Emitter<'_> {
                 self.write("{");
                 for (i, (key, item)) in self.entries(map).into_iter().enumerate() {
                     self.flow_separator(i, deeper);
-                    self.scalar(&Value::from(key.as_str()), deeper, true);
+                    self.scalar(&Value::from(key.as_str()), deeper, Place::FlowKey);
                     self.write(": ");
                     self.flow(item, deeper);
                 }
                 self.write("}");
             }
-            scalar => self.scalar(scalar, indent, true),
+            scalar => self.scalar(scalar, indent, Place::Flow),
         }
     }
 
@@ -160,18 +169,19 @@ impl Emitter<'_> {
         }
     }
 
-    fn scalar(&mut self, value: &Value, indent: usize, inline: bool) {
+    fn scalar(&mut self, value: &Value, indent: usize, place: Place) {
         match value {
             Value::Null => self.write("null"),
             Value::Bool(b) => self.write(if *b { "true" } else { "false" }),
             Value::Int(i) => self.write(&i.to_string()),
             Value::Float(f) => self.write(&float(*f)),
-            Value::Str(text) => self.string(text.as_str(), indent, inline),
+            Value::Str(text) => self.string(text.as_str(), indent, place),
             Value::List(_) | Value::Map(_) => self.flow(value, indent),
         }
     }
 
-    fn string(&mut self, text: &str, indent: usize, inline: bool) {
+    fn string(&mut self, text: &str, indent: usize, place: Place) {
+        let is_key = matches!(place, Place::BlockKey | Place::FlowKey);
         let special = text.chars().any(|c| {
             let code = u32::from(c);
             (code < 0x20 && c != '\n') || (0x7f..0xa0).contains(&code) || c == '\u{feff}'
@@ -183,14 +193,14 @@ impl Emitter<'_> {
         if special || (text.contains('\n') && odd_break) {
             return self.double_quoted(text, indent);
         }
-        if !needs_quotes(text) {
-            return self.folded(text, indent, false, !inline);
+        if !needs_quotes(text, place) {
+            return self.folded(text, indent, false, !is_key);
         }
-        if inline && text.contains('\n') {
+        if is_key && text.contains('\n') {
             return self.double_quoted(text, indent);
         }
         self.write("'");
-        self.folded(&text.replace('\'', "''"), indent, true, !inline);
+        self.folded(&text.replace('\'', "''"), indent, true, !is_key);
         self.write("'");
     }
 
@@ -295,7 +305,8 @@ fn float(f: f64) -> String {
 }
 
 /// Whether a string would read as something else, or not at all, without quotes.
-fn needs_quotes(text: &str) -> bool {
+fn needs_quotes(text: &str, place: Place) -> bool {
+    let in_flow = matches!(place, Place::Flow | Place::FlowKey);
     let first = text.chars().next();
     let indicator = |c: char| "#,[]{}&*!|>'\"%@`".contains(c);
     let Some(first) = first else { return true };
@@ -309,7 +320,7 @@ fn needs_quotes(text: &str) -> bool {
         || text.contains(": ")
         || text.contains(" #")
         || text.ends_with(':')
-        || text.chars().any(|c| ",?[]{}".contains(c)) && text.starts_with(['?'])
+        || (in_flow && text.contains([',', '?', '[', ']', '{', '}', ':']))
         || (matches!(first, '-' | '?' | ':') && text[1..].chars().next().is_none_or(|c| c == ' '))
         || text.starts_with("---")
         || text.starts_with("...")

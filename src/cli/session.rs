@@ -54,7 +54,8 @@ pub(super) fn complain(problems: &[Diagnostic], sources: &SourceMap) {
 /// # Errors
 /// The exit code.
 pub(super) fn load(args: &RunArgs) -> Result<Loaded, u8> {
-    let mut loader = Loader::new(args.roles_path.clone(), Vec::new(), Map::new());
+    let roles_path = roles_path(args);
+    let mut loader = Loader::new(roles_path.clone(), Vec::new(), Map::new());
     let failed = |problems: Vec<Diagnostic>, loader: &Loader| {
         complain(&problems, &loader.sources);
         exit::LOAD
@@ -62,7 +63,7 @@ pub(super) fn load(args: &RunArgs) -> Result<Loaded, u8> {
     let extra_vars = super::extra_vars::read(&args.extra_vars, &mut loader)
         .map_err(|problems| failed(problems, &loader))?;
     let sources = std::mem::take(&mut loader.sources);
-    loader = Loader::new(args.roles_path.clone(), Vec::new(), extra_vars.clone());
+    loader = Loader::new(roles_path, Vec::new(), extra_vars.clone());
     loader.sources = sources;
     let playbook = loader.playbook(&args.playbook).map_err(|problems| failed(problems, &loader))?;
     let project_hash = hash_of(&loader.sources);
@@ -84,6 +85,16 @@ pub(super) fn load(args: &RunArgs) -> Result<Loaded, u8> {
         settings,
         hashes: (project_hash, inventory_hash),
     })
+}
+
+/// Where roles are searched after `roles/` beside the playbook: `--roles-path`, `../roles` (a
+/// project with `playbooks/` and `roles/` side by side), `$ANSIBLE_ROLES_PATH`.
+fn roles_path(args: &RunArgs) -> Vec<PathBuf> {
+    let folder = args.playbook.parent().filter(|f| !f.as_os_str().is_empty());
+    let beside = folder.unwrap_or(Path::new(".")).join("../roles");
+    let from_env = std::env::var_os("ANSIBLE_ROLES_PATH");
+    let from_env = from_env.iter().flat_map(std::env::split_paths);
+    args.roles_path.iter().cloned().chain([beside]).chain(from_env).collect()
 }
 
 /// SHA-256 over all texts read so far.

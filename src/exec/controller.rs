@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::diag::{Place, Span};
-use crate::model::{Playbook, RoleScope, RoleUse, Task};
+use crate::model::{Playbook, PlaybookEntry, RoleScope, RoleUse, Task};
 use crate::plan::Included;
 use crate::value::{Map, Value};
 use crate::vars::TaskScope;
@@ -109,6 +109,8 @@ pub trait Controller {
     -> Result<Value, Problem>;
     /// The variables that a value's templates mention.
     fn references(&self, value: &Value) -> Vec<String>;
+    /// A play begins: what it loads at run time is searched from its playbook.
+    fn enter_play(&self, entry: &PlaybookEntry);
     /// The tasks of a file, for `include_tasks`.
     ///
     /// # Errors

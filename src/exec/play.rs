@@ -41,6 +41,7 @@ impl Run {
         });
         let keywords = outer_of(&outer, &play.keywords);
         let frame = Frame::play(&keywords);
+        self.controller.enter_play(entry);
         self.begin_play(entry, &frame);
         let view = self.play_view();
         let name = self.play_name(play, &view);

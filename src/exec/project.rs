@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::controller::{Controller, Problem, Search, View};
 use super::world::ControllerWorld;
 use crate::diag::{Diagnostic, Place, SourceMap, Span, render};
-use crate::model::{Playbook, RoleScope, RoleUse, Task};
+use crate::model::{Playbook, PlaybookEntry, RoleScope, RoleUse, Task};
 use crate::plan::{Included, Loader, find_file};
 use crate::template::{Engine, ErrorKind, Rendered, Scope, TemplateError};
 use crate::value::{Map, Text, Value};
@@ -136,6 +136,10 @@ impl Controller for Project {
 
     fn references(&self, value: &Value) -> Vec<String> {
         self.engine.references(value).into_iter().collect()
+    }
+
+    fn enter_play(&self, entry: &PlaybookEntry) {
+        self.loader.borrow_mut().enter_play(entry);
     }
 
     fn tasks_file(&self, file: &str, from: &Task, search: &Search) -> Result<Included, String> {

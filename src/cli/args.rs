@@ -39,7 +39,10 @@ pub(crate) enum Command {
 
 /// Options of everything that runs tasks.
 #[derive(Args, Debug, Clone)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 pub(crate) struct RunArgs {
     /// The playbook
     pub(crate) playbook: PathBuf,

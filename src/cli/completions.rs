@@ -7,6 +7,11 @@ use super::exit;
 
 /// Writes the completions of a shell to standard output.
 pub(super) fn run(args: &CompletionsArgs) -> u8 {
-    clap_complete::generate(args.shell, &mut Cli::command(), "switchback", &mut std::io::stdout());
+    clap_complete::generate(
+        args.shell,
+        &mut Cli::command(),
+        "switchback",
+        &mut std::io::stdout(),
+    );
     exit::OK
 }

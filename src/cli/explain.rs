@@ -9,7 +9,10 @@ pub(super) fn run(args: &ExplainArgs) -> u8 {
     let wanted = args.code.to_ascii_uppercase();
     match crate::diag::codes::find(&wanted) {
         Some(code) => {
-            give(&format!("{}: {}\n\n{}", code.code, code.title, code.explanation));
+            give(&format!(
+                "{}: {}\n\n{}",
+                code.code, code.title, code.explanation
+            ));
             exit::OK
         }
         None => {

@@ -13,7 +13,9 @@ pub(super) fn read(given: &[String], loader: &mut Loader) -> Result<Map, Vec<Dia
     for text in given {
         if let Some(path) = text.strip_prefix('@') {
             vars.extend((*loader.vars_file(std::path::Path::new(path))?).clone());
-        } else if text.trim_start().starts_with(['{', '[']) || text.contains(": ") && !text.contains('=') {
+        } else if text.trim_start().starts_with(['{', '['])
+            || text.contains(": ") && !text.contains('=')
+        {
             vars.extend(inline(text)?);
         } else {
             vars.extend(pairs(text)?);
@@ -24,7 +26,10 @@ pub(super) fn read(given: &[String], loader: &mut Loader) -> Result<Map, Vec<Dia
 
 fn wrong(text: &str, why: &str) -> Vec<Diagnostic> {
     let message = format!("`-e {text}` cannot be read: {why}");
-    vec![Diagnostic::error("SB0212", message).help("write `-e name=value`, `-e '{\"name\": 1}'` or `-e @FILE`")]
+    vec![
+        Diagnostic::error("SB0212", message)
+            .help("write `-e name=value`, `-e '{\"name\": 1}'` or `-e @FILE`"),
+    ]
 }
 
 fn inline(text: &str) -> Result<Map, Vec<Diagnostic>> {
@@ -32,7 +37,10 @@ fn inline(text: &str) -> Result<Map, Vec<Diagnostic>> {
         serde_yaml::from_str(text).map_err(|error| wrong(text, &error.to_string()))?;
     match trusted(Value::from_json(json)) {
         Value::Map(map) => Ok((*map).clone()),
-        other => Err(wrong(text, &format!("it is {}, not a mapping", other.type_name()))),
+        other => Err(wrong(
+            text,
+            &format!("it is {}, not a mapping", other.type_name()),
+        )),
     }
 }
 
@@ -56,7 +64,9 @@ fn trusted(value: Value) -> Value {
         Value::Str(text) => Value::Str(Text::from_user(text.as_str())),
         Value::List(items) => Value::from(items.iter().cloned().map(trusted).collect::<Vec<_>>()),
         Value::Map(map) => Value::from(
-            map.iter().map(|(k, v)| (k.clone(), trusted(v.clone()))).collect::<Map>(),
+            map.iter()
+                .map(|(k, v)| (k.clone(), trusted(v.clone())))
+                .collect::<Map>(),
         ),
         other => other,
     }

@@ -79,7 +79,11 @@ fn list(inventory: &Inventory) -> Value {
 
 fn graph(inventory: &Inventory, group: &str, depth: usize, out: &mut String) {
     let bars = "  |".repeat(depth);
-    let lead = if depth == 0 { String::new() } else { format!("{bars}--") };
+    let lead = if depth == 0 {
+        String::new()
+    } else {
+        format!("{bars}--")
+    };
     out.push_str(&format!("{lead}@{group}:\n"));
     for child in inventory.children(group) {
         graph(inventory, &child, depth + 1, out);

@@ -12,7 +12,12 @@ pub(super) fn show(args: &RunArgs, loaded: &Loaded) -> u8 {
     let mut out = format!("\nplaybook: {}\n", args.playbook.display());
     for (index, entry) in loaded.playbook.entries.iter().enumerate() {
         let play = &entry.play;
-        let name = text(play.keywords.name.as_ref().map_or(&play.hosts.value, |f| &f.value));
+        let name = text(
+            play.keywords
+                .name
+                .as_ref()
+                .map_or(&play.hosts.value, |f| &f.value),
+        );
         let pattern = text(&play.hosts.value);
         let mut tags = play.keywords.tags.clone();
         tags.sort();
@@ -23,7 +28,10 @@ pub(super) fn show(args: &RunArgs, loaded: &Loaded) -> u8 {
         ));
         if args.list_hosts {
             let hosts = hosts(loaded, &pattern);
-            out.push_str(&format!("    pattern: ['{pattern}']\n    hosts ({}):\n", hosts.len()));
+            out.push_str(&format!(
+                "    pattern: ['{pattern}']\n    hosts ({}):\n",
+                hosts.len()
+            ));
             for host in hosts {
                 out.push_str(&format!("      {host}\n"));
             }
@@ -36,7 +44,9 @@ pub(super) fn show(args: &RunArgs, loaded: &Loaded) -> u8 {
         }
         if args.list_tags {
             let mut all = tags.clone();
-            lists(play).iter().for_each(|list| collect_tags(list, &mut all));
+            lists(play)
+                .iter()
+                .for_each(|list| collect_tags(list, &mut all));
             all.sort();
             all.dedup();
             out.push_str(&format!("      TASK TAGS: [{}]\n", all.join(", ")));
@@ -51,7 +61,10 @@ fn lists(play: &Play) -> [&[Item]; 4] {
 }
 
 fn hosts(loaded: &Loaded, pattern: &str) -> Vec<String> {
-    let selected = loaded.inventory.select(&[pattern.to_owned()]).unwrap_or_default();
+    let selected = loaded
+        .inventory
+        .select(&[pattern.to_owned()])
+        .unwrap_or_default();
     let limit = loaded.settings.limit.as_ref();
     selected
         .hosts
@@ -83,8 +96,15 @@ fn list_tasks(items: &[Item], outer: &[String], args: &RunArgs, out: &mut String
                 }
                 let own = keywords.name.as_ref().map(|f| text(&f.value));
                 let name = own.unwrap_or_else(|| action(&task.action).to_owned());
-                let role = task.role.as_ref().map(|r| format!("{} : ", r.name)).unwrap_or_default();
-                out.push_str(&format!("      {role}{name}\tTAGS: [{}]\n", tags.join(", ")));
+                let role = task
+                    .role
+                    .as_ref()
+                    .map(|r| format!("{} : ", r.name))
+                    .unwrap_or_default();
+                out.push_str(&format!(
+                    "      {role}{name}\tTAGS: [{}]\n",
+                    tags.join(", ")
+                ));
             }
             (Item::Block(_), None) => {}
         }
@@ -96,7 +116,9 @@ fn is_wanted(tags: &[String], args: &RunArgs) -> bool {
     let is_on = if args.tags.is_empty() {
         !tags.iter().any(|t| t == "never")
     } else {
-        has(&args.tags) || tags.iter().any(|t| t == "always") || args.tags.iter().any(|t| t == "all")
+        has(&args.tags)
+            || tags.iter().any(|t| t == "always")
+            || args.tags.iter().any(|t| t == "all")
     };
     is_on && !has(&args.skip_tags)
 }

@@ -2,8 +2,8 @@
 
 mod args;
 mod completions;
-mod explain;
 mod exit;
+mod explain;
 mod extra_vars;
 mod inventory;
 mod listing;

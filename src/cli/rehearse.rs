@@ -1,2 +1,4 @@
 //! `switchback rehearse`.
-pub(super) fn run(_args: &super::args::RehearseArgs) -> u8 { super::exit::USAGE }
+pub(super) fn run(_args: &super::args::RehearseArgs) -> u8 {
+    super::exit::USAGE
+}

@@ -17,7 +17,10 @@ pub(super) fn run(args: &ReleaseArgs) -> u8 {
     };
     if crate::console::is_interactive() {
         let typed = dialoguer::Input::<String>::new()
-            .with_prompt(format!("type `{}` to release it from protection", args.host))
+            .with_prompt(format!(
+                "type `{}` to release it from protection",
+                args.host
+            ))
             .allow_empty(true)
             .interact_text()
             .unwrap_or_default();
@@ -26,10 +29,17 @@ pub(super) fn run(args: &ReleaseArgs) -> u8 {
             return exit::STOPPED;
         }
     }
-    let record = Record::Released { host: args.host.clone(), by: operator(), at: Utc::now() };
+    let record = Record::Released {
+        host: args.host.clone(),
+        by: operator(),
+        at: Utc::now(),
+    };
     match taken_up.writer.append_sync(&record) {
         Ok(_) => {
-            tell(&format!("`{}` is released in run {}", args.host, taken_up.run.id));
+            tell(&format!(
+                "`{}` is released in run {}",
+                args.host, taken_up.run.id
+            ));
             exit::OK
         }
         Err(error) => {

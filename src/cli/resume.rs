@@ -26,24 +26,52 @@ pub(super) struct TakenUp {
 pub(super) fn take_up(name: &str) -> Result<TakenUp, u8> {
     let told = |error: Error| {
         tell(&format!("error: {error}"));
-        if matches!(error, Error::Locked { .. }) { exit::LOCKED } else { exit::ERROR }
+        if matches!(error, Error::Locked { .. }) {
+            exit::LOCKED
+        } else {
+            exit::ERROR
+        }
     };
     let store = RunStore::from_env(&|name| std::env::var_os(name)).map_err(told)?;
-    let (run, writer, recovered) =
-        store.open(name, &operator(), Box::new(Utc::now)).map_err(told)?;
-    let records: Vec<Record> = recovered.records.into_iter().map(|entry| entry.record).collect();
+    let (run, writer, recovered) = store
+        .open(name, &operator(), Box::new(Utc::now))
+        .map_err(told)?;
+    let records: Vec<Record> = recovered
+        .records
+        .into_iter()
+        .map(|entry| entry.record)
+        .collect();
     let state = journal::fold(&records);
     let Some(args) = state.opened.as_ref().and_then(args_of) else {
-        tell(&format!("error: run `{name}` never began: its journal is empty"));
+        tell(&format!(
+            "error: run `{name}` never began: its journal is empty"
+        ));
         return Err(exit::ERROR);
     };
-    Ok(TakenUp { run, writer, state, args })
+    Ok(TakenUp {
+        run,
+        writer,
+        state,
+        args,
+    })
 }
 
 /// The arguments of the run's own command line, its files made absolute.
 fn args_of(opened: &Record) -> Option<RunArgs> {
-    let Record::Opened { options, playbook, inventory, .. } = opened else { return None };
-    let words = options.get("argv")?.as_list()?.iter().filter_map(Value::as_str);
+    let Record::Opened {
+        options,
+        playbook,
+        inventory,
+        ..
+    } = opened
+    else {
+        return None;
+    };
+    let words = options
+        .get("argv")?
+        .as_list()?
+        .iter()
+        .filter_map(Value::as_str);
     let cli = Cli::try_parse_from(std::iter::once("switchback").chain(words)).ok()?;
     let mut args = match cli.command {
         Command::Run(args) => *args,
@@ -57,7 +85,12 @@ fn args_of(opened: &Record) -> Option<RunArgs> {
 
 /// What differs from the start of the run.
 pub(super) fn drift(opened: Option<&Record>, hashes: &(String, String)) -> Vec<String> {
-    let Some(Record::Opened { playbook_hash, inventory_hash, .. }) = opened else {
+    let Some(Record::Opened {
+        playbook_hash,
+        inventory_hash,
+        ..
+    }) = opened
+    else {
         return Vec::new();
     };
     let mut drift = Vec::new();
@@ -71,7 +104,12 @@ pub(super) fn drift(opened: Option<&Record>, hashes: &(String, String)) -> Vec<S
 
 /// Goes on with a run.
 pub(super) fn run(args: &ResumeArgs) -> u8 {
-    let TakenUp { run, mut writer, state, args: mut run_args } = match take_up(&args.run) {
+    let TakenUp {
+        run,
+        mut writer,
+        state,
+        args: mut run_args,
+    } = match take_up(&args.run) {
         Ok(taken_up) => taken_up,
         Err(code) => return code,
     };
@@ -88,7 +126,11 @@ pub(super) fn run(args: &ResumeArgs) -> u8 {
         tell("help: look at the difference, then go on with `--accept-drift`");
         return exit::DRIFT;
     }
-    let resumed = Record::Resumed { operator: operator(), drift, at: Utc::now() };
+    let resumed = Record::Resumed {
+        operator: operator(),
+        drift,
+        at: Utc::now(),
+    };
     if let Err(error) = writer.append_sync(&resumed) {
         tell(&format!("error: {error}"));
         return exit::ERROR;
@@ -97,6 +139,13 @@ pub(super) fn run(args: &ResumeArgs) -> u8 {
     loaded.settings.journal = Some(run.folder.display().to_string());
     let folder = run.folder.clone();
     run::in_runtime(async {
-        run::drive(&run_args, loaded, Some(writer), Some(&folder), replay_of(&state)).await
+        run::drive(
+            &run_args,
+            loaded,
+            Some(writer),
+            Some(&folder),
+            replay_of(&state),
+        )
+        .await
     })
 }

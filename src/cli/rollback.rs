@@ -1,11 +1,11 @@
 //! `switchback rollback`.
 
 use super::args::RollbackArgs;
+use super::exit;
 use super::resume::{TakenUp, take_up};
 use super::run::in_runtime;
 use super::session::{Stage, load};
 use super::start::tell;
-use super::exit;
 use crate::exec::{Wanted, start_rollback};
 
 /// Rolls a run back.
@@ -23,9 +23,14 @@ pub(super) fn run(args: &RollbackArgs) -> u8 {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    let wanted = Wanted { way: args.way.clone(), to: args.to.clone() };
+    let wanted = Wanted {
+        way: args.way.clone(),
+        to: args.to.clone(),
+    };
     in_runtime(async {
-        let TakenUp { run, writer, state, .. } = taken_up;
+        let TakenUp {
+            run, writer, state, ..
+        } = taken_up;
         let mut stage = match Stage::new(&run_args) {
             Ok(stage) => stage,
             Err(why) => {
@@ -44,8 +49,14 @@ pub(super) fn run(args: &RollbackArgs) -> u8 {
         settings.run.clone_from(&run.id);
         settings.journal = Some(run.folder.display().to_string());
         let change = loaded.playbook.change.clone();
-        let machine =
-            start_rollback(loaded.project, settings, loaded.inventory, state, change, wanted);
+        let machine = start_rollback(
+            loaded.project,
+            settings,
+            loaded.inventory,
+            state,
+            change,
+            wanted,
+        );
         let ended = driver.drive(machine).await;
         driver.pool.close().await;
         ended.exit_code

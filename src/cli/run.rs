@@ -30,7 +30,10 @@ pub(super) fn run(args: &RunArgs, argv: Vec<String>) -> u8 {
 
 /// Runs a future on this thread.
 pub(super) fn in_runtime(work: impl Future<Output = u8>) -> u8 {
-    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime.block_on(work),
         Err(error) => {
             tell(&format!("error: no runtime can be started: {error}"));
@@ -73,12 +76,18 @@ async fn run_loaded(args: &RunArgs, argv: Vec<String>, mut loaded: Loaded) -> u8
 fn open_journal(args: &RunArgs, argv: Vec<String>, loaded: &Loaded) -> Result<Opened, String> {
     let store = RunStore::from_env(&|name| std::env::var_os(name)).map_err(|e| e.to_string())?;
     let id = RunStore::new_id();
-    let (run, mut writer) =
-        store.create(&id, &operator(), Box::new(Utc::now)).map_err(|e| e.to_string())?;
+    let (run, mut writer) = store
+        .create(&id, &operator(), Box::new(Utc::now))
+        .map_err(|e| e.to_string())?;
     let absolute = |path: &Path| {
-        std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
+        std::path::absolute(path)
+            .unwrap_or_else(|_| path.to_owned())
+            .display()
+            .to_string()
     };
-    let cwd = std::env::current_dir().map(|d| d.display().to_string()).unwrap_or_default();
+    let cwd = std::env::current_dir()
+        .map(|d| d.display().to_string())
+        .unwrap_or_default();
     let words: Vec<Value> = argv.into_iter().map(Value::from).collect();
     let options = crate::value::Map::from([
         ("argv".to_owned(), Value::from(words)),
@@ -89,8 +98,16 @@ fn open_journal(args: &RunArgs, argv: Vec<String>, loaded: &Loaded) -> Result<Op
         run: id.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         playbook: absolute(&args.playbook),
-        change: loaded.playbook.change.as_ref().map(|change| change.name.clone()),
-        inventory: args.inventory.iter().map(|i| absolute(Path::new(i))).collect(),
+        change: loaded
+            .playbook
+            .change
+            .as_ref()
+            .map(|change| change.name.clone()),
+        inventory: args
+            .inventory
+            .iter()
+            .map(|i| absolute(Path::new(i)))
+            .collect(),
         playbook_hash: loaded.hashes.0.clone(),
         inventory_hash: loaded.hashes.1.clone(),
         extra_vars: (*loaded.settings.extra_vars).clone(),
@@ -136,8 +153,11 @@ pub(super) async fn drive(
     if ended.wants_rollback {
         match folder.map(|folder| journal::read(&folder.join("journal.ndjson"))) {
             Some(Ok(recovered)) => {
-                let records: Vec<Record> =
-                    recovered.records.into_iter().map(|entry| entry.record).collect();
+                let records: Vec<Record> = recovered
+                    .records
+                    .into_iter()
+                    .map(|entry| entry.record)
+                    .collect();
                 let machine = start_rollback(
                     loaded.project,
                     loaded.settings,

@@ -7,11 +7,12 @@ use crate::journal::{self, EntryState, Error, Record, RunStatus, RunStore, UndoR
 
 /// Lists runs, shows or checks one.
 pub(super) fn run(args: &RunsArgs) -> u8 {
-    let result = RunStore::from_env(&|name| std::env::var_os(name)).and_then(|store| match &args.what {
-        None | Some(RunsCommand::List) => list(&store),
-        Some(RunsCommand::Show { run }) => show(&store, run),
-        Some(RunsCommand::Verify { run }) => verify(&store, run),
-    });
+    let result =
+        RunStore::from_env(&|name| std::env::var_os(name)).and_then(|store| match &args.what {
+            None | Some(RunsCommand::List) => list(&store),
+            Some(RunsCommand::Show { run }) => show(&store, run),
+            Some(RunsCommand::Verify { run }) => verify(&store, run),
+        });
     match result {
         Ok(text) => {
             give(text.trim_end());
@@ -19,7 +20,11 @@ pub(super) fn run(args: &RunsArgs) -> u8 {
         }
         Err(error) => {
             tell(&format!("error: {error}"));
-            if matches!(error, Error::Locked { .. }) { exit::LOCKED } else { exit::ERROR }
+            if matches!(error, Error::Locked { .. }) {
+                exit::LOCKED
+            } else {
+                exit::ERROR
+            }
         }
     }
 }
@@ -31,7 +36,9 @@ fn list(store: &RunStore) -> Result<String, Error> {
     }
     let mut out = String::new();
     for run in runs {
-        let at = run.opened_at.map(|at| at.format("%Y-%m-%d %H:%M:%S").to_string());
+        let at = run
+            .opened_at
+            .map(|at| at.format("%Y-%m-%d %H:%M:%S").to_string());
         out.push_str(&format!(
             "{}  {}  {}  {}  {}\n",
             run.short,
@@ -56,7 +63,11 @@ fn status(status: &RunStatus) -> String {
 
 fn show(store: &RunStore, name: &str) -> Result<String, Error> {
     let (id, recovered) = store.read(name)?;
-    let records: Vec<Record> = recovered.records.into_iter().map(|entry| entry.record).collect();
+    let records: Vec<Record> = recovered
+        .records
+        .into_iter()
+        .map(|entry| entry.record)
+        .collect();
     let mut out = format!("run {id}\n");
     for record in &records {
         if let Some(line) = line(record) {
@@ -64,7 +75,10 @@ fn show(store: &RunStore, name: &str) -> Result<String, Error> {
         }
     }
     let state = journal::fold(&records);
-    out.push_str(&format!("\nundo stack, newest first: {} entries\n", state.undo.len()));
+    out.push_str(&format!(
+        "\nundo stack, newest first: {} entries\n",
+        state.undo.len()
+    ));
     for entry in &state.undo {
         let how = match &entry.undo {
             UndoRecord::Acts { summary, .. } | UndoRecord::Tasks { summary, .. } => summary.clone(),
@@ -81,7 +95,10 @@ fn show(store: &RunStore, name: &str) -> Result<String, Error> {
             EntryState::Kept => "kept".to_owned(),
             EntryState::Closed { way } => format!("closed by `{way}`"),
         };
-        out.push_str(&format!("  {} {}: {how} [{state}]\n", entry.acts_on, entry.name));
+        out.push_str(&format!(
+            "  {} {}: {how} [{state}]\n",
+            entry.acts_on, entry.name
+        ));
     }
     Ok(out)
 }
@@ -89,21 +106,56 @@ fn show(store: &RunStore, name: &str) -> Result<String, Error> {
 /// A record in one line; those that only support others are left out.
 fn line(record: &Record) -> Option<String> {
     Some(match record {
-        Record::Opened { playbook, operator, at, .. } => format!("{at} {operator} began {playbook}"),
+        Record::Opened {
+            playbook,
+            operator,
+            at,
+            ..
+        } => format!("{at} {operator} began {playbook}"),
         Record::Resumed { operator, at, .. } => format!("{at} {operator} resumed it"),
-        Record::Answered { question, answer, by, .. } => format!("{question} {answer} ({by})"),
-        Record::Done { instance, status, duration_ms, .. } => {
-            let item = instance.item.map(|i| format!(" item {i}")).unwrap_or_default();
+        Record::Answered {
+            question,
+            answer,
+            by,
+            ..
+        } => format!("{question} {answer} ({by})"),
+        Record::Done {
+            instance,
+            status,
+            duration_ms,
+            ..
+        } => {
+            let item = instance
+                .item
+                .map(|i| format!(" item {i}"))
+                .unwrap_or_default();
             let status = crate::report::word(*status);
-            format!("{status:<11} {} {}{item} {duration_ms} ms", instance.host, instance.step)
+            format!(
+                "{status:<11} {} {}{item} {duration_ms} ms",
+                instance.host, instance.step
+            )
         }
-        Record::Undone { attempt, is_done, message } => {
-            format!("undo of attempt {attempt}: {}: {message}", if *is_done { "done" } else { "FAILED" })
+        Record::Undone {
+            attempt,
+            is_done,
+            message,
+        } => {
+            format!(
+                "undo of attempt {attempt}: {}: {message}",
+                if *is_done { "done" } else { "FAILED" }
+            )
         }
         Record::Released { host, by, .. } => format!("{host} was released by {by}"),
         Record::RollbackStarted { way, at } => format!("{at} rollback by `{way}` began"),
         Record::RollbackEnded { way, is_complete } => {
-            format!("rollback by `{way}` {}", if *is_complete { "is complete" } else { "is INCOMPLETE" })
+            format!(
+                "rollback by `{way}` {}",
+                if *is_complete {
+                    "is complete"
+                } else {
+                    "is INCOMPLETE"
+                }
+            )
         }
         Record::Closed { exit_code, at } => format!("{at} ended with {exit_code}"),
         Record::Intent { .. } | Record::NeverStarted { .. } => return None,
@@ -112,7 +164,11 @@ fn line(record: &Record) -> Option<String> {
 
 fn verify(store: &RunStore, name: &str) -> Result<String, Error> {
     let (id, recovered) = store.read(name)?;
-    let tail = if recovered.torn_tail { "; its last line is incomplete and will be cut off" } else { "" };
+    let tail = if recovered.torn_tail {
+        "; its last line is incomplete and will be cut off"
+    } else {
+        ""
+    };
     Ok(format!(
         "run {id}: {} records, the hash chain holds up to {}{tail}",
         recovered.records.len(),

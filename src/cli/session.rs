@@ -43,7 +43,10 @@ pub(super) fn complain(problems: &[Diagnostic], sources: &SourceMap) {
     for problem in problems {
         tell(&render(problem, sources, look.has_color));
     }
-    let errors = problems.iter().filter(|p| p.severity == Severity::Error).count();
+    let errors = problems
+        .iter()
+        .filter(|p| p.severity == Severity::Error)
+        .count();
     if errors > 1 {
         tell(&format!("{errors} problems"));
     }
@@ -65,9 +68,15 @@ pub(super) fn load(args: &RunArgs) -> Result<Loaded, u8> {
     let sources = std::mem::take(&mut loader.sources);
     loader = Loader::new(roles_path, Vec::new(), extra_vars.clone());
     loader.sources = sources;
-    let playbook = loader.playbook(&args.playbook).map_err(|problems| failed(problems, &loader))?;
+    let playbook = loader
+        .playbook(&args.playbook)
+        .map_err(|problems| failed(problems, &loader))?;
     let project_hash = hash_of(&loader.sources);
-    let folder = args.playbook.parent().map(Path::to_owned).unwrap_or_default();
+    let folder = args
+        .playbook
+        .parent()
+        .map(Path::to_owned)
+        .unwrap_or_default();
     let read = Inventory::read(&args.inventory, Some(&folder), &mut loader.sources);
     let (inventory, warnings) = read.map_err(|problems| failed(problems, &loader))?;
     let mut told = loader.take_warnings();
@@ -94,7 +103,12 @@ fn roles_path(args: &RunArgs) -> Vec<PathBuf> {
     let beside = folder.unwrap_or(Path::new(".")).join("../roles");
     let from_env = std::env::var_os("ANSIBLE_ROLES_PATH");
     let from_env = from_env.iter().flat_map(std::env::split_paths);
-    args.roles_path.iter().cloned().chain([beside]).chain(from_env).collect()
+    args.roles_path
+        .iter()
+        .cloned()
+        .chain([beside])
+        .chain(from_env)
+        .collect()
 }
 
 /// SHA-256 over all texts read so far.
@@ -107,7 +121,10 @@ fn hash_of(sources: &SourceMap) -> String {
         hash.update(text.as_bytes());
         hash.update([0]);
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hash.finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 fn settings(
@@ -118,7 +135,10 @@ fn settings(
 ) -> Result<Settings, Diagnostic> {
     let mut wanted = args.tags.clone();
     wanted.extend(args.skip_tags.iter().cloned());
-    if let Some(problem) = crate::plan::unknown_tags(playbook, &wanted).into_iter().next() {
+    if let Some(problem) = crate::plan::unknown_tags(playbook, &wanted)
+        .into_iter()
+        .next()
+    {
         return Err(problem);
     }
     let limit = match &args.limit {
@@ -127,20 +147,34 @@ fn settings(
             let patterns = crate::inventory::limit_patterns(limit)?;
             let selected = inventory.select(&patterns)?;
             if let Some(problem) = selected.unmatched.into_iter().next() {
-                return Err(Diagnostic { severity: Severity::Error, ..problem });
+                return Err(Diagnostic {
+                    severity: Severity::Error,
+                    ..problem
+                });
             }
             if selected.hosts.is_empty() {
-                return Err(Diagnostic::error("SB0208", format!("`--limit {limit}` matches no host")));
+                return Err(Diagnostic::error(
+                    "SB0208",
+                    format!("`--limit {limit}` matches no host"),
+                ));
             }
             Some(selected.hosts.iter().map(|h| h.to_string()).collect())
         }
     };
-    let stem = args.playbook.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let stem = args
+        .playbook
+        .file_stem()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
     let is_interactive = !args.yes && console::is_interactive();
     Ok(Settings {
         run: String::new(),
         playbook: args.playbook.display().to_string(),
-        change: playbook.change.as_ref().map_or(stem, |change| change.name.clone()),
+        change: playbook
+            .change
+            .as_ref()
+            .map_or(stem, |change| change.name.clone()),
         is_check: args.check,
         shows_diff: args.diff,
         forks: args.forks,
@@ -170,7 +204,10 @@ fn connection_defaults(args: &RunArgs) -> Map {
     set("ansible_connection", args.connection.clone());
     set("ansible_become_user", args.become_user.clone());
     set("ansible_become_method", args.become_method.clone());
-    set("ansible_ssh_private_key_file", args.private_key.as_ref().map(|p| p.display().to_string()));
+    set(
+        "ansible_ssh_private_key_file",
+        args.private_key.as_ref().map(|p| p.display().to_string()),
+    );
     set("ansible_ssh_common_args", args.ssh_common_args.clone());
     set("ansible_ssh_extra_args", args.ssh_extra_args.clone());
     set("ansible_timeout", args.timeout.map(|t| t.to_string()));
@@ -184,7 +221,11 @@ pub(super) fn look(verbosity: u8, shows_diff: bool) -> Look {
     let term = ::console::Term::stdout();
     let width = usize::from(term.size().1);
     let env = |name: &str| std::env::var_os(name);
-    Look { verbosity, shows_diff, ..Look::from_env(&env, term.is_term(), width) }
+    Look {
+        verbosity,
+        shows_diff,
+        ..Look::from_env(&env, term.is_term(), width)
+    }
 }
 
 /// Who is at the terminal, for the journal.
@@ -216,7 +257,10 @@ impl Terminal for StageTerminal {
         Box::pin(async move {
             match &self.console {
                 Some(console) => (console.ask_async(question).await, self.operator.clone()),
-                None => (self.policy.borrow_mut().answer(&question), "policy".to_owned()),
+                None => (
+                    self.policy.borrow_mut().answer(&question),
+                    "policy".to_owned(),
+                ),
             }
         })
     }
@@ -251,18 +295,26 @@ impl Stage {
                     drop(requests.send("asked for by key".to_owned()));
                 }
             });
-            console = Some(Console::new(options).map_err(|error| format!("the terminal: {error}"))?);
+            console =
+                Some(Console::new(options).map_err(|error| format!("the terminal: {error}"))?);
         } else if args.output == Output::Human {
             reporters.push(Box::new(Human::new(screen(stream), look)));
         } else {
-            reporters.push(Box::new(Plain::new(screen(stream), Box::new(chrono::Utc::now), look)));
+            reporters.push(Box::new(Plain::new(
+                screen(stream),
+                Box::new(chrono::Utc::now),
+                look,
+            )));
         }
         if let Some(path) = &args.junit {
             reporters.push(Box::new(Junit::new(create(path)?)));
         }
         if let Some(path) = &args.events {
-            let to: Box<dyn Write + Send> =
-                if stream { Box::new(std::io::stdout()) } else { Box::new(create(path)?) };
+            let to: Box<dyn Write + Send> = if stream {
+                Box::new(std::io::stdout())
+            } else {
+                Box::new(create(path)?)
+            };
             reporters.push(Box::new(Ndjson::new(to, Box::new(chrono::Utc::now))));
         }
         let terminal = StageTerminal {
@@ -272,15 +324,24 @@ impl Stage {
             pauses: Mutex::new(pauses),
         };
         watch_signals(sender, terminal.console.clone());
-        Ok(Self { terminal: Rc::new(terminal), console, reporters })
+        Ok(Self {
+            terminal: Rc::new(terminal),
+            console,
+            reporters,
+        })
     }
 
     /// A driver for one machine.
     ///
     /// # Errors
     /// When no connections can be had.
-    pub(super) fn driver(&mut self, journal: Option<Writer>, run_folder: Option<&Path>) -> Result<Driver, String> {
-        let pool = Pool::new(PoolSettings::new(control_dir(run_folder)?)).map_err(|e| e.to_string())?;
+    pub(super) fn driver(
+        &mut self,
+        journal: Option<Writer>,
+        run_folder: Option<&Path>,
+    ) -> Result<Driver, String> {
+        let pool =
+            Pool::new(PoolSettings::new(control_dir(run_folder)?)).map_err(|e| e.to_string())?;
         let mut reporters = std::mem::take(&mut self.reporters);
         let console = self.console.as_ref().map(Console::handle);
         let listener = move |event: &Event| {
@@ -303,7 +364,11 @@ impl Stage {
 
 /// Where the run is shown: standard output, or standard error when that carries data.
 fn screen(is_data: bool) -> Box<dyn Write + Send> {
-    if is_data { Box::new(std::io::stderr()) } else { Box::new(std::io::stdout()) }
+    if is_data {
+        Box::new(std::io::stderr())
+    } else {
+        Box::new(std::io::stdout())
+    }
 }
 
 fn create(path: &Path) -> Result<File, String> {
@@ -324,7 +389,9 @@ fn policy(args: &RunArgs) -> Policy {
         OnFailure::Stop => console::OnFailure::Stop,
         OnFailure::Rollback => console::OnFailure::RollBack,
     });
-    policy.on_point_of_no_return = args.accept_point_of_no_return.then_some(console::Gate::Accept);
+    policy.on_point_of_no_return = args
+        .accept_point_of_no_return
+        .then_some(console::Gate::Accept);
     policy.answers = answers;
     policy
 }
@@ -339,7 +406,9 @@ fn watch_signals(pauses: mpsc::UnboundedSender<String>, console: Option<console:
             signal(SignalKind::terminate()),
             signal(SignalKind::hangup()),
         );
-        let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) = streams else { return };
+        let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) = streams else {
+            return;
+        };
         let mut interrupts = 0;
         loop {
             tokio::select! {
@@ -367,7 +436,10 @@ fn watch_signals(pauses: mpsc::UnboundedSender<String>, console: Option<console:
 }
 
 /// Ends the process at once, as a detach does.
-#[expect(clippy::exit, reason = "a detach ends the process without waiting for hosts")]
+#[expect(
+    clippy::exit,
+    reason = "a detach ends the process without waiting for hosts"
+)]
 fn leave() -> ! {
     std::process::exit(i32::from(crate::cli::exit::DETACHED))
 }
@@ -375,7 +447,10 @@ fn leave() -> ! {
 /// The folder of control sockets: in the run's own folder if its path is short enough for a socket.
 fn control_dir(run_folder: Option<&Path>) -> Result<PathBuf, String> {
     const PATH_MAX: usize = 60;
-    if let Some(folder) = run_folder.map(|f| f.join("ssh")).filter(|f| f.as_os_str().len() <= PATH_MAX) {
+    if let Some(folder) = run_folder
+        .map(|f| f.join("ssh"))
+        .filter(|f| f.as_os_str().len() <= PATH_MAX)
+    {
         return Ok(folder);
     }
     let base = std::env::var_os("XDG_RUNTIME_DIR")

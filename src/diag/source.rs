@@ -84,7 +84,9 @@ impl SourceMap {
 
     /// All files in the order in which they were read.
     pub fn files(&self) -> impl Iterator<Item = (&Path, &str)> {
-        self.files.iter().map(|source| (source.path.as_path(), &*source.text))
+        self.files
+            .iter()
+            .map(|source| (source.path.as_path(), &*source.text))
     }
 
     /// The text of a file.

@@ -23,7 +23,9 @@ impl Run {
         let mut question = question;
         loop {
             let line = one_line(&question);
-            self.port.emit(Event::Asked { question: line.clone() });
+            self.port.emit(Event::Asked {
+                question: line.clone(),
+            });
             let (answer, by) = self.port.ask(question.clone()).await;
             let shown = match &question {
                 Question::Text(text) if text.is_secret => "(hidden)".to_owned(),
@@ -35,7 +37,16 @@ impl Run {
                 by: by.clone(),
             });
             let at = self.port.now().wall;
-            self.record(vec![Record::Answered { question: line, answer: shown, by, at }], true).await?;
+            self.record(
+                vec![Record::Answered {
+                    question: line,
+                    answer: shown,
+                    by,
+                    at,
+                }],
+                true,
+            )
+            .await?;
             match answer {
                 Answer::Stop => return Err(Halt::Stopped),
                 Answer::Abort => return Err(Halt::Aborted),
@@ -112,7 +123,12 @@ impl Run {
             module: run.module.clone(),
             groups,
             unchanged,
-            notifies: run.task.notify.iter().filter_map(|f| plain_text(&f.value)).collect(),
+            notifies: run
+                .task
+                .notify
+                .iter()
+                .filter_map(|f| plain_text(&f.value))
+                .collect(),
             undo,
             usual_ms: None,
             window_left_s: self.window_left(),
@@ -125,16 +141,34 @@ impl Run {
     fn group(&self, item: &Item, ready: &Ready) -> HostGroup {
         if item.is_hidden {
             let does = format!("{} (hidden by no_log)", ready.module.name());
-            return HostGroup { hosts: Vec::new(), does, ..HostGroup::default() };
+            return HostGroup {
+                hosts: Vec::new(),
+                does,
+                ..HostGroup::default()
+            };
         }
         let does = self.redact(&does(ready));
-        let mut details = vec![format!("{}: {}", ready.module.name(), self.redact(&ready.args.to_masked_json().to_string()))];
+        let mut details = vec![format!(
+            "{}: {}",
+            ready.module.name(),
+            self.redact(&ready.args.to_masked_json().to_string())
+        )];
         if let Some(user) = &ready.target.become_user {
             details.push(format!("become: {}", user.user));
         }
-        details.extend(ready.environment.iter().map(|(k, v)| format!("env: {k}={}", self.redact(v))));
+        details.extend(
+            ready
+                .environment
+                .iter()
+                .map(|(k, v)| format!("env: {k}={}", self.redact(v))),
+        );
         let diff = ready.diffs().iter().map(|d| self.redact(d)).collect();
-        HostGroup { hosts: Vec::new(), does, diff, details }
+        HostGroup {
+            hosts: Vec::new(),
+            does,
+            diff,
+            details,
+        }
     }
 
     /// The prompt after a failure. Failures that a rescue or `ignore_errors` deals with are not
@@ -152,7 +186,10 @@ impl Run {
         let mut groups: Vec<(Vec<String>, Report)> = Vec::new();
         for failure in failed {
             let report = failure.end.report(false, &|value| self.redacted(value));
-            match groups.iter_mut().find(|(_, known)| known.result == report.result) {
+            match groups
+                .iter_mut()
+                .find(|(_, known)| known.result == report.result)
+            {
                 Some((hosts, _)) => hosts.push(failure.host.clone()),
                 None => groups.push((vec![failure.host.clone()], report)),
             }
@@ -178,11 +215,15 @@ impl Run {
         run: &TaskRun,
         looked: &Looked,
     ) -> Flow<Option<Vec<HostEnd>>> {
-        let changes = looked.iter().flat_map(|(_, p)| p).filter_map(|(item, p)| match p {
-            Planned::Change(_) => Some(item),
-            Planned::Ended(_) => None,
-        });
-        let (Some(item), Some(gate)) = (changes.into_iter().next(), &run.task.point_of_no_return) else {
+        let changes = looked
+            .iter()
+            .flat_map(|(_, p)| p)
+            .filter_map(|(item, p)| match p {
+                Planned::Change(_) => Some(item),
+                Planned::Ended(_) => None,
+            });
+        let (Some(item), Some(gate)) = (changes.into_iter().next(), &run.task.point_of_no_return)
+        else {
             return Ok(None);
         };
         let item = item.clone();
@@ -192,7 +233,8 @@ impl Run {
             requirements.extend(self.check_condition(condition, &hosts, &item.view).await?);
         }
         if let Some((name, _, seen)) = requirements.iter().find(|(_, holds, _)| !holds) {
-            let msg = format!("the point of no return may not be passed: `{name}` does not hold: {seen}");
+            let msg =
+                format!("the point of no return may not be passed: `{name}` does not hold: {seen}");
             let ends = hosts
                 .iter()
                 .map(|host| {
@@ -204,7 +246,11 @@ impl Run {
                         name: run.name.clone(),
                         report,
                     });
-                    HostEnd { host: host.clone(), end, is_ignored: false }
+                    HostEnd {
+                        host: host.clone(),
+                        end,
+                        is_ignored: false,
+                    }
                 })
                 .collect();
             return Ok(Some(ends));
@@ -212,20 +258,31 @@ impl Run {
         let question = GateQuestion {
             step: run.task.id.clone(),
             name: run.name.clone(),
-            reason: self.text(Some(&gate.reason), &item.view).ok().flatten().unwrap_or_default(),
+            reason: self
+                .text(Some(&gate.reason), &item.view)
+                .ok()
+                .flatten()
+                .unwrap_or_default(),
             requirements,
             seals: gate
                 .seals
                 .iter()
                 .map(|seal| {
-                    let scope = if seal.is_everywhere { " on all hosts" } else { "" };
+                    let scope = if seal.is_everywhere {
+                        " on all hosts"
+                    } else {
+                        ""
+                    };
                     format!("undo of `{}`{scope}", seal.tag)
                 })
                 .collect(),
             ways_back: self.ways_in_short(),
             word: self.settings.change.clone(),
         };
-        match self.ask(Question::PointOfNoReturn(Box::new(question))).await? {
+        match self
+            .ask(Question::PointOfNoReturn(Box::new(question)))
+            .await?
+        {
             Answer::Run => Ok(None),
             Answer::Text(word) if word == self.settings.change => Ok(None),
             _ => Err(Halt::Stopped),
@@ -257,13 +314,23 @@ impl Run {
         if !pending.is_empty() {
             status.push(format!("handlers pending: {}", pending.join(", ")));
         }
-        PauseQuestion { why: why.to_owned(), running: Vec::new(), next: next.to_owned(), status }
+        PauseQuestion {
+            why: why.to_owned(),
+            running: Vec::new(),
+            next: next.to_owned(),
+            status,
+        }
     }
 
     /// Seconds left of the change's window; negative when it is over.
     pub(crate) fn window_left(&self) -> Option<i64> {
         let window = i64::try_from(self.settings.window_s?).ok()?;
-        let spent = self.port.now().millis.saturating_sub(self.state.borrow().began_ms) / 1000;
+        let spent = self
+            .port
+            .now()
+            .millis
+            .saturating_sub(self.state.borrow().began_ms)
+            / 1000;
         Some(window - i64::try_from(spent).unwrap_or(i64::MAX))
     }
 
@@ -279,11 +346,19 @@ impl Run {
 /// What a change does, in the words of the task: a command line, or the module's summary.
 fn does(ready: &Ready) -> String {
     let args = &ready.args;
-    if let Some(text) = ["_raw_params", "cmd"].iter().find_map(|k| args.get(k)).and_then(Value::as_str) {
+    if let Some(text) = ["_raw_params", "cmd"]
+        .iter()
+        .find_map(|k| args.get(k))
+        .and_then(Value::as_str)
+    {
         return text.to_owned();
     }
     if let Some(words) = args.get("argv").and_then(Value::as_list) {
-        return words.iter().filter_map(plain_text).collect::<Vec<_>>().join(" ");
+        return words
+            .iter()
+            .filter_map(plain_text)
+            .collect::<Vec<_>>()
+            .join(" ");
     }
     format!("{}: {}", ready.module.name(), ready.change.summary)
 }
@@ -292,7 +367,11 @@ fn undo_line(item: &Item, ready: &Ready) -> String {
     match (&item.task.undo, &ready.change.undo) {
         (Some(UndoSpec::Keep), _) => "stays on purpose (undo: keep)".to_owned(),
         (Some(UndoSpec::Tasks(tasks)), _) => {
-            format!("{} task{} of its own", tasks.len(), if tasks.len() == 1 { "" } else { "s" })
+            format!(
+                "{} task{} of its own",
+                tasks.len(),
+                if tasks.len() == 1 { "" } else { "s" }
+            )
         }
         (None, Undo::Acts { summary, .. }) => summary.clone(),
         (None, Undo::Unknown(why)) => format!("NONE: {why}"),
@@ -301,20 +380,31 @@ fn undo_line(item: &Item, ready: &Ready) -> String {
 }
 
 fn add_to_groups(groups: &mut Vec<HostGroup>, host: &str, group: HostGroup) {
-    match groups.iter_mut().find(|known| known.does == group.does && known.diff == group.diff) {
+    match groups
+        .iter_mut()
+        .find(|known| known.does == group.does && known.diff == group.diff)
+    {
         Some(known) => {
             if known.hosts.last().map(String::as_str) != Some(host) {
                 known.hosts.push(host.to_owned());
             }
         }
-        None => groups.push(HostGroup { hosts: vec![host.to_owned()], ..group }),
+        None => groups.push(HostGroup {
+            hosts: vec![host.to_owned()],
+            ..group
+        }),
     }
 }
 
 fn one_line(question: &Question) -> String {
     match question {
         Question::Task(q) => format!("run `{}`?", q.name),
-        Question::Failure(q) => format!("`{}` failed on {} of {} hosts", q.name, q.groups.iter().map(|(h, _)| h.len()).sum::<usize>(), q.hosts_total),
+        Question::Failure(q) => format!(
+            "`{}` failed on {} of {} hosts",
+            q.name,
+            q.groups.iter().map(|(h, _)| h.len()).sum::<usize>(),
+            q.hosts_total
+        ),
         Question::PointOfNoReturn(q) => format!("pass the point of no return `{}`?", q.name),
         Question::Pause(q) => format!("paused: {}", q.why),
         Question::WayBack(_) => "which way back?".to_owned(),

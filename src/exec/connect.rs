@@ -52,7 +52,9 @@ impl Reader<'_> {
     }
 
     fn words(&self, names: &[&str]) -> Result<Vec<String>, Problem> {
-        let Some(text) = self.text(names, None)? else { return Ok(Vec::new()) };
+        let Some(text) = self.text(names, None)? else {
+            return Ok(Vec::new());
+        };
         shlex::split(&text)
             .ok_or_else(|| Problem::new(format!("`{}` has an unclosed quote: {text}", names[0])))
     }
@@ -63,9 +65,11 @@ impl Run {
     /// own connection variables count; `frame` gives the keywords.
     pub(crate) fn target(&self, host: &str, view: &View, frame: &Frame) -> Result<Target, Problem> {
         let reader = Reader { run: self, view };
-        let kind = reader.text(&["ansible_connection"], frame.keyword(|k| k.connection.as_ref()))?;
-        let is_implicit_local =
-            kind.is_none() && self.is_implicit_localhost(host);
+        let kind = reader.text(
+            &["ansible_connection"],
+            frame.keyword(|k| k.connection.as_ref()),
+        )?;
+        let is_implicit_local = kind.is_none() && self.is_implicit_localhost(host);
         let connection = match kind.as_deref() {
             Some("local") => Connection::Local,
             _ if is_implicit_local => Connection::Local,
@@ -87,10 +91,15 @@ impl Run {
 }
 
 fn ssh(reader: &Reader<'_>, host: &str, frame: &Frame) -> Result<Connection, Problem> {
-    let port = match reader.text(&["ansible_port", "ansible_ssh_port"], frame.keyword(|k| k.port.as_ref()))? {
+    let port = match reader.text(
+        &["ansible_port", "ansible_ssh_port"],
+        frame.keyword(|k| k.port.as_ref()),
+    )? {
         None => None,
         Some(text) => Some(text.trim().parse().map_err(|_| {
-            Problem::new(format!("`ansible_port` must be a port number, found `{text}`"))
+            Problem::new(format!(
+                "`ansible_port` must be a port number, found `{text}`"
+            ))
         })?),
     };
     let mut args = reader.words(&["ansible_ssh_args"])?;
@@ -101,21 +110,36 @@ fn ssh(reader: &Reader<'_>, host: &str, frame: &Frame) -> Result<Connection, Pro
         .and_then(|text| text.trim().parse().ok())
         .unwrap_or(10);
     let checks_host_key = reader
-        .flag(&["ansible_host_key_checking", "ansible_ssh_host_key_checking"], None)?
+        .flag(
+            &["ansible_host_key_checking", "ansible_ssh_host_key_checking"],
+            None,
+        )?
         .unwrap_or(true);
     Ok(Connection::Ssh {
         address: reader
             .text(&["ansible_host", "ansible_ssh_host"], None)?
             .unwrap_or_else(|| host.to_owned()),
         port,
-        user: reader
-            .text(&["ansible_user", "ansible_ssh_user"], frame.keyword(|k| k.remote_user.as_ref()))?,
+        user: reader.text(
+            &["ansible_user", "ansible_ssh_user"],
+            frame.keyword(|k| k.remote_user.as_ref()),
+        )?,
         key: reader
-            .text(&["ansible_private_key_file", "ansible_ssh_private_key_file"], None)?
+            .text(
+                &["ansible_private_key_file", "ansible_ssh_private_key_file"],
+                None,
+            )?
             .map(|path| expand_home(&path).into()),
         args,
         password: reader
-            .text(&["ansible_password", "ansible_ssh_pass", "ansible_ssh_password"], None)?
+            .text(
+                &[
+                    "ansible_password",
+                    "ansible_ssh_pass",
+                    "ansible_ssh_password",
+                ],
+                None,
+            )?
             .map(SecretText),
         timeout_s,
         accepts_any_host_key: !checks_host_key,
@@ -128,7 +152,10 @@ fn become_of(reader: &Reader<'_>, frame: &Frame) -> Result<Option<Become>, Probl
         return Ok(None);
     }
     let method = match reader
-        .text(&["ansible_become_method"], frame.keyword(|k| k.become_method.as_ref()))?
+        .text(
+            &["ansible_become_method"],
+            frame.keyword(|k| k.become_method.as_ref()),
+        )?
         .as_deref()
         .map(|name| name.rsplit('.').next().unwrap_or(name))
     {
@@ -142,14 +169,22 @@ fn become_of(reader: &Reader<'_>, frame: &Frame) -> Result<Option<Become>, Probl
         }
     };
     let flags = reader
-        .text(&["ansible_become_flags"], frame.keyword(|k| k.become_flags.as_ref()))?
-        .map(|text| shlex::split(&text).ok_or_else(|| {
-            Problem::new(format!("`become_flags` has an unclosed quote: {text}"))
-        }))
+        .text(
+            &["ansible_become_flags"],
+            frame.keyword(|k| k.become_flags.as_ref()),
+        )?
+        .map(|text| {
+            shlex::split(&text).ok_or_else(|| {
+                Problem::new(format!("`become_flags` has an unclosed quote: {text}"))
+            })
+        })
         .transpose()?;
     Ok(Some(Become {
         user: reader
-            .text(&["ansible_become_user"], frame.keyword(|k| k.become_user.as_ref()))?
+            .text(
+                &["ansible_become_user"],
+                frame.keyword(|k| k.become_user.as_ref()),
+            )?
             .unwrap_or_else(|| "root".to_owned()),
         method,
         flags,

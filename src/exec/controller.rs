@@ -28,7 +28,11 @@ pub struct Problem {
 impl Problem {
     /// A problem of any other kind.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { is_unknown: false, is_undefined: false, message: message.into() }
+        Self {
+            is_unknown: false,
+            is_undefined: false,
+            message: message.into(),
+        }
     }
 }
 
@@ -69,7 +73,10 @@ impl View {
     /// The same view with one more layer of variables above all others.
     #[must_use]
     pub fn with(&self, layer: Map) -> Self {
-        Self { scope: self.scope.with(Arc::new(layer)), ..self.clone() }
+        Self {
+            scope: self.scope.with(Arc::new(layer)),
+            ..self.clone()
+        }
     }
 }
 
@@ -101,12 +108,17 @@ pub trait Controller {
     /// # Errors
     /// What the lookup says.
     fn with_items(&self, name: &str, terms: &Value, view: &View) -> Result<Vec<Value>, Problem>;
-    /// Renders the text of a template file.
+    /// Renders the text of a template file; `args` are those of the `template` module.
     ///
     /// # Errors
     /// Why it cannot be rendered.
-    fn render_file(&self, path: &std::path::Path, text: &str, view: &View)
-    -> Result<Value, Problem>;
+    fn render_file(
+        &self,
+        path: &std::path::Path,
+        text: &str,
+        args: &Value,
+        view: &View,
+    ) -> Result<Value, Problem>;
     /// The variables that a value's templates mention.
     fn references(&self, value: &Value) -> Vec<String>;
     /// A play begins: what it loads at run time is searched from its playbook.

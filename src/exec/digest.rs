@@ -16,11 +16,13 @@ pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
 
 /// Lower-case hex.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
+            // Writing to a string cannot fail.
+            let _ = write!(out, "{byte:02x}");
+            out
+        })
 }
 
 /// What POSIX `cksum` prints for these bytes on its standard input: CRC and length.
@@ -36,7 +38,11 @@ pub(crate) fn cksum(bytes: &[u8]) -> String {
 
 fn feed(crc: u32, byte: u8) -> u32 {
     (0..8).fold(crc ^ (u32::from(byte) << 24), |crc, _| {
-        if crc & 0x8000_0000 == 0 { crc << 1 } else { (crc << 1) ^ 0x04c1_1db7 }
+        if crc & 0x8000_0000 == 0 {
+            crc << 1
+        } else {
+            (crc << 1) ^ 0x04c1_1db7
+        }
     })
 }
 
@@ -52,7 +58,12 @@ mod tests {
                 .stdout(std::process::Stdio::piped())
                 .spawn()
                 .unwrap();
-            child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+            child
+                .stdin
+                .take()
+                .unwrap()
+                .write_all(text.as_bytes())
+                .unwrap();
             let output = child.wait_with_output().unwrap();
             let expected = String::from_utf8(output.stdout).unwrap();
             assert_eq!(super::cksum(text.as_bytes()), expected.trim_end());

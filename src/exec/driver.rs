@@ -59,7 +59,10 @@ impl Driver {
                 let pausing = tokio::task::spawn_local(async move {
                     loop {
                         let why = terminal.pause_wanted().await;
-                        if pauses.send(Message::Input(Input::PauseWanted(why))).is_err() {
+                        if pauses
+                            .send(Message::Input(Input::PauseWanted(why)))
+                            .is_err()
+                        {
                             break;
                         }
                     }
@@ -94,7 +97,10 @@ impl Driver {
 
     fn now(&self) -> Now {
         let millis = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Now { wall: Utc::now(), millis }
+        Now {
+            wall: Utc::now(),
+            millis,
+        }
     }
 
     fn carry_out(&mut self, effect: Effect, sender: &mpsc::UnboundedSender<Message>) {
@@ -104,17 +110,30 @@ impl Driver {
         let answer = move |input: Input| drop(sender.send(Message::Input(input)));
         match effect {
             Effect::Emit(event) => (self.listener)(&event),
-            Effect::Append { ticket, records, is_synced } => {
+            Effect::Append {
+                ticket,
+                records,
+                is_synced,
+            } => {
                 answer(Input::Durable(ticket, self.append(&records, is_synced)));
             }
-            Effect::Trip { ticket, target, job, live } => {
+            Effect::Trip {
+                ticket,
+                target,
+                job,
+                live,
+            } => {
                 let pool = self.pool.clone();
                 tokio::task::spawn_local(async move {
                     let result = trip(&pool, &target, job, live, &events).await;
                     answer(Input::Reply(ticket, result));
                 });
             }
-            Effect::Reconnect { ticket, target, timeout_s } => {
+            Effect::Reconnect {
+                ticket,
+                target,
+                timeout_s,
+            } => {
                 let pool = self.pool.clone();
                 tokio::task::spawn_local(async move {
                     let timeout = Duration::from_secs(timeout_s.into());
@@ -143,7 +162,11 @@ impl Driver {
                     answer(Input::File(ticket, result));
                 });
             }
-            Effect::Write { ticket, path, bytes } => {
+            Effect::Write {
+                ticket,
+                path,
+                bytes,
+            } => {
                 answer(Input::Written(ticket, write_file(&path, &bytes)));
             }
             Effect::Sleep { ticket, millis } => {
@@ -156,7 +179,9 @@ impl Driver {
     }
 
     fn append(&mut self, records: &[Record], is_synced: bool) -> Result<(), String> {
-        let Some(journal) = &mut self.journal else { return Ok(()) };
+        let Some(journal) = &mut self.journal else {
+            return Ok(());
+        };
         for record in records {
             journal.append(record).map_err(|error| error.to_string())?;
         }
@@ -203,7 +228,12 @@ fn read_file(path: &Path, kind: InputKind) -> Result<Resolved, String> {
     if metadata.is_dir() {
         let mut tree = Vec::new();
         list_tree(path, path, &mut tree).map_err(told)?;
-        return Ok(Resolved { path: path.to_owned(), mode, tree: Some(tree), ..Resolved::default() });
+        return Ok(Resolved {
+            path: path.to_owned(),
+            mode,
+            tree: Some(tree),
+            ..Resolved::default()
+        });
     }
     let (sha1, size) = hash_file(path).map_err(told)?;
     let is_small = size <= super::project::SMALL_INPUT_MAX;
@@ -212,20 +242,37 @@ fn read_file(path: &Path, kind: InputKind) -> Result<Resolved, String> {
     } else {
         std::fs::read(path).map_err(told)?
     };
-    Ok(Resolved { path: path.to_owned(), bytes, sha1, size, mode, tree: None, ..Resolved::default() })
+    Ok(Resolved {
+        path: path.to_owned(),
+        bytes,
+        sha1,
+        size,
+        mode,
+        tree: None,
+        ..Resolved::default()
+    })
 }
 
 fn list_tree(root: &Path, folder: &Path, tree: &mut Vec<TreeEntry>) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
-    let mut paths: Vec<PathBuf> =
-        std::fs::read_dir(folder)?.map(|entry| entry.map(|e| e.path())).collect::<Result<_, _>>()?;
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)?
+        .map(|entry| entry.map(|e| e.path()))
+        .collect::<Result<_, _>>()?;
     paths.sort();
     for path in paths {
         let metadata = std::fs::metadata(&path)?;
         let is_dir = metadata.is_dir();
-        let (sha1, size) = if is_dir { (String::new(), 0) } else { hash_file(&path)? };
+        let (sha1, size) = if is_dir {
+            (String::new(), 0)
+        } else {
+            hash_file(&path)?
+        };
         tree.push(TreeEntry {
-            relative: path.strip_prefix(root).unwrap_or(&path).display().to_string(),
+            relative: path
+                .strip_prefix(root)
+                .unwrap_or(&path)
+                .display()
+                .to_string(),
             path: path.clone(),
             is_dir,
             sha1,

@@ -196,7 +196,15 @@ impl Port {
         live: Option<Live>,
     ) -> Result<Reply, Failed> {
         let target = Box::new(target.clone());
-        match self.call(|ticket| Effect::Trip { ticket, target, job, live }).await {
+        match self
+            .call(|ticket| Effect::Trip {
+                ticket,
+                target,
+                job,
+                live,
+            })
+            .await
+        {
             Input::Reply(_, reply) => reply,
             _ => unreachable!("invariant: a trip is answered by a reply"),
         }
@@ -205,7 +213,14 @@ impl Port {
     /// Waits for a host to come back.
     pub(crate) async fn reconnect(&self, target: &Target, timeout_s: u32) -> Result<Reply, Failed> {
         let target = Box::new(target.clone());
-        match self.call(|ticket| Effect::Reconnect { ticket, target, timeout_s }).await {
+        match self
+            .call(|ticket| Effect::Reconnect {
+                ticket,
+                target,
+                timeout_s,
+            })
+            .await
+        {
             Input::Reply(_, reply) => reply,
             _ => unreachable!("invariant: a reconnection is answered by a reply"),
         }
@@ -219,7 +234,14 @@ impl Port {
 
     /// Appends to the journal.
     pub(crate) async fn append(&self, records: Vec<Record>, is_synced: bool) -> Result<(), String> {
-        match self.call(|ticket| Effect::Append { ticket, records, is_synced }).await {
+        match self
+            .call(|ticket| Effect::Append {
+                ticket,
+                records,
+                is_synced,
+            })
+            .await
+        {
             Input::Durable(_, result) => result,
             _ => unreachable!("invariant: an append is answered by its durability"),
         }
@@ -236,7 +258,10 @@ impl Port {
 
     /// Reads or hashes a file of the controller.
     pub(crate) async fn read(&self, path: PathBuf, kind: InputKind) -> Result<Resolved, String> {
-        match self.call(|ticket| Effect::Read { ticket, path, kind }).await {
+        match self
+            .call(|ticket| Effect::Read { ticket, path, kind })
+            .await
+        {
             Input::File(_, result) => result,
             _ => unreachable!("invariant: a read is answered by a file"),
         }
@@ -244,7 +269,14 @@ impl Port {
 
     /// Writes a file on the controller.
     pub(crate) async fn write(&self, path: PathBuf, bytes: Vec<u8>) -> Result<(), String> {
-        match self.call(|ticket| Effect::Write { ticket, path, bytes }).await {
+        match self
+            .call(|ticket| Effect::Write {
+                ticket,
+                path,
+                bytes,
+            })
+            .await
+        {
             Input::Written(_, result) => result,
             _ => unreachable!("invariant: a write is answered by its result"),
         }
@@ -261,7 +293,10 @@ impl Port {
         let ticket = Ticket(state.next_ticket);
         let effect = make(ticket);
         state.effects.push(effect);
-        Pending { port: self.clone(), ticket }
+        Pending {
+            port: self.clone(),
+            ticket,
+        }
     }
 
     /// Takes in what the world says, with its time.

@@ -75,7 +75,11 @@ impl ItemEnd {
 
     /// The message of the result.
     pub(crate) fn msg(&self) -> String {
-        self.result.get("msg").and_then(Value::as_str).unwrap_or_default().to_owned()
+        self.result
+            .get("msg")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
     }
 
     /// The result as a value.
@@ -85,13 +89,25 @@ impl ItemEnd {
 
     /// What listeners are told. A hidden end tells its status only (`no_log`).
     pub(crate) fn report(&self, is_ignored: bool, redact: &dyn Fn(&Value) -> Value) -> Report {
-        let result = if self.is_hidden { self.censored() } else { redact(&self.visible()) };
+        let result = if self.is_hidden {
+            self.censored()
+        } else {
+            redact(&self.visible())
+        };
         Report {
             status: self.status,
             is_ignored,
             result,
-            diff: if self.is_hidden { Vec::new() } else { self.diff.clone() },
-            summary: if self.is_hidden { String::new() } else { self.summary.clone() },
+            diff: if self.is_hidden {
+                Vec::new()
+            } else {
+                self.diff.clone()
+            },
+            summary: if self.is_hidden {
+                String::new()
+            } else {
+                self.summary.clone()
+            },
             duration_ms: self.duration_ms,
             attempts: self.attempts,
         }
@@ -134,19 +150,32 @@ pub(crate) fn message(msg: impl Into<String>) -> Map {
 pub(crate) fn aggregate(items: &[ItemEnd]) -> ItemEnd {
     let any = |status: Status| items.iter().any(|end| end.status == status);
     let all_skipped = items.iter().all(|end| end.status == Status::Skipped);
-    let status = [Status::Lost, Status::Unreachable, Status::Failed, Status::Unknown]
-        .into_iter()
-        .find(|status| any(*status))
-        .unwrap_or(if all_skipped {
-            Status::Skipped
-        } else if items.iter().any(|e| e.result.get("changed") == Some(&Value::Bool(true))) {
-            Status::Changed
-        } else {
-            Status::Ok
-        });
-    let is_changed = items.iter().any(|e| e.result.get("changed") == Some(&Value::Bool(true)));
+    let status = [
+        Status::Lost,
+        Status::Unreachable,
+        Status::Failed,
+        Status::Unknown,
+    ]
+    .into_iter()
+    .find(|status| any(*status))
+    .unwrap_or(if all_skipped {
+        Status::Skipped
+    } else if items
+        .iter()
+        .any(|e| e.result.get("changed") == Some(&Value::Bool(true)))
+    {
+        Status::Changed
+    } else {
+        Status::Ok
+    });
+    let is_changed = items
+        .iter()
+        .any(|e| e.result.get("changed") == Some(&Value::Bool(true)));
     let mut result = Map::new();
-    result.insert("results".into(), Value::from(items.iter().map(ItemEnd::value).collect::<Vec<_>>()));
+    result.insert(
+        "results".into(),
+        Value::from(items.iter().map(ItemEnd::value).collect::<Vec<_>>()),
+    );
     result.insert("changed".into(), is_changed.into());
     let msg = match status {
         Status::Failed | Status::Lost => "One or more items failed",

@@ -69,7 +69,10 @@ impl Frame {
     pub(crate) fn fields(&self, pick: impl Fn(&Keywords) -> &[Field]) -> Vec<&Field> {
         let mut levels: Vec<&Frame> = self.levels().collect();
         levels.reverse();
-        levels.into_iter().flat_map(|frame| pick(&frame.keywords).iter()).collect()
+        levels
+            .into_iter()
+            .flat_map(|frame| pick(&frame.keywords).iter())
+            .collect()
     }
 
     /// All `when` conditions, outermost first. Those of a dynamic include are not inherited: they
@@ -77,13 +80,18 @@ impl Frame {
     pub(crate) fn conditions(&self) -> Vec<&Cond> {
         let mut levels: Vec<&Frame> = self.levels().collect();
         levels.reverse();
-        levels.into_iter().flat_map(|frame| frame.keywords.when.iter()).collect()
+        levels
+            .into_iter()
+            .flat_map(|frame| frame.keywords.when.iter())
+            .collect()
     }
 
     /// All tags.
     pub(crate) fn tags(&self) -> Vec<String> {
-        let mut tags: Vec<String> =
-            self.levels().flat_map(|frame| frame.keywords.tags.iter().cloned()).collect();
+        let mut tags: Vec<String> = self
+            .levels()
+            .flat_map(|frame| frame.keywords.tags.iter().cloned())
+            .collect();
         tags.sort_unstable();
         tags.dedup();
         tags
@@ -91,8 +99,11 @@ impl Frame {
 
     /// The `vars` of levels of one kind, outermost first.
     pub(crate) fn vars(&self, kind: Kind) -> Vec<Arc<Map>> {
-        let mut layers: Vec<Arc<Map>> =
-            self.levels().filter(|f| f.kind == kind).map(|f| f.vars.clone()).collect();
+        let mut layers: Vec<Arc<Map>> = self
+            .levels()
+            .filter(|f| f.kind == kind)
+            .map(|f| f.vars.clone())
+            .collect();
         layers.reverse();
         layers
     }

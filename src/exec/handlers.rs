@@ -14,7 +14,11 @@ pub(crate) fn answers_to(handler: &Task, name: &str) -> bool {
     if handler.listen.iter().any(|topic| topic == name) {
         return true;
     }
-    let own = handler.keywords.name.as_ref().and_then(|f| plain_text(&f.value));
+    let own = handler
+        .keywords
+        .name
+        .as_ref()
+        .and_then(|f| plain_text(&f.value));
     let Some(own) = own else { return false };
     own == name
         || handler.role.as_ref().is_some_and(|role| {
@@ -25,20 +29,35 @@ pub(crate) fn answers_to(handler: &Task, name: &str) -> bool {
 impl Run {
     /// Whether any handler of the play answers to this name.
     pub(crate) fn has_handler(&self, name: &str) -> bool {
-        self.state.borrow().play.handlers.iter().any(|handler| answers_to(handler, name))
+        self.state
+            .borrow()
+            .play
+            .handlers
+            .iter()
+            .any(|handler| answers_to(handler, name))
     }
 
     /// Runs the notified handlers in order of definition, each once per host, until none is left.
     pub(crate) async fn flush_handlers(&self) -> Flow<()> {
-        let Some(frame) = self.state.borrow().play.frame.clone() else { return Ok(()) };
+        let Some(frame) = self.state.borrow().play.frame.clone() else {
+            return Ok(());
+        };
         let mut index = 0;
         loop {
             let next = self.state.borrow().play.handlers.get(index).cloned();
             let Some(handler) = next else { break };
             let is_overridden = self.is_overridden(index, &handler);
-            let hosts = if is_overridden { Vec::new() } else { self.take_notified(&handler) };
+            let hosts = if is_overridden {
+                Vec::new()
+            } else {
+                self.take_notified(&handler)
+            };
             if !hosts.is_empty() {
-                let place = Place { frame: frame.clone(), is_rescued: false, is_handler: true };
+                let place = Place {
+                    frame: frame.clone(),
+                    is_rescued: false,
+                    is_handler: true,
+                };
                 let items = [Item::Task(Box::new(handler))];
                 let failures = Box::pin(self.run_list(&items, &hosts, &place)).await?;
                 self.fail_hosts(&failures);
@@ -55,13 +74,23 @@ impl Run {
 
     /// The last definition of a name wins.
     fn is_overridden(&self, index: usize, handler: &Task) -> bool {
-        let Some(name) = handler.keywords.name.as_ref().and_then(|f| plain_text(&f.value)) else {
+        let Some(name) = handler
+            .keywords
+            .name
+            .as_ref()
+            .and_then(|f| plain_text(&f.value))
+        else {
             return false;
         };
         let state = self.state.borrow();
         state.play.handlers[index + 1..].iter().any(|other| {
             other.role.as_ref().map(|r| &r.name) == handler.role.as_ref().map(|r| &r.name)
-                && other.keywords.name.as_ref().and_then(|f| plain_text(&f.value)).as_ref()
+                && other
+                    .keywords
+                    .name
+                    .as_ref()
+                    .and_then(|f| plain_text(&f.value))
+                    .as_ref()
                     == Some(&name)
         })
     }
@@ -74,7 +103,9 @@ impl Run {
             if state.play.gone.contains(&host) && !self.settings.force_handlers {
                 continue;
             }
-            let Some(names) = state.play.notified.get_mut(&host) else { continue };
+            let Some(names) = state.play.notified.get_mut(&host) else {
+                continue;
+            };
             if names.iter().any(|name| answers_to(handler, name)) {
                 hosts.push(host);
             }
@@ -82,7 +113,10 @@ impl Run {
         // A name is consumed by the handler of that name; a topic stays for its other listeners
         // until the last of them has run.
         let handlers = state.play.handlers.clone();
-        let position = handlers.iter().position(|h| h.id == handler.id).unwrap_or(0);
+        let position = handlers
+            .iter()
+            .position(|h| h.id == handler.id)
+            .unwrap_or(0);
         for host in &hosts {
             if let Some(names) = state.play.notified.get_mut(host) {
                 names.retain(|name| {
@@ -99,7 +133,9 @@ impl Run {
         state.play.notified.iter().any(|(host, names)| {
             !state.play.gone.contains(host)
                 && state.play.batch.contains(host)
-                && names.iter().any(|n| state.play.handlers.iter().any(|h| answers_to(h, n)))
+                && names
+                    .iter()
+                    .any(|n| state.play.handlers.iter().any(|h| answers_to(h, n)))
         })
     }
 }

@@ -34,10 +34,16 @@ impl Run {
         let mut inclusions: Vec<Inclusion> = Vec::new();
         for host in hosts {
             match self.inclusions_of(run, host) {
-                Ok(found) => found.into_iter().for_each(|new| merge(&mut inclusions, new)),
+                Ok(found) => found
+                    .into_iter()
+                    .for_each(|new| merge(&mut inclusions, new)),
                 Err(problem) => {
                     let end = ItemEnd::failed(problem.message);
-                    let end = HostEnd { host: host.clone(), end, is_ignored: false };
+                    let end = HostEnd {
+                        host: host.clone(),
+                        end,
+                        is_ignored: false,
+                    };
                     self.announce(run, std::slice::from_ref(host), place.is_handler);
                     self.finish_host(run, &end);
                     failures.push(end);
@@ -65,7 +71,8 @@ impl Run {
         if let Some(looped) = &run.task.r#loop {
             let values = match &looped.kind {
                 LoopKind::With(name) => {
-                    self.controller.with_items(name, &looped.terms.value, &view)?
+                    self.controller
+                        .with_items(name, &looped.terms.value, &view)?
                 }
                 LoopKind::Loop => match self.controller.render(&looped.terms.value, &view)? {
                     Some(Value::List(items)) => items.to_vec(),
@@ -111,12 +118,19 @@ impl Run {
         };
         let (name, tasks_from) = match &run.task.action {
             Action::IncludeTasks { file, .. } => (text(file)?, None),
-            Action::IncludeRole { role, .. } => {
-                (text(&role.name)?, role.tasks_from.as_ref().map(text).transpose()?)
-            }
+            Action::IncludeRole { role, .. } => (
+                text(&role.name)?,
+                role.tasks_from.as_ref().map(text).transpose()?,
+            ),
             Action::Module { .. } | Action::Meta { .. } => (String::new(), None),
         };
-        Ok(Inclusion { name, tasks_from, params, index, hosts: vec![host.to_owned()] })
+        Ok(Inclusion {
+            name,
+            tasks_from,
+            params,
+            index,
+            hosts: vec![host.to_owned()],
+        })
     }
 
     async fn run_inclusion(
@@ -131,9 +145,16 @@ impl Run {
         params.extend(inclusion.params.clone());
         let (items, apply) = match &run.task.action {
             Action::IncludeTasks { apply, .. } => {
-                match self.controller.tasks_file(&inclusion.name, &run.task, &view.search) {
+                match self
+                    .controller
+                    .tasks_file(&inclusion.name, &run.task, &view.search)
+                {
                     Ok(included) => {
-                        self.state.borrow_mut().play.handlers.extend(included.handlers);
+                        self.state
+                            .borrow_mut()
+                            .play
+                            .handlers
+                            .extend(included.handlers);
                         (included.items, apply)
                     }
                     Err(why) => return Ok(self.fail_all(run, hosts, &why, place)),
@@ -147,7 +168,11 @@ impl Run {
                 }
                 match self.controller.role(&wanted, Some(&run.task), &view.search) {
                     Ok(included) => {
-                        self.state.borrow_mut().play.handlers.extend(included.handlers);
+                        self.state
+                            .borrow_mut()
+                            .play
+                            .handlers
+                            .extend(included.handlers);
                         for scope in &included.scopes {
                             self.expose(scope, hosts);
                         }
@@ -159,12 +184,18 @@ impl Run {
             Action::Module { .. } | Action::Meta { .. } => return Ok(Vec::new()),
         };
         let items = match inclusion.index {
-            Some(index) => items.into_iter().map(|item| renumber(item, &format!("@{index}"))).collect(),
+            Some(index) => items
+                .into_iter()
+                .map(|item| renumber(item, &format!("@{index}")))
+                .collect(),
             None => items,
         };
         // The conditions of the include decided about the include, not about its tasks.
         let frame = place.frame.include(apply, params);
-        let place = Place { frame, ..place.clone() };
+        let place = Place {
+            frame,
+            ..place.clone()
+        };
         self.run_list(&items, hosts, &place).await
     }
 
@@ -183,7 +214,11 @@ impl Run {
         hosts
             .iter()
             .map(|host| {
-                let end = HostEnd { host: host.clone(), end: ItemEnd::failed(why), is_ignored: false };
+                let end = HostEnd {
+                    host: host.clone(),
+                    end: ItemEnd::failed(why),
+                    is_ignored: false,
+                };
                 self.finish_host(run, &end);
                 end
             })
@@ -206,12 +241,7 @@ impl Run {
     }
 
     /// `meta: …`.
-    pub(crate) async fn run_meta(
-        &self,
-        run: &TaskRun,
-        what: &str,
-        hosts: &[String],
-    ) -> Flow<()> {
+    pub(crate) async fn run_meta(&self, run: &TaskRun, what: &str, hosts: &[String]) -> Flow<()> {
         let chosen: Vec<String> = hosts
             .iter()
             .filter(|host| {
@@ -234,7 +264,9 @@ impl Run {
             }
             "clear_facts" => {
                 let mut state = self.state.borrow_mut();
-                chosen.iter().for_each(|h| state.hosts.entry(h.clone()).or_default().clear_facts());
+                chosen
+                    .iter()
+                    .for_each(|h| state.hosts.entry(h.clone()).or_default().clear_facts());
                 Ok(())
             }
             "clear_host_errors" => {
@@ -281,7 +313,10 @@ fn renumber(item: Item, suffix: &str) -> Item {
         Item::Block(mut block) => {
             block.id.0.push_str(suffix);
             for list in [&mut block.block, &mut block.rescue, &mut block.always] {
-                *list = std::mem::take(list).into_iter().map(|i| renumber(i, suffix)).collect();
+                *list = std::mem::take(list)
+                    .into_iter()
+                    .map(|i| renumber(i, suffix))
+                    .collect();
             }
             Item::Block(block)
         }

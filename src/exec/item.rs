@@ -128,7 +128,10 @@ impl Run {
             Err(problem) => return Ok(Err(problem.into())),
         }
         let Action::Module { name, args, .. } = &item.task.action else {
-            return Ok(Err(Problem::new("an include cannot be planned as a module").into()));
+            return Ok(Err(Problem::new(
+                "an include cannot be planned as a module",
+            )
+            .into()));
         };
         let args = match self.arguments(item, name, args) {
             Ok(args) => args,
@@ -138,16 +141,24 @@ impl Run {
             return Ok(self.act(item, name, &args).await?.map(Planned::Ended));
         }
         let Some(module) = crate::modules::find(name) else {
-            return Ok(Err(Problem::new(format!("there is no module `{name}`")).into()));
+            return Ok(Err(
+                Problem::new(format!("there is no module `{name}`")).into()
+            ));
         };
         self.look(item, module, args).await
     }
 
     /// The rendered arguments: defaults of the module, `args:` as a whole, then each by name.
-    fn arguments(&self, item: &Item, name: &str, args: &crate::model::Args) -> Result<Value, Problem> {
+    fn arguments(
+        &self,
+        item: &Item,
+        name: &str,
+        args: &crate::model::Args,
+    ) -> Result<Value, Problem> {
         let mut map = Map::new();
         for field in item.frame.fields(|k| &k.module_defaults) {
-            let Some(Value::Map(defaults)) = self.controller.render(&field.value, &item.view)? else {
+            let Some(Value::Map(defaults)) = self.controller.render(&field.value, &item.view)?
+            else {
                 continue;
             };
             for (key, value) in defaults.iter() {
@@ -161,7 +172,10 @@ impl Run {
                 Some(Value::Map(whole)) => map.extend((*whole).clone()),
                 None | Some(Value::Null) => {}
                 Some(other) => {
-                    return Err(Problem::new(format!("`args` must be a mapping, found {}", other.type_name())));
+                    return Err(Problem::new(format!(
+                        "`args` must be a mapping, found {}",
+                        other.type_name()
+                    )));
                 }
             }
         }
@@ -195,7 +209,7 @@ impl Run {
             Ok(pair) => pair,
             Err(problem) => return Ok(Err(problem.into())),
         };
-        let inputs = match self.resolve_inputs(item, prepared.as_ref()).await? {
+        let inputs = match self.resolve_inputs(item, prepared.as_ref(), &args).await? {
             Ok(inputs) => inputs,
             Err(early) => return Ok(Err(early)),
         };
@@ -218,7 +232,15 @@ impl Run {
                 Ok(Decision::Ask(script)) => next = Some(script),
                 Ok(Decision::Change(change)) => {
                     let ready = Ready {
-                        module, prepared, inputs, probe, seen, change, target, environment, args,
+                        module,
+                        prepared,
+                        inputs,
+                        probe,
+                        seen,
+                        change,
+                        target,
+                        environment,
+                        args,
                     };
                     return Ok(self.may_change(item, ready));
                 }
@@ -255,9 +277,13 @@ impl Run {
             let rendered = self.controller.render(&field.value, &item.view)?;
             let maps = match rendered {
                 Some(Value::Map(map)) => vec![map],
-                Some(Value::List(items)) => {
-                    items.iter().filter_map(|v| match v { Value::Map(m) => Some(m.clone()), _ => None }).collect()
-                }
+                Some(Value::List(items)) => items
+                    .iter()
+                    .filter_map(|v| match v {
+                        Value::Map(m) => Some(m.clone()),
+                        _ => None,
+                    })
+                    .collect(),
                 _ => Vec::new(),
             };
             for (name, value) in maps.iter().flat_map(|map| map.iter()) {
@@ -273,10 +299,14 @@ impl Run {
         &self,
         item: &Item,
         prepared: &dyn Prepared,
+        args: &Value,
     ) -> Flow<Result<Vec<Resolved>, Early>> {
         let mut resolved = Vec::new();
         for input in prepared.inputs() {
-            let path = match self.controller.find_file(input.folder, &input.path, &item.view.search) {
+            let path = match self
+                .controller
+                .find_file(input.folder, &input.path, &item.view.search)
+            {
                 Ok(path) => path,
                 Err(why) => return Ok(Err(ItemEnd::failed(why).into())),
             };
@@ -286,7 +316,7 @@ impl Run {
             };
             if input.kind == crate::modules::InputKind::Template {
                 let text = String::from_utf8_lossy(&file.bytes).into_owned();
-                match self.controller.render_file(&path, &text, &item.view) {
+                match self.controller.render_file(&path, &text, args, &item.view) {
                     Ok(Value::Str(text)) => file.bytes = text.as_str().as_bytes().to_vec(),
                     Ok(_) => {}
                     Err(problem) => return Ok(Err(problem.into())),
@@ -314,16 +344,25 @@ impl Run {
             Applied::Moved => {
                 if let Some(attempt) = attempt {
                     let message = "the host had changed meanwhile; nothing was done".to_owned();
-                    self.record(vec![Record::Undone { attempt, is_done: true, message }], true).await?;
+                    self.record(
+                        vec![Record::Undone {
+                            attempt,
+                            is_done: true,
+                            message,
+                        }],
+                        true,
+                    )
+                    .await?;
                 }
                 return Ok(None);
             }
             Applied::Failed(failed) => apply_failed(failed, &replies),
             Applied::Refused(why) => ItemEnd::failed(why),
             Applied::Done => {
-                let finish = ready.prepared.finish(
-                    &ready.inputs, &ready.seen, &ready.change, &replies,
-                );
+                let finish =
+                    ready
+                        .prepared
+                        .finish(&ready.inputs, &ready.seen, &ready.change, &replies);
                 match finish {
                     Ok(outcome) => outcome_end(outcome),
                     Err(failure) => failure_end(failure),
@@ -351,29 +390,38 @@ impl Run {
             let prefix = self.act_prefix(attempt.unwrap_or(0));
             let result = match act {
                 Act::Script { script, on } => {
-                    let sh = with_environment(&ready.environment, &format!("{prefix}{}", script.sh));
+                    let sh =
+                        with_environment(&ready.environment, &format!("{prefix}{}", script.sh));
                     let sh = guarded(guard.as_deref(), &sh);
                     let target = match self.act_target(item, ready, on.as_deref()) {
                         Ok(target) => target,
                         Err(problem) => return Applied::Refused(problem.message),
                     };
-                    self.port.trip(&target, self.job(item, &sh, None), self.live(item, ready)).await
+                    self.port
+                        .trip(&target, self.job(item, &sh, None), self.live(item, ready))
+                        .await
                 }
                 Act::Stream { script, source } => {
-                    let sh = with_environment(&ready.environment, &format!("{prefix}{}", script.sh));
+                    let sh =
+                        with_environment(&ready.environment, &format!("{prefix}{}", script.sh));
                     let sh = guarded(guard.as_deref(), &sh);
                     let job = self.job(item, &sh, Some(source.clone()));
                     self.port.trip(&ready.target, job, None).await
                 }
                 Act::Save { path, reply } => {
                     let all: Vec<&Reply> = ready.seen.iter().chain(replies.iter()).collect();
-                    let bytes = all.get(*reply).map(|r| r.body().to_vec()).unwrap_or_default();
+                    let bytes = all
+                        .get(*reply)
+                        .map(|r| r.body().to_vec())
+                        .unwrap_or_default();
                     match self.port.write(path.into(), bytes).await {
                         Ok(()) => Ok(Reply::default()),
                         Err(why) => return Applied::Refused(why),
                     }
                 }
-                Act::Reconnect { timeout_s } => self.port.reconnect(&ready.target, *timeout_s).await,
+                Act::Reconnect { timeout_s } => {
+                    self.port.reconnect(&ready.target, *timeout_s).await
+                }
             };
             match result {
                 Err(failed) => return Applied::Failed(failed),
@@ -412,7 +460,11 @@ impl Run {
             .flatten()
             .filter(|seconds| *seconds > 0)
             .map(|seconds| std::time::Duration::from_secs(seconds.unsigned_abs()));
-        Job { script: Script::new(sh), input, timeout }
+        Job {
+            script: Script::new(sh),
+            input,
+            timeout,
+        }
     }
 
     /// Output is shown live where it is a person's command, or where it takes long.
@@ -464,11 +516,15 @@ impl Ready {
             Some(text) => {
                 // A command substitution drops trailing newlines; the dot keeps them.
                 let expected = crate::script::quote(&format!("{text}."));
-                format!("[ \"$( ({probe}\n) </dev/null 2>/dev/null; printf . )\" = {expected} ] || {refuse}")
+                format!(
+                    "[ \"$( ({probe}\n) </dev/null 2>/dev/null; printf . )\" = {expected} ] || {refuse}"
+                )
             }
             None => {
                 let expected = super::digest::cksum(&seen.stdout);
-                format!("[ \"$( ({probe}\n) </dev/null 2>/dev/null | cksum )\" = '{expected}' ] || {refuse}")
+                format!(
+                    "[ \"$( ({probe}\n) </dev/null 2>/dev/null | cksum )\" = '{expected}' ] || {refuse}"
+                )
             }
         })
     }
@@ -480,7 +536,12 @@ impl Ready {
 
     /// Unified diffs of the change.
     pub(crate) fn diffs(&self) -> Vec<String> {
-        self.change.diff.iter().map(crate::modules::Diff::unified).filter(|d| !d.is_empty()).collect()
+        self.change
+            .diff
+            .iter()
+            .map(crate::modules::Diff::unified)
+            .filter(|d| !d.is_empty())
+            .collect()
     }
 }
 

@@ -75,7 +75,9 @@ impl Run {
     }
 
     fn is_fatal(&self, item: &Item, place: &Place, failures: &Failures, hosts: &[String]) -> bool {
-        let Some(host) = failures.first().map(|f| &f.host).or(hosts.first()) else { return false };
+        let Some(host) = failures.first().map(|f| &f.host).or(hosts.first()) else {
+            return false;
+        };
         if !failures.iter().any(|f| f.end.status == Status::Failed) {
             return false;
         }
@@ -109,14 +111,21 @@ impl Run {
             }
             Err(halt) => return Err(halt),
         };
-        let outside = Place { is_rescued: place.is_rescued, ..inner.clone() };
+        let outside = Place {
+            is_rescued: place.is_rescued,
+            ..inner.clone()
+        };
         if !block.rescue.is_empty() {
             failures = self.rescue(block, failures, &outside).await?;
         }
         if !block.always.is_empty() {
             let reached: Vec<String> = hosts
                 .iter()
-                .filter(|h| !failures.iter().any(|f| &f.host == *h && f.end.status != Status::Failed))
+                .filter(|h| {
+                    !failures
+                        .iter()
+                        .any(|f| &f.host == *h && f.end.status != Status::Failed)
+                })
                 .cloned()
                 .collect();
             failures.extend(self.run_list(&block.always, &reached, &outside).await?);
@@ -126,8 +135,9 @@ impl Run {
     }
 
     async fn rescue(&self, block: &Block, failures: Failures, place: &Place) -> Flow<Failures> {
-        let (failed, mut lasting): (Failures, Failures) =
-            failures.into_iter().partition(|f| f.end.status == Status::Failed);
+        let (failed, mut lasting): (Failures, Failures) = failures
+            .into_iter()
+            .partition(|f| f.end.status == Status::Failed);
         if failed.is_empty() {
             return Ok(lasting);
         }
@@ -135,13 +145,21 @@ impl Run {
             let mut state = self.state.borrow_mut();
             let known = state.hosts.entry(failure.host.clone()).or_default();
             known.set("ansible_failed_result", failure.end.value());
-            let task = failure.end.result.get("_switchback_task").cloned().unwrap_or_default();
+            let task = failure
+                .end
+                .result
+                .get("_switchback_task")
+                .cloned()
+                .unwrap_or_default();
             known.set("ansible_failed_task", task);
         }
         let hosts: Vec<String> = failed.iter().map(|f| f.host.clone()).collect();
         let again = self.run_list(&block.rescue, &hosts, place).await?;
         let mut state = self.state.borrow_mut();
-        for host in hosts.iter().filter(|h| !again.iter().any(|f| &f.host == *h)) {
+        for host in hosts
+            .iter()
+            .filter(|h| !again.iter().any(|f| &f.host == *h))
+        {
             let stats = state.stats.host(host);
             stats.rescued += 1;
             stats.failed = stats.failed.saturating_sub(1);
@@ -152,11 +170,17 @@ impl Run {
 
     /// The hosts on which a role's tasks still have to run: once per play, host and parameters.
     fn hosts_of_role(&self, block: &Block, hosts: &[String]) -> Vec<String> {
-        let Some(role) = &block.role else { return hosts.to_vec() };
+        let Some(role) = &block.role else {
+            return hosts.to_vec();
+        };
         if role.allows_duplicates {
             return hosts.to_vec();
         }
-        let key = format!("{}\0{}", role.name, Value::from(role.params.clone()).to_exposed_json());
+        let key = format!(
+            "{}\0{}",
+            role.name,
+            Value::from(role.params.clone()).to_exposed_json()
+        );
         let mut state = self.state.borrow_mut();
         hosts
             .iter()
@@ -214,7 +238,10 @@ impl Run {
                 ("name".to_owned(), Value::from(run.name.as_str())),
                 ("action".to_owned(), Value::from(run.module.as_str())),
             ]);
-            failure.end.result.insert("_switchback_task".into(), Value::from(task));
+            failure
+                .end
+                .result
+                .insert("_switchback_task".into(), Value::from(task));
             match failure.end.status {
                 Status::Unreachable => {
                     state.out.insert(failure.host.clone());
@@ -239,9 +266,10 @@ impl Run {
     fn task_name(&self, task: &Rc<Task>, frame: &Rc<Frame>, hosts: &[String]) -> String {
         let own = task.keywords.name.as_ref().and_then(|field| {
             let view = self.task_view(hosts.first()?, task, frame);
-            self.text(Some(field), &view).ok().flatten().or_else(|| {
-                field.value.as_str().map(str::to_owned)
-            })
+            self.text(Some(field), &view)
+                .ok()
+                .flatten()
+                .or_else(|| field.value.as_str().map(str::to_owned))
         });
         let name = own.unwrap_or_else(|| module_name(&task.action).to_owned());
         match &task.role {
@@ -265,7 +293,9 @@ impl Run {
 
     /// `--start-at-task`: tasks before it are passed over.
     fn has_started(&self, run: &TaskRun) -> bool {
-        let Some(wanted) = &self.settings.start_at else { return true };
+        let Some(wanted) = &self.settings.start_at else {
+            return true;
+        };
         let mut state = self.state.borrow_mut();
         if !state.has_started_at {
             let short = run.name.rsplit(" : ").next().unwrap_or(&run.name);
@@ -312,11 +342,20 @@ impl Run {
             return Ok(());
         }
         let state = self.state.borrow();
-        let Some(max) = state.play.max_fail_percentage else { return Ok(()) };
+        let Some(max) = state.play.max_fail_percentage else {
+            return Ok(());
+        };
         let failed = state.play.failed.len()
-            + failures.iter().filter(|f| !state.play.failed.contains(&f.host)).count();
+            + failures
+                .iter()
+                .filter(|f| !state.play.failed.contains(&f.host))
+                .count();
         #[expect(clippy::cast_precision_loss, reason = "numbers of hosts are small")]
         let share = 100.0 * failed as f64 / state.play.batch.len().max(1) as f64;
-        if failed > 0 && share > max { Err(Halt::EndRun) } else { Ok(()) }
+        if failed > 0 && share > max {
+            Err(Halt::EndRun)
+        } else {
+            Ok(())
+        }
     }
 }

@@ -23,7 +23,11 @@ pub struct Machine {
 impl Machine {
     /// A machine that will run `root` over `port`; nothing happens before [`Input::Start`].
     pub(crate) fn new(port: Port, root: impl Future<Output = Ended> + 'static) -> Self {
-        Self { port, root: Some(Box::pin(root)), ended: None }
+        Self {
+            port,
+            root: Some(Box::pin(root)),
+            ended: None,
+        }
     }
 
     /// Takes one input in and returns what the core wants done next.

@@ -36,9 +36,12 @@ impl Run {
 
     async fn run_play(&self, entry: &PlaybookEntry) -> Flow<()> {
         let play = &entry.play;
-        let outer = entry.imports.iter().fold(Keywords::default(), |outer, import| {
-            outer_of(&outer, &import.keywords)
-        });
+        let outer = entry
+            .imports
+            .iter()
+            .fold(Keywords::default(), |outer, import| {
+                outer_of(&outer, &import.keywords)
+            });
         let keywords = outer_of(&outer, &play.keywords);
         let frame = Frame::play(&keywords);
         self.controller.enter_play(entry);
@@ -53,13 +56,18 @@ impl Run {
             self.port.emit(Event::PlaySkipped { name, why });
             return Ok(());
         }
-        self.port.emit(Event::PlayStarted { name, hosts: hosts.clone() });
+        self.port.emit(Event::PlayStarted {
+            name,
+            hosts: hosts.clone(),
+        });
         self.load_vars(play, &view).await?;
         let batches = self.batches(play, &hosts, &view)?;
         let count = batches.len();
         for (index, batch) in batches.into_iter().enumerate() {
             if count > 1 {
-                self.port.emit(Event::BatchStarted { hosts: batch.clone() });
+                self.port.emit(Event::BatchStarted {
+                    hosts: batch.clone(),
+                });
             }
             {
                 let mut state = self.state.borrow_mut();
@@ -72,7 +80,10 @@ impl Run {
                 Err(halt) => return Err(halt),
             }
             let state = self.state.borrow();
-            if batch.iter().all(|h| state.play.failed.contains(h) || state.out.contains(h)) {
+            if batch
+                .iter()
+                .all(|h| state.play.failed.contains(h) || state.out.contains(h))
+            {
                 return Err(Halt::EndRun);
             }
         }
@@ -84,8 +95,16 @@ impl Run {
         let mut state = self.state.borrow_mut();
         state.play = PlayState {
             handlers: play.handlers.clone(),
-            role_defaults: play.role_scopes.iter().map(|r| Arc::new(r.defaults.clone())).collect(),
-            role_vars: play.role_scopes.iter().map(|r| Arc::new(r.vars.clone())).collect(),
+            role_defaults: play
+                .role_scopes
+                .iter()
+                .map(|r| Arc::new(r.defaults.clone()))
+                .collect(),
+            role_vars: play
+                .role_scopes
+                .iter()
+                .map(|r| Arc::new(r.vars.clone()))
+                .collect(),
             vars_layers: frame.vars(super::frame::Kind::Play),
             folder: entry.folder.clone(),
             frame: Some(frame.clone()),
@@ -104,21 +123,27 @@ impl Run {
         layers.push(self.settings.extra_vars.clone());
         let magic = Map::from([
             ("groups".to_owned(), self.groups()),
-            ("playbook_dir".to_owned(), self.state.borrow().play.folder.as_str().into()),
+            (
+                "playbook_dir".to_owned(),
+                self.state.borrow().play.folder.as_str().into(),
+            ),
         ]);
         layers.push(Arc::new(magic));
         layers
     }
 
     fn play_name(&self, play: &Play, view: &View) -> String {
-        self.text(play.keywords.name.as_ref(), view).ok().flatten().unwrap_or_else(|| {
-            match &play.hosts.value {
-                Value::List(items) => {
-                    items.iter().filter_map(plain_text).collect::<Vec<_>>().join(",")
-                }
+        self.text(play.keywords.name.as_ref(), view)
+            .ok()
+            .flatten()
+            .unwrap_or_else(|| match &play.hosts.value {
+                Value::List(items) => items
+                    .iter()
+                    .filter_map(plain_text)
+                    .collect::<Vec<_>>()
+                    .join(","),
                 other => plain_text(other).unwrap_or_default(),
-            }
-        })
+            })
     }
 
     fn play_hosts(&self, play: &Play, view: &View) -> Flow<Vec<String>> {
@@ -131,11 +156,19 @@ impl Run {
         let limit = self.settings.limit.as_ref();
         let mut hosts: Vec<String> = hosts
             .into_iter()
-            .filter(|h| limit.is_none_or(|limit| limit.contains(h)) || state.inventory.host(h).is_some_and(|h| h.is_implicit))
+            .filter(|h| {
+                limit.is_none_or(|limit| limit.contains(h))
+                    || state.inventory.host(h).is_some_and(|h| h.is_implicit)
+            })
             .filter(|h| !state.out.contains(h) && !state.parked.contains(h))
             .collect();
         drop(state);
-        match self.text(play.order.as_ref(), view).ok().flatten().as_deref() {
+        match self
+            .text(play.order.as_ref(), view)
+            .ok()
+            .flatten()
+            .as_deref()
+        {
             Some("sorted") => hosts.sort(),
             Some("reverse_sorted") => hosts.sort_by(|a, b| b.cmp(a)),
             Some("reverse_inventory") => hosts.reverse(),
@@ -239,7 +272,9 @@ impl Run {
             Some(Value::List(items)) => items.to_vec(),
             Some(value) => vec![value],
         };
-        let max = self.number_or_percent(play.max_fail_percentage.as_ref(), view).map_err(broken)?;
+        let max = self
+            .number_or_percent(play.max_fail_percentage.as_ref(), view)
+            .map_err(broken)?;
         self.state.borrow_mut().play.max_fail_percentage = max;
         let mut rest = hosts;
         let mut batches = Vec::new();
@@ -249,7 +284,11 @@ impl Run {
                 None => rest.len(),
                 Some(size) => batch_size(size, hosts.len()).map_err(broken)?,
             };
-            let size = if size == 0 { rest.len() } else { size.min(rest.len()) };
+            let size = if size == 0 {
+                rest.len()
+            } else {
+                size.min(rest.len())
+            };
             let (batch, more) = rest.split_at(size);
             batches.push(batch.to_vec());
             rest = more;
@@ -258,7 +297,11 @@ impl Run {
         Ok(batches)
     }
 
-    fn number_or_percent(&self, field: Option<&Field>, view: &View) -> Result<Option<f64>, Problem> {
+    fn number_or_percent(
+        &self,
+        field: Option<&Field>,
+        view: &View,
+    ) -> Result<Option<f64>, Problem> {
         match self.keyword(field, view)? {
             None | Some(Value::Null) => Ok(None),
             Some(value) => plain_text(&value)
@@ -269,7 +312,11 @@ impl Run {
     }
 
     async fn run_batch(&self, play: &Play, frame: &Rc<Frame>, batch: &[String]) -> Flow<()> {
-        let place = Place { frame: frame.clone(), is_rescued: false, is_handler: false };
+        let place = Place {
+            frame: frame.clone(),
+            is_rescued: false,
+            is_handler: false,
+        };
         self.gather_facts(play, batch, &place).await?;
         let strategy = self
             .text(play.strategy.as_ref(), &self.play_view())
@@ -280,7 +327,8 @@ impl Run {
         match strategy.as_str() {
             "free" | "host_pinned" if !self.settings.asks => {
                 let each = batch.iter().map(|host| async {
-                    self.run_sections(play, &place, std::slice::from_ref(host)).await
+                    self.run_sections(play, &place, std::slice::from_ref(host))
+                        .await
                 });
                 let results = futures_util::future::join_all(each).await;
                 results.into_iter().collect::<Flow<Vec<()>>>()?;
@@ -292,10 +340,11 @@ impl Run {
 
     async fn run_sections(&self, play: &Play, place: &Place, hosts: &[String]) -> Flow<()> {
         let roles_and_tasks: [&[Item]; 2] = [&play.roles, &play.tasks];
-        let sections: [&[&[Item]]; 3] =
-            [&[&play.pre_tasks], &roles_and_tasks, &[&play.post_tasks]];
+        let sections: [&[&[Item]]; 3] = [&[&play.pre_tasks], &roles_and_tasks, &[&play.post_tasks]];
         let forces = self.settings.force_handlers
-            || self.flag(play.force_handlers.as_ref(), &self.play_view(), false).unwrap_or(false);
+            || self
+                .flag(play.force_handlers.as_ref(), &self.play_view(), false)
+                .unwrap_or(false);
         for section in sections {
             for items in section {
                 let result = self.run_list(items, hosts, place).await;
@@ -329,17 +378,24 @@ impl Run {
         let wanted = self
             .flag(play.gather_facts.as_ref(), &self.play_view(), true)
             .map_err(|problem| Halt::Broken(problem.message))?;
-        if !wanted || self.settings.start_at.is_some() && !self.state.borrow().has_started_at && play.gather_facts.is_none() {
+        if !wanted
+            || self.settings.start_at.is_some()
+                && !self.state.borrow().has_started_at
+                && play.gather_facts.is_none()
+        {
             return Ok(());
         }
         let mut task = setup_task(play);
         if let Some(field) = &play.gather_subset
             && let Action::Module { args, .. } = &mut task.action
         {
-            args.fields.insert("gather_subset".into(), field.value.clone());
+            args.fields
+                .insert("gather_subset".into(), field.value.clone());
         }
         let started = std::mem::replace(&mut self.state.borrow_mut().has_started_at, true);
-        let result = self.run_list(&[Item::Task(Box::new(task))], batch, place).await;
+        let result = self
+            .run_list(&[Item::Task(Box::new(task))], batch, place)
+            .await;
         self.state.borrow_mut().has_started_at = started;
         let failures = result?;
         self.fail_hosts(&failures);
@@ -348,17 +404,28 @@ impl Run {
 }
 
 fn setup_task(play: &Play) -> Task {
-    let name = Field { value: "Gathering Facts".into(), span: play.span };
+    let name = Field {
+        value: "Gathering Facts".into(),
+        span: play.span,
+    };
     Task {
         id: StepId(format!("{}/facts", play.id)),
         span: play.span,
         text_hash: String::new(),
         keywords: Keywords {
             name: Some(name),
-            tags: if play.keywords.tags.is_empty() { vec!["always".to_owned()] } else { Vec::new() },
+            tags: if play.keywords.tags.is_empty() {
+                vec!["always".to_owned()]
+            } else {
+                Vec::new()
+            },
             ..Keywords::default()
         },
-        action: Action::Module { name: "setup".into(), span: play.span, args: Args::default() },
+        action: Action::Module {
+            name: "setup".into(),
+            span: play.span,
+            args: Args::default(),
+        },
         register: None,
         r#loop: None,
         until: None,
@@ -412,4 +479,3 @@ fn batch_size(size: &Value, total: usize) -> Result<usize, Problem> {
         None => text.parse().map_err(|_| wrong()),
     }
 }
-

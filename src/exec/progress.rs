@@ -45,7 +45,11 @@ impl Watcher {
             Some(Progress::Rsync) => Regex::new(r"\s(\d{1,3})%\s").ok(),
             Some(Progress::PgUpgrade) | None => None,
         };
-        Self { live, regex, rest: [Vec::new(), Vec::new()] }
+        Self {
+            live,
+            regex,
+            rest: [Vec::new(), Vec::new()],
+        }
     }
 
     /// Events for some more bytes: whole lines, and what they say of the progress.
@@ -67,20 +71,39 @@ impl Watcher {
             if self.live.progress.is_some() {
                 let percent = self.percent(&text);
                 if percent.is_some() || self.regex.is_none() {
-                    events.push(Event::Progress { host, step, percent, text });
+                    events.push(Event::Progress {
+                        host,
+                        step,
+                        percent,
+                        text,
+                    });
                     continue;
                 }
             }
-            events.push(Event::Output { host, step, is_stderr, text });
+            events.push(Event::Output {
+                host,
+                step,
+                is_stderr,
+                text,
+            });
         }
         events
     }
 
     fn percent(&self, line: &str) -> Option<u8> {
         if let Some(regex) = &self.regex {
-            return regex.captures(line)?.get(1)?.as_str().parse().ok().filter(|p| *p <= 100);
+            return regex
+                .captures(line)?
+                .get(1)?
+                .as_str()
+                .parse()
+                .ok()
+                .filter(|p| *p <= 100);
         }
-        PG_UPGRADE_STEPS.iter().find(|(text, _)| line.contains(text)).map(|(_, percent)| *percent)
+        PG_UPGRADE_STEPS
+            .iter()
+            .find(|(text, _)| line.contains(text))
+            .map(|(_, percent)| *percent)
     }
 }
 
@@ -103,15 +126,36 @@ mod tests {
         let mut watcher = watcher(Progress::Rsync);
         assert!(watcher.watch(false, b"  1,048,576  4").is_empty());
         let events = watcher.watch(false, b"2%   10.00MB/s    0:00:01\r");
-        assert!(matches!(events.as_slice(), [Event::Progress { percent: Some(42), .. }]), "{events:?}");
+        assert!(
+            matches!(
+                events.as_slice(),
+                [Event::Progress {
+                    percent: Some(42),
+                    ..
+                }]
+            ),
+            "{events:?}"
+        );
     }
 
     #[test]
     fn pg_upgrade_steps_move_forward() {
-        let percents: Vec<u8> = PG_UPGRADE_STEPS.iter().map(|(_, percent)| *percent).collect();
+        let percents: Vec<u8> = PG_UPGRADE_STEPS
+            .iter()
+            .map(|(_, percent)| *percent)
+            .collect();
         assert!(percents.is_sorted());
         let mut watcher = watcher(Progress::PgUpgrade);
         let events = watcher.watch(false, b"Checking cluster versions            ok\n");
-        assert!(matches!(events.as_slice(), [Event::Progress { percent: Some(2), .. }]), "{events:?}");
+        assert!(
+            matches!(
+                events.as_slice(),
+                [Event::Progress {
+                    percent: Some(2),
+                    ..
+                }]
+            ),
+            "{events:?}"
+        );
     }
 }

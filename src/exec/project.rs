@@ -9,7 +9,7 @@ use super::world::ControllerWorld;
 use crate::diag::{Diagnostic, Place, SourceMap, Span, render};
 use crate::model::{Playbook, PlaybookEntry, RoleScope, RoleUse, Task};
 use crate::plan::{Included, Loader, find_file};
-use crate::template::{Engine, ErrorKind, Rendered, Scope, TemplateError};
+use crate::template::{Engine, ErrorKind, Rendered, Scope, Syntax, TemplateError};
 use crate::value::{Map, Text, Value};
 
 /// Files of the controller up to this size are held in memory when a module needs their hash.
@@ -24,7 +24,10 @@ pub struct Project {
 impl Project {
     /// A project whose files `loader` reads.
     pub fn new(loader: Loader) -> Self {
-        Self { engine: Engine::new(), loader: RefCell::new(loader) }
+        Self {
+            engine: Engine::new(),
+            loader: RefCell::new(loader),
+        }
     }
 
     /// The texts of all files, for diagnostics.
@@ -34,8 +37,10 @@ impl Project {
 
     fn told(&self, problems: &[Diagnostic]) -> String {
         let loader = self.loader.borrow();
-        let texts: Vec<String> =
-            problems.iter().map(|problem| render(problem, &loader.sources, false)).collect();
+        let texts: Vec<String> = problems
+            .iter()
+            .map(|problem| render(problem, &loader.sources, false))
+            .collect();
         texts.join("\n")
     }
 
@@ -54,13 +59,20 @@ impl Scope for View {
         self.scope.names()
     }
 
+    fn is_from_user(&self, name: &str) -> bool {
+        self.scope.is_from_user(name)
+    }
+
     fn host_names(&self) -> Vec<String> {
         self.hosts.host_names()
     }
 
     fn host(&self, name: &str) -> Option<Arc<dyn Scope>> {
         let scope = self.hosts.scope_of(name)?;
-        let view = View { scope, ..self.clone() };
+        let view = View {
+            scope,
+            ..self.clone()
+        };
         #[expect(clippy::arc_with_non_send_sync, reason = "the core has one thread")]
         Some(Arc::new(view))
     }
@@ -94,38 +106,39 @@ impl Controller for Project {
 
     fn truth(&self, condition: &str, view: &View) -> Result<bool, Problem> {
         let condition = Value::Str(Text::from_user(condition));
-        self.engine.eval_bool(&condition, view, &self.world(view)).map_err(|e| problem(&e))
+        self.engine
+            .eval_bool(&condition, view, &self.world(view))
+            .map_err(|e| problem(&e))
     }
 
     fn with_items(&self, name: &str, terms: &Value, view: &View) -> Result<Vec<Value>, Problem> {
-        let name = name.rsplit('.').next().unwrap_or(name).replace('\'', "");
-        let view = view.with(Map::from([("_switchback_terms".to_owned(), terms.clone())]));
-        let flat = match terms {
-            Value::List(_) => "*",
-            _ => "",
-        };
-        // The lookup plugins take the terms of `with_*` as one list.
-        let expression = if flat.is_empty() {
-            format!("query('{name}', _switchback_terms)")
-        } else {
-            format!("query('{name}', *_switchback_terms)")
-        };
-        match self.engine.eval(&expression, &view, &self.world(&view)) {
-            Ok(Value::List(items)) => Ok(items.to_vec()),
-            Ok(other) => Ok(vec![other]),
-            Err(error) => Err(problem(&error)),
-        }
+        let found = self
+            .engine
+            .with_lookup(name, terms, view, &self.world(view));
+        found.map_err(|error| problem(&error))
     }
 
-    fn render_file(&self, path: &Path, text: &str, view: &View) -> Result<Value, Problem> {
+    fn render_file(
+        &self,
+        path: &Path,
+        text: &str,
+        args: &Value,
+        view: &View,
+    ) -> Result<Value, Problem> {
         let layer = Map::from([
             ("ansible_managed".to_owned(), Value::from("Ansible managed")),
-            ("template_path".to_owned(), path.display().to_string().into()),
-            ("template_fullpath".to_owned(), path.display().to_string().into()),
+            (
+                "template_path".to_owned(),
+                path.display().to_string().into(),
+            ),
+            (
+                "template_fullpath".to_owned(),
+                path.display().to_string().into(),
+            ),
         ]);
         let view = view.with(layer);
         self.engine
-            .render_file(text, &view, &self.world(&view))
+            .render_file_with(text, &syntax_of(args), &view, &self.world(&view))
             .map(Value::Str)
             .map_err(|error| {
                 let mut problem = problem(&error);
@@ -156,15 +169,22 @@ impl Controller for Project {
         from: Option<&Task>,
         _search: &Search,
     ) -> Result<Included, String> {
-        let prefix = from.map_or("way back", |task| task.id.0.as_str()).to_owned();
+        let prefix = from
+            .map_or("way back", |task| task.id.0.as_str())
+            .to_owned();
         let parent = from.and_then(|task| task.role.clone());
-        let loaded = self.loader.borrow_mut().role(role, parent.as_ref(), &prefix);
+        let loaded = self
+            .loader
+            .borrow_mut()
+            .role(role, parent.as_ref(), &prefix);
         loaded.map_err(|problems| self.told(&problems))
     }
 
     fn vars_file(&self, path: &Path) -> Result<Map, String> {
         let loaded = self.loader.borrow_mut().vars_file(path);
-        loaded.map(|vars| (*vars).clone()).map_err(|problems| self.told(&problems))
+        loaded
+            .map(|vars| (*vars).clone())
+            .map_err(|problems| self.told(&problems))
     }
 
     fn playbook(&self, path: &Path) -> Result<Playbook, String> {
@@ -197,4 +217,28 @@ impl Project {
             )
         })
     }
+}
+
+/// Delimiters and white space as the arguments of the `template` module change them.
+fn syntax_of(args: &Value) -> Syntax {
+    let mut syntax = Syntax {
+        keep_trailing_newline: true,
+        ..Syntax::default()
+    };
+    let text = |name: &str| args.get(name).and_then(Value::as_str).map(str::to_owned);
+    let set = |name: &str, part: &mut String| {
+        if let Some(text) = text(name) {
+            *part = text;
+        }
+    };
+    set("variable_start_string", &mut syntax.variable.0);
+    set("variable_end_string", &mut syntax.variable.1);
+    set("block_start_string", &mut syntax.block.0);
+    set("block_end_string", &mut syntax.block.1);
+    set("comment_start_string", &mut syntax.comment.0);
+    set("comment_end_string", &mut syntax.comment.1);
+    let flag = |name: &str| args.get(name).and_then(Value::to_bool);
+    syntax.trim_blocks = flag("trim_blocks").unwrap_or(syntax.trim_blocks);
+    syntax.lstrip_blocks = flag("lstrip_blocks").unwrap_or(syntax.lstrip_blocks);
+    syntax
 }

@@ -1,6 +1,6 @@
 //! Going on where an earlier process of the same run ended: what is done is not done again.
 
-use super::ask::{Answer, Question, FailureQuestion};
+use super::ask::{Answer, FailureQuestion, Question};
 use super::end::{ItemEnd, message};
 use super::halt::Flow;
 use super::item::Item;
@@ -17,8 +17,14 @@ impl Run {
             return None;
         }
         let state = self.state.borrow();
-        let Record::Done { status, result, facts, duration_ms, attempt, .. } =
-            state.replay.done.get(&item.instance)?
+        let Record::Done {
+            status,
+            result,
+            facts,
+            duration_ms,
+            attempt,
+            ..
+        } = state.replay.done.get(&item.instance)?
         else {
             return None;
         };
@@ -28,7 +34,12 @@ impl Run {
         end.attempt = *attempt;
         end.is_hidden = item.is_hidden;
         if matches!(&item.task.action, Action::Module { name, .. } if name == "set_fact") {
-            end.set = end.result.get("ansible_facts").and_then(Value::as_map).cloned().unwrap_or_default();
+            end.set = end
+                .result
+                .get("ansible_facts")
+                .and_then(Value::as_map)
+                .cloned()
+                .unwrap_or_default();
         }
         Some(end)
     }
@@ -37,7 +48,9 @@ impl Run {
     /// tells, or a person. `None`: it is to be run.
     pub(crate) async fn decide_open(&self, item: &Item) -> Flow<Option<ItemEnd>> {
         let open = self.state.borrow_mut().replay.open.remove(&item.instance);
-        let Some(converges) = open else { return Ok(None) };
+        let Some(converges) = open else {
+            return Ok(None);
+        };
         if converges || item.task.reads {
             return Ok(None);
         }
@@ -45,8 +58,23 @@ impl Run {
             let hosts = [item.host.clone()];
             let found = self.check_condition(verify, &hosts, &item.view).await?;
             let holds = found.iter().all(|(_, holds, _)| *holds);
-            let seen = found.first().map(|(_, _, seen)| seen.clone()).unwrap_or_default();
-            self.notice(false, format!("{}: `verify` of `{}`: {}: {seen}", item.host, item.task.id, if holds { "it happened" } else { "it did not happen" }));
+            let seen = found
+                .first()
+                .map(|(_, _, seen)| seen.clone())
+                .unwrap_or_default();
+            self.notice(
+                false,
+                format!(
+                    "{}: `verify` of `{}`: {}: {seen}",
+                    item.host,
+                    item.task.id,
+                    if holds {
+                        "it happened"
+                    } else {
+                        "it did not happen"
+                    }
+                ),
+            );
             if !holds {
                 return Ok(None);
             }

@@ -3,10 +3,8 @@
 //! What is legal is asked of the hosts, not of the journal. Rolling back appends to the journal and
 //! erases nothing.
 
-
-
-use super::controller::HostScopes as _;
 use super::ask::{Answer, Question, WayOffer, WaysQuestion, WordQuestion};
+use super::controller::HostScopes as _;
 use super::frame::Frame;
 use super::halt::{Flow, Halt};
 use super::item::{failure_end, unreachable_end};
@@ -41,7 +39,10 @@ impl Run {
         change: Option<Change>,
         wanted: Wanted,
     ) -> Ended {
-        let ended = |exit_code| Ended { exit_code, wants_rollback: false };
+        let ended = |exit_code| Ended {
+            exit_code,
+            wants_rollback: false,
+        };
         let result = match self.prepare_change(change.as_ref()) {
             Ok(()) => self.roll_back(&journal, change.as_ref(), &wanted).await,
             Err(halt) => Err(halt),
@@ -54,7 +55,10 @@ impl Run {
                 code::ROLLBACK_INCOMPLETE
             }
             Err(Halt::Undecided(hint)) => {
-                self.notice(true, format!("a decision was needed and nobody was there: {hint}"));
+                self.notice(
+                    true,
+                    format!("a decision was needed and nobody was there: {hint}"),
+                );
                 code::UNDECIDED
             }
             Err(Halt::Stopped | Halt::RollBack) => code::STOPPED,
@@ -92,17 +96,34 @@ impl Run {
                 )));
             }
             Some(offer) if !offer.is_legal => {
-                return Err(Halt::Broken(format!("the way back `{name}` is not legal now: {}", refusal(offer))));
+                return Err(Halt::Broken(format!(
+                    "the way back `{name}` is not legal now: {}",
+                    refusal(offer)
+                )));
             }
             Some(_) => {}
         }
         let at = self.port.now().wall;
-        self.record(vec![Record::RollbackStarted { way: name.clone(), at }], true).await?;
+        self.record(
+            vec![Record::RollbackStarted {
+                way: name.clone(),
+                at,
+            }],
+            true,
+        )
+        .await?;
         let is_complete = match ways.iter().find(|way| way.name == name) {
             None => self.walk_stack(&entries).await?,
             Some(way) => self.walk_way(way).await?,
         };
-        self.record(vec![Record::RollbackEnded { way: name, is_complete }], true).await?;
+        self.record(
+            vec![Record::RollbackEnded {
+                way: name,
+                is_complete,
+            }],
+            true,
+        )
+        .await?;
         Ok(is_complete)
     }
 
@@ -114,7 +135,11 @@ impl Run {
         conditions.push((
             "no point of no return was passed".to_owned(),
             !is_passed,
-            if is_passed { format!("{behind} entries lie behind one") } else { "none".to_owned() },
+            if is_passed {
+                format!("{behind} entries lie behind one")
+            } else {
+                "none".to_owned()
+            },
         ));
         let has_any = !entries.is_empty();
         conditions.push((
@@ -131,12 +156,16 @@ impl Run {
         let unknown: Vec<String> = entries
             .iter()
             .filter_map(|e| match &e.undo {
-                UndoRecord::Unknown { why } => Some(format!("{} on {}: {why}", title(e), e.acts_on)),
+                UndoRecord::Unknown { why } => {
+                    Some(format!("{} on {}: {why}", title(e), e.acts_on))
+                }
                 _ => None,
             })
             .collect();
-        let mut steps: Vec<String> =
-            entries.iter().map(|e| format!("{}: undo {}", e.acts_on, title(e))).collect();
+        let mut steps: Vec<String> = entries
+            .iter()
+            .map(|e| format!("{}: undo {}", e.acts_on, title(e)))
+            .collect();
         steps.extend(stays);
         WayOffer {
             name: UNDO.to_owned(),
@@ -160,9 +189,15 @@ impl Run {
             conditions.extend(self.check_condition(condition, &all, &view).await?);
         }
         let what = match &way.steps {
-            Steps::Playbook(file) => format!("playbook {}", super::run::plain_text(&file.value).unwrap_or_default()),
+            Steps::Playbook(file) => format!(
+                "playbook {}",
+                super::run::plain_text(&file.value).unwrap_or_default()
+            ),
             Steps::Role { role, .. } => {
-                format!("role {}", super::run::plain_text(&role.name.value).unwrap_or_default())
+                format!(
+                    "role {}",
+                    super::run::plain_text(&role.name.value).unwrap_or_default()
+                )
             }
             Steps::Tasks { tasks, .. } => format!("{} tasks", tasks.len()),
         };
@@ -170,7 +205,11 @@ impl Run {
             name: way.name.clone(),
             is_legal: conditions.iter().all(|(_, holds, _)| *holds),
             conditions,
-            loses: self.text(way.loses.as_ref(), &view).ok().flatten().unwrap_or_default(),
+            loses: self
+                .text(way.loses.as_ref(), &view)
+                .ok()
+                .flatten()
+                .unwrap_or_default(),
             steps: vec![what],
         })
     }
@@ -182,7 +221,9 @@ impl Run {
         if wanted.to.is_some() {
             return Ok(UNDO.to_owned());
         }
-        let question = WaysQuestion { ways: offers.to_vec() };
+        let question = WaysQuestion {
+            ways: offers.to_vec(),
+        };
         match self.ask(Question::WayBack(Box::new(question))).await? {
             Answer::Way(name) => Ok(name),
             _ => Err(Halt::Stopped),
@@ -207,7 +248,11 @@ impl Run {
             for result in futures_util::future::join_all(undone).await {
                 is_complete &= result?;
             }
-            if !is_complete && group.iter().any(|e| !matches!(e.undo, UndoRecord::Unknown { .. })) {
+            if !is_complete
+                && group
+                    .iter()
+                    .any(|e| !matches!(e.undo, UndoRecord::Unknown { .. }))
+            {
                 // A failed undo stops: what comes before it may depend on it.
                 break;
             }
@@ -222,12 +267,25 @@ impl Run {
         let end = match &entry.undo {
             UndoRecord::Acts { acts, .. } => self.undo_by_acts(entry, acts).await,
             UndoRecord::Tasks { items, vars, .. } => self.undo_by_tasks(entry, items, vars).await?,
-            UndoRecord::Unknown { why } => super::end::ItemEnd::failed(format!("there is no undo: {why}")),
+            UndoRecord::Unknown { why } => {
+                super::end::ItemEnd::failed(format!("there is no undo: {why}"))
+            }
             UndoRecord::Keep | UndoRecord::NotNeeded => return Ok(true),
         };
-        let is_done = !matches!(end.status, Status::Failed | Status::Unreachable | Status::Lost);
-        let message = if is_done { "done".to_owned() } else { end.msg() };
-        let record = Record::Undone { attempt: entry.attempt, is_done, message: message.clone() };
+        let is_done = !matches!(
+            end.status,
+            Status::Failed | Status::Unreachable | Status::Lost
+        );
+        let message = if is_done {
+            "done".to_owned()
+        } else {
+            end.msg()
+        };
+        let record = Record::Undone {
+            attempt: entry.attempt,
+            is_done,
+            message: message.clone(),
+        };
         self.record(vec![record], true).await?;
         let mut end = end;
         end.duration_ms = self.port.now().millis.saturating_sub(began);
@@ -236,7 +294,11 @@ impl Run {
             let mut state = self.state.borrow_mut();
             state.stats.count(&entry.acts_on, &report);
             if !is_done {
-                state.open.push(format!("{}: {} could not be undone: {message}", entry.acts_on, title(entry)));
+                state.open.push(format!(
+                    "{}: {} could not be undone: {message}",
+                    entry.acts_on,
+                    title(entry)
+                ));
             }
         }
         self.port.emit(Event::Undone {
@@ -261,10 +323,16 @@ impl Run {
                 Act::Save { .. } | Act::Reconnect { .. } => continue,
             };
             let sh = format!("{}{}", self.act_prefix(entry.attempt), script.sh);
-            let job = Job { script: Script::new(sh), input, timeout: None };
+            let job = Job {
+                script: Script::new(sh),
+                input,
+                timeout: None,
+            };
             match self.port.trip(&target, job, None).await {
                 Ok(reply) if reply.rc == 0 => {}
-                Ok(reply) => return failure_end(Failure::of_reply(reply.stderr_text().trim(), &reply)),
+                Ok(reply) => {
+                    return failure_end(Failure::of_reply(reply.stderr_text().trim(), &reply));
+                }
                 Err(Failed::Unreachable { reason, help }) => {
                     return unreachable_end(&reason, help.as_deref());
                 }
@@ -286,7 +354,11 @@ impl Run {
             keywords.delegate_to = Some(field(entry.acts_on.as_str().into()));
         }
         let frame = Frame::play(&Keywords::default()).include(&keywords, vars.clone());
-        let place = Place { frame, is_rescued: false, is_handler: false };
+        let place = Place {
+            frame,
+            is_rescued: false,
+            is_handler: false,
+        };
         {
             let mut state = self.state.borrow_mut();
             if !state.play.batch.contains(&host) {
@@ -306,16 +378,17 @@ impl Run {
         let before = self.failure_count();
         match &way.steps {
             Steps::Playbook(file) => {
-                let path = self
-                    .text(Some(file), &view)
-                    .ok()
-                    .flatten()
-                    .ok_or_else(|| Halt::Broken(format!("way back `{}` names no playbook", way.name)))?;
+                let path = self.text(Some(file), &view).ok().flatten().ok_or_else(|| {
+                    Halt::Broken(format!("way back `{}` names no playbook", way.name))
+                })?;
                 let folder = std::path::Path::new(&self.settings.playbook)
                     .parent()
                     .map(std::path::Path::to_owned)
                     .unwrap_or_default();
-                let playbook = self.controller.playbook(&folder.join(path)).map_err(Halt::Broken)?;
+                let playbook = self
+                    .controller
+                    .playbook(&folder.join(path))
+                    .map_err(Halt::Broken)?;
                 match self.run_playbook(&playbook).await {
                     Ok(()) | Err(Halt::EndRun) => {}
                     Err(halt) => return Err(halt),
@@ -327,7 +400,11 @@ impl Run {
                     .controller
                     .role(role, None, &view.search)
                     .map_err(Halt::Broken)?;
-                self.state.borrow_mut().play.handlers.extend(loaded.handlers);
+                self.state
+                    .borrow_mut()
+                    .play
+                    .handlers
+                    .extend(loaded.handlers);
                 self.walk_items(&loaded.items, &hosts).await?;
             }
             Steps::Tasks { tasks, hosts } => {
@@ -346,7 +423,11 @@ impl Run {
             state.play.batch = hosts.to_vec();
             state.play.frame = Some(frame.clone());
         }
-        let place = Place { frame, is_rescued: false, is_handler: false };
+        let place = Place {
+            frame,
+            is_rescued: false,
+            is_handler: false,
+        };
         let failures = Box::pin(self.run_list(items, hosts, &place)).await?;
         self.fail_hosts(&failures);
         self.flush_handlers().await
@@ -354,7 +435,9 @@ impl Run {
 
     fn way_hosts(&self, hosts: &Field, way: &WayBack) -> Flow<Vec<String>> {
         self.pattern_hosts(hosts, &self.host_view("localhost"))
-            .map_err(|problem| Halt::Broken(format!("way back `{}`: {}", way.name, problem.message)))
+            .map_err(|problem| {
+                Halt::Broken(format!("way back `{}`: {}", way.name, problem.message))
+            })
     }
 
     /// Releases the hosts that a way names, after its name was typed.
@@ -371,7 +454,10 @@ impl Run {
                 "the way back `{}` releases the reserve: {}; it loses: {}",
                 way.name,
                 hosts.join(", "),
-                self.text(way.loses.as_ref(), &self.host_view("localhost")).ok().flatten().unwrap_or_default()
+                self.text(way.loses.as_ref(), &self.host_view("localhost"))
+                    .ok()
+                    .flatten()
+                    .unwrap_or_default()
             ),
             word: way.name.clone(),
         };
@@ -383,7 +469,11 @@ impl Run {
         let at = self.port.now().wall;
         let records = hosts
             .iter()
-            .map(|host| Record::Released { host: host.clone(), by: way.name.clone(), at })
+            .map(|host| Record::Released {
+                host: host.clone(),
+                by: way.name.clone(),
+                at,
+            })
             .collect();
         self.record(records, true).await?;
         self.state.borrow_mut().replay.released.extend(hosts);
@@ -392,7 +482,12 @@ impl Run {
 
     fn failure_count(&self) -> u32 {
         let state = self.state.borrow();
-        state.stats.hosts.values().map(|h| h.failed + h.unreachable + h.lost).sum()
+        state
+            .stats
+            .hosts
+            .values()
+            .map(|h| h.failed + h.unreachable + h.lost)
+            .sum()
     }
 }
 
@@ -401,14 +496,25 @@ fn stack<'a>(journal: &'a RunState, wanted: &Wanted) -> Vec<&'a UndoEntry> {
     journal
         .undoable()
         .take_while(|e| {
-            wanted.to.as_ref().is_none_or(|to| &e.instance.step.0 != to && &e.name != to)
+            wanted
+                .to
+                .as_ref()
+                .is_none_or(|to| &e.instance.step.0 != to && &e.name != to)
         })
         .collect()
 }
 
 fn title(entry: &UndoEntry) -> String {
-    let name = if entry.name.is_empty() { entry.module.as_str() } else { entry.name.as_str() };
-    if entry.summary.is_empty() { format!("`{name}`") } else { format!("`{name}` ({})", entry.summary) }
+    let name = if entry.name.is_empty() {
+        entry.module.as_str()
+    } else {
+        entry.name.as_str()
+    };
+    if entry.summary.is_empty() {
+        format!("`{name}`")
+    } else {
+        format!("`{name}` ({})", entry.summary)
+    }
 }
 
 fn refusal(offer: &WayOffer) -> String {
@@ -422,7 +528,10 @@ fn refusal(offer: &WayOffer) -> String {
 }
 
 fn field(value: Value) -> Field {
-    Field { value, span: crate::diag::Span::NONE }
+    Field {
+        value,
+        span: crate::diag::Span::NONE,
+    }
 }
 
 /// The keywords under which an entry was made: who acted.
@@ -430,8 +539,10 @@ fn become_keywords(entry: &UndoEntry) -> Keywords {
     Keywords {
         r#become: Some(field(entry.become_user.is_some().into())),
         become_user: entry.become_user.as_deref().map(|user| field(user.into())),
-        become_method: entry.become_method.as_deref().map(|method| field(method.into())),
+        become_method: entry
+            .become_method
+            .as_deref()
+            .map(|method| field(method.into())),
         ..Keywords::default()
     }
 }
-

@@ -47,11 +47,17 @@ impl Run {
             Err(halt) => Err(halt),
         };
         if matches!(result, Err(Halt::RollBack)) {
-            return Ended { exit_code: code::STOPPED, wants_rollback: true };
+            return Ended {
+                exit_code: code::STOPPED,
+                wants_rollback: true,
+            };
         }
         let exit_code = self.exit_code(&result);
         self.finish(exit_code).await;
-        Ended { exit_code, wants_rollback: false }
+        Ended {
+            exit_code,
+            wants_rollback: false,
+        }
     }
 
     /// Resolves the hosts that the change protects, and takes up guards and ways back.
@@ -70,7 +76,11 @@ impl Run {
         let mut state = self.state.borrow_mut();
         state.protected.extend(protected);
         state.guards.clone_from(&change.guards);
-        state.way_names = change.ways_back.iter().map(|way| way.name.clone()).collect();
+        state.way_names = change
+            .ways_back
+            .iter()
+            .map(|way| way.name.clone())
+            .collect();
         Ok(())
     }
 
@@ -100,16 +110,25 @@ impl Run {
         let code = match result {
             Ok(()) | Err(Halt::EndPlay | Halt::EndBatch | Halt::EndRun) => None,
             Err(Halt::Stopped | Halt::RollBack) => {
-                self.add_open(format!("stopped; go on with `switchback resume {}`", self.settings.run));
+                self.add_open(format!(
+                    "stopped; go on with `switchback resume {}`",
+                    self.settings.run
+                ));
                 Some(code::STOPPED)
             }
             Err(Halt::Aborted) => Some(code::ABORTED),
             Err(Halt::Undecided(hint)) => {
-                self.notice(true, format!("a decision was needed and nobody was there: {hint}"));
+                self.notice(
+                    true,
+                    format!("a decision was needed and nobody was there: {hint}"),
+                );
                 Some(code::UNDECIDED)
             }
             Err(Halt::Journal(why)) => {
-                self.notice(true, format!("the journal cannot be written, nothing more is started: {why}"));
+                self.notice(
+                    true,
+                    format!("the journal cannot be written, nothing more is started: {why}"),
+                );
                 Some(code::ERROR)
             }
             Err(Halt::Broken(why)) => {
@@ -118,7 +137,9 @@ impl Run {
             }
         };
         let state = self.state.borrow();
-        let any = |pick: fn(&crate::event::HostStats) -> u32| state.stats.hosts.values().any(|h| pick(h) > 0);
+        let any = |pick: fn(&crate::event::HostStats) -> u32| {
+            state.stats.hosts.values().any(|h| pick(h) > 0)
+        };
         code.unwrap_or_else(|| {
             if !state.parked.is_empty() || any(|h| h.lost) {
                 code::LOST

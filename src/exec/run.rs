@@ -39,12 +39,20 @@ impl Run {
         settings: Settings,
         state: State,
     ) -> Self {
-        Self(Rc::new(Parts { port, controller, settings, state: RefCell::new(state) }))
+        Self(Rc::new(Parts {
+            port,
+            controller,
+            settings,
+            state: RefCell::new(state),
+        }))
     }
 
     /// Tells the listeners something.
     pub(crate) fn notice(&self, is_warning: bool, text: impl Into<String>) {
-        self.port.emit(Event::Notice { is_warning, text: text.into() });
+        self.port.emit(Event::Notice {
+            is_warning,
+            text: text.into(),
+        });
     }
 
     /// Appends to the journal, if this run has one.
@@ -52,7 +60,10 @@ impl Run {
         if self.settings.journal.is_none() || records.is_empty() {
             return Ok(());
         }
-        self.port.append(records, is_synced).await.map_err(Halt::Journal)
+        self.port
+            .append(records, is_synced)
+            .await
+            .map_err(Halt::Journal)
     }
 
     /// The groups of the inventory as the magic variable shows them.
@@ -74,7 +85,11 @@ impl Run {
     }
 
     /// Renders a keyword; `None` where it is absent or `omit`.
-    pub(crate) fn keyword(&self, field: Option<&Field>, view: &View) -> Result<Option<Value>, Problem> {
+    pub(crate) fn keyword(
+        &self,
+        field: Option<&Field>,
+        view: &View,
+    ) -> Result<Option<Value>, Problem> {
         match field {
             None => Ok(None),
             Some(field) => self.controller.render(&field.value, view),
@@ -97,27 +112,41 @@ impl Run {
     }
 
     /// A keyword as text.
-    pub(crate) fn text(&self, field: Option<&Field>, view: &View) -> Result<Option<String>, Problem> {
+    pub(crate) fn text(
+        &self,
+        field: Option<&Field>,
+        view: &View,
+    ) -> Result<Option<String>, Problem> {
         match self.keyword(field, view)? {
             None | Some(Value::Null) => Ok(None),
-            Some(value) => plain_text(&value)
-                .map(Some)
-                .ok_or_else(|| Problem::new(format!("expected a string, found {}", value.type_name()))),
+            Some(value) => plain_text(&value).map(Some).ok_or_else(|| {
+                Problem::new(format!("expected a string, found {}", value.type_name()))
+            }),
         }
     }
 
     /// A keyword as a whole number.
-    pub(crate) fn number(&self, field: Option<&Field>, view: &View) -> Result<Option<i64>, Problem> {
+    pub(crate) fn number(
+        &self,
+        field: Option<&Field>,
+        view: &View,
+    ) -> Result<Option<i64>, Problem> {
         match self.keyword(field, view)? {
             None | Some(Value::Null) => Ok(None),
             Some(value) => match &value {
                 Value::Int(i) => Ok(Some(*i)),
-                #[expect(clippy::cast_possible_truncation, reason = "seconds and counts are small")]
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    reason = "seconds and counts are small"
+                )]
                 Value::Float(f) => Ok(Some(*f as i64)),
                 Value::Str(text) => text.as_str().trim().parse().map(Some).map_err(|_| {
                     Problem::new(format!("expected a number, found `{}`", text.as_str()))
                 }),
-                other => Err(Problem::new(format!("expected a number, found {}", other.type_name()))),
+                other => Err(Problem::new(format!(
+                    "expected a number, found {}",
+                    other.type_name()
+                ))),
             },
         }
     }
@@ -159,10 +188,17 @@ impl Run {
         patterns: &[String],
     ) -> Result<(Vec<String>, Vec<String>), String> {
         let state = self.state.borrow();
-        let selected = state.inventory.select(patterns).map_err(|problem| problem.message)?;
+        let selected = state
+            .inventory
+            .select(patterns)
+            .map_err(|problem| problem.message)?;
         let hosts = selected.hosts.iter().map(|h| (&**h).to_owned()).collect();
         let unmatched = selected.unmatched.iter().map(|warning| {
-            let help = warning.help.as_ref().map(|h| format!("; {h}")).unwrap_or_default();
+            let help = warning
+                .help
+                .as_ref()
+                .map(|h| format!("; {h}"))
+                .unwrap_or_default();
             format!("{}{help}", warning.message)
         });
         Ok((hosts, unmatched.collect()))
@@ -170,7 +206,11 @@ impl Run {
 
     /// Whether this is the localhost that no inventory names.
     pub(crate) fn is_implicit_localhost(&self, host: &str) -> bool {
-        self.state.borrow().inventory.host(host).is_some_and(|h| h.is_implicit)
+        self.state
+            .borrow()
+            .inventory
+            .host(host)
+            .is_some_and(|h| h.is_implicit)
     }
 }
 
@@ -180,11 +220,17 @@ impl HostScopes for Run {
     }
 
     fn host_names(&self) -> Vec<String> {
-        self.state.borrow().inventory.hosts().map(|h| (&**h).to_owned()).collect()
+        self.state
+            .borrow()
+            .inventory
+            .hosts()
+            .map(|h| (&**h).to_owned())
+            .collect()
     }
 
     fn select(&self, pattern: &str) -> Result<Vec<String>, String> {
-        self.hosts_matching(&[pattern.to_owned()]).map(|(hosts, _)| hosts)
+        self.hosts_matching(&[pattern.to_owned()])
+            .map(|(hosts, _)| hosts)
     }
 }
 

@@ -9,9 +9,7 @@ use super::run::Run;
 use super::task::TaskRun;
 use crate::event::{Event, Status};
 use crate::journal::{Instance, Record, UndoRecord};
-use crate::model::{
-    Action, Condition, Keywords, Seal, StepId, Task, UndoSpec,
-};
+use crate::model::{Action, Condition, Keywords, Seal, StepId, Task, UndoSpec};
 use crate::modules::{Act, Undo};
 use crate::transport::BecomeMethod;
 use crate::value::{Map, Value};
@@ -55,15 +53,29 @@ impl Run {
         let record = Record::Intent {
             attempt,
             instance: item.instance.clone(),
-            name: item.task.keywords.name.as_ref().and_then(|f| super::run::plain_text(&f.value)).unwrap_or_default(),
+            name: item
+                .task
+                .keywords
+                .name
+                .as_ref()
+                .and_then(|f| super::run::plain_text(&f.value))
+                .unwrap_or_default(),
             module: ready.module.name().to_owned(),
             acts_on: ready.target.host.clone(),
             become_user: user.map(|b| b.user.clone()),
             become_method: user.map(|b| method_name(b.method).to_owned()),
             converges: ready.effect() != crate::modules::Effect::Once,
-            summary: if item.is_hidden { String::new() } else { self.redact(&ready.change.summary) },
+            summary: if item.is_hidden {
+                String::new()
+            } else {
+                self.redact(&ready.change.summary)
+            },
             tags: item.frame.tags(),
-            seals: item.task.point_of_no_return.as_ref().map_or_else(Vec::<Seal>::new, |p| p.seals.clone()),
+            seals: item
+                .task
+                .point_of_no_return
+                .as_ref()
+                .map_or_else(Vec::<Seal>::new, |p| p.seals.clone()),
             undo: self.undo_record(item, ready),
             at: self.port.now().wall,
         };
@@ -83,10 +95,13 @@ impl Run {
                 items: items.clone(),
                 vars: self.snapshot(items, &item.view),
             },
-            (None, Undo::Acts { summary, acts }) => {
-                UndoRecord::Acts { summary: summary.clone(), acts: acts.clone() }
-            }
-            (None, Undo::Unknown(why)) => UndoRecord::Unknown { why: (*why).to_owned() },
+            (None, Undo::Acts { summary, acts }) => UndoRecord::Acts {
+                summary: summary.clone(),
+                acts: acts.clone(),
+            },
+            (None, Undo::Unknown(why)) => UndoRecord::Unknown {
+                why: (*why).to_owned(),
+            },
             (None, Undo::NotNeeded) => UndoRecord::NotNeeded,
         }
     }
@@ -94,15 +109,22 @@ impl Run {
     /// The variables that undo tasks mention, as they are now. Facts are left out: they are read
     /// live. What a variable's own templates mention comes along.
     fn snapshot(&self, items: &[crate::model::Item], view: &View) -> Map {
-        let text = serde_json::to_value(items).map(Value::from_json).unwrap_or_default();
+        let text = serde_json::to_value(items)
+            .map(Value::from_json)
+            .unwrap_or_default();
         let mut vars = Map::new();
         let mut names = mentioned(&text);
         while let Some(name) = names.pop() {
             if vars.contains_key(&name) || name.starts_with("ansible_") {
                 continue;
             }
-            let Some(raw) = view.scope.get(&name) else { continue };
-            if matches!(name.as_str(), "groups" | "hostvars" | "inventory_hostname" | "play_hosts") {
+            let Some(raw) = view.scope.get(&name) else {
+                continue;
+            };
+            if matches!(
+                name.as_str(),
+                "groups" | "hostvars" | "inventory_hostname" | "play_hosts"
+            ) {
                 continue;
             }
             let rendered = self.controller.render(raw, view).ok().flatten();
@@ -126,7 +148,11 @@ impl Run {
             },
         };
         if hosts.is_empty() {
-            return Ok(vec![(condition.name.clone(), false, "no host to ask".to_owned())]);
+            return Ok(vec![(
+                condition.name.clone(),
+                false,
+                "no host to ask".to_owned(),
+            )]);
         }
         let checks = hosts.iter().map(|host| self.check_on(condition, host));
         let results = futures_util::future::join_all(checks).await;
@@ -139,7 +165,11 @@ impl Run {
                 holds,
                 seen: seen.clone(),
             });
-            let name = if hosts.len() > 1 { format!("{} ({host})", condition.name) } else { condition.name.clone() };
+            let name = if hosts.len() > 1 {
+                format!("{} ({host})", condition.name)
+            } else {
+                condition.name.clone()
+            };
             found.push((name, holds, seen));
         }
         Ok(found)
@@ -171,9 +201,10 @@ impl Run {
             };
             let end = match self.plan_item(&item).await? {
                 Planned::Ended(end) => end,
-                Planned::Change(ready) => self.carry_out(&item, &ready).await?.unwrap_or_else(|| {
-                    ItemEnd::failed("the host changed while it was looked at")
-                }),
+                Planned::Change(ready) => self
+                    .carry_out(&item, &ready)
+                    .await?
+                    .unwrap_or_else(|| ItemEnd::failed("the host changed while it was looked at")),
             };
             seen = glimpse(&end);
             if !matches!(end.status, Status::Ok | Status::Changed) && condition.that.is_empty()
@@ -215,11 +246,20 @@ impl Run {
 
 /// What was seen, in one line.
 fn glimpse(end: &ItemEnd) -> String {
-    let text = |key: &str| end.result.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text = |key: &str| {
+        end.result
+            .get(key)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
     [text("stdout"), text("msg"), text("stderr")]
         .into_iter()
         .find(|t| !t.trim().is_empty())
-        .map_or_else(|| "ok".to_owned(), |t| t.lines().last().unwrap_or_default().to_owned())
+        .map_or_else(
+            || "ok".to_owned(),
+            |t| t.lines().last().unwrap_or_default().to_owned(),
+        )
 }
 
 /// A condition's question as a task that only reads.
@@ -230,7 +270,11 @@ fn condition_task(condition: &Condition) -> Task {
         span: condition.span,
         text_hash: String::new(),
         keywords: condition.keywords.clone(),
-        action: Action::Module { name, span: condition.span, args },
+        action: Action::Module {
+            name,
+            span: condition.span,
+            args,
+        },
         register: None,
         r#loop: None,
         until: None,

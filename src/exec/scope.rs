@@ -11,7 +11,7 @@ use super::frame::{Frame, Kind};
 use super::run::Run;
 use crate::model::Task;
 use crate::value::{Map, Value};
-use crate::vars::{HostVars, TaskScope};
+use crate::vars::{HostVars, Layers, TaskScope};
 
 impl Run {
     /// What a host sees outside any task.
@@ -34,18 +34,25 @@ impl Run {
         }
     }
 
-    fn layers(&self, host: &str, task: Option<&Task>, frame: Option<&Frame>) -> Vec<Arc<Map>> {
+    fn layers(&self, host: &str, task: Option<&Task>, frame: Option<&Frame>) -> Layers {
         let role = task.and_then(|t| t.role.clone());
         let magic = Arc::new(self.magic(host, task));
         let state = self.state.borrow();
         let nothing = HostVars::default();
         let known = state.hosts.get(host).unwrap_or(&nothing);
-        let mut layers = vec![self.settings.connection_defaults.clone()];
+        let mut layers = Layers::default();
+        layers.push(self.settings.connection_defaults.clone());
         layers.extend(state.play.role_defaults.iter().cloned());
         layers.push(known.role_defaults.clone());
         layers.extend(role.iter().map(|r| Arc::new(r.defaults.clone())));
-        layers.extend(state.inventory.layers(host).into_iter().map(|(_, vars)| vars));
-        layers.push(known.prefixed_facts.clone());
+        layers.extend(
+            state
+                .inventory
+                .layers(host)
+                .into_iter()
+                .map(|(_, vars)| vars),
+        );
+        layers.push_learnt(known.prefixed_facts.clone());
         layers.extend(state.play.vars_layers.iter().cloned());
         layers.extend(state.play.role_vars.iter().cloned());
         layers.push(known.role_vars.clone());
@@ -54,13 +61,13 @@ impl Run {
             layers.extend(frame.vars(Kind::Inner));
         }
         layers.push(known.included.clone());
-        layers.push(known.set.clone());
+        layers.push_learnt(known.set.clone());
         layers.extend(role.iter().map(|r| Arc::new(r.params.clone())));
         if let Some(frame) = frame {
             layers.extend(frame.vars(Kind::Include));
         }
         layers.push(self.settings.extra_vars.clone());
-        layers.push(magic);
+        layers.push_learnt(magic);
         layers
     }
 
@@ -70,7 +77,12 @@ impl Run {
         let state = self.state.borrow();
         let play = &state.play;
         let list = |hosts: Vec<&String>| {
-            Value::from(hosts.into_iter().map(|h| Value::from(h.as_str())).collect::<Vec<_>>())
+            Value::from(
+                hosts
+                    .into_iter()
+                    .map(|h| Value::from(h.as_str()))
+                    .collect::<Vec<_>>(),
+            )
         };
         let live = |hosts: &'_ [String]| -> Value {
             list(hosts.iter().filter(|h| !play.gone.contains(*h)).collect())
@@ -79,26 +91,48 @@ impl Run {
         let mut magic = Map::with_capacity(24);
         let mut set = |name: &str, value: Value| magic.insert(name.to_owned(), value);
         set("inventory_hostname", host.into());
-        set("inventory_hostname_short", host.split('.').next().unwrap_or(host).into());
-        set("group_names", Value::from(names.iter().map(|g| Value::from(&**g)).collect::<Vec<_>>()));
+        set(
+            "inventory_hostname_short",
+            host.split('.').next().unwrap_or(host).into(),
+        );
+        set(
+            "group_names",
+            Value::from(names.iter().map(|g| Value::from(&**g)).collect::<Vec<_>>()),
+        );
         set("groups", groups);
         set("ansible_play_name", play.name.as_str().into());
-        set("ansible_play_hosts_all", list(play.all_hosts.iter().collect()));
+        set(
+            "ansible_play_hosts_all",
+            list(play.all_hosts.iter().collect()),
+        );
         set("ansible_play_hosts", live(&play.all_hosts));
         set("ansible_play_batch", live(&play.batch));
         set("play_hosts", live(&play.batch));
         set("playbook_dir", play.folder.as_str().into());
         set("ansible_check_mode", self.settings.is_check.into());
         set("ansible_diff_mode", self.settings.shows_diff.into());
-        set("ansible_forks", Value::Int(i64::try_from(self.settings.forks).unwrap_or(i64::MAX)));
+        set(
+            "ansible_forks",
+            Value::Int(i64::try_from(self.settings.forks).unwrap_or(i64::MAX)),
+        );
         set("ansible_version", ansible_version());
         set("ansible_run_tags", tags(&self.settings.tags, "all"));
         set("ansible_skip_tags", tags(&self.settings.skip_tags, ""));
         set("switchback_run_id", self.settings.run.as_str().into());
         if let Some(source) = state.inventory.host(host).and_then(|h| h.source.clone()) {
             set("inventory_file", source.display().to_string().into());
-            let folder = if source.is_dir() { Some(&*source) } else { source.parent() };
-            set("inventory_dir", folder.map(|f| f.display().to_string()).unwrap_or_default().into());
+            let folder = if source.is_dir() {
+                Some(&*source)
+            } else {
+                source.parent()
+            };
+            set(
+                "inventory_dir",
+                folder
+                    .map(|f| f.display().to_string())
+                    .unwrap_or_default()
+                    .into(),
+            );
         }
         if let Some(role) = task.and_then(|t| t.role.as_ref()) {
             set("role_name", role.name.as_str().into());
@@ -118,7 +152,11 @@ fn tags(tags: &[String], default: &str) -> Value {
     if tags.is_empty() && !default.is_empty() {
         return Value::from(vec![default.into()]);
     }
-    Value::from(tags.iter().map(|t| Value::from(t.as_str())).collect::<Vec<_>>())
+    Value::from(
+        tags.iter()
+            .map(|t| Value::from(t.as_str()))
+            .collect::<Vec<_>>(),
+    )
 }
 
 /// The language level that playbooks may ask for: that of ansible-core 2.19.

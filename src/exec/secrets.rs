@@ -20,10 +20,18 @@ impl Run {
 
     /// Masks a target's passwords from now on.
     pub(crate) fn note_secrets(&self, target: &Target) {
-        if let Connection::Ssh { password: Some(password), .. } = &target.connection {
+        if let Connection::Ssh {
+            password: Some(password),
+            ..
+        } = &target.connection
+        {
             self.add_secret(&password.0);
         }
-        if let Some(password) = target.become_user.as_ref().and_then(|b| b.password.as_ref()) {
+        if let Some(password) = target
+            .become_user
+            .as_ref()
+            .and_then(|b| b.password.as_ref())
+        {
             self.add_secret(&password.0);
         }
     }
@@ -49,7 +57,9 @@ impl Run {
                 Value::from(items.iter().map(|v| self.redacted(v)).collect::<Vec<_>>())
             }
             Value::Map(map) => Value::from(
-                map.iter().map(|(k, v)| (k.clone(), self.redacted(v))).collect::<Map>(),
+                map.iter()
+                    .map(|(k, v)| (k.clone(), self.redacted(v)))
+                    .collect::<Map>(),
             ),
             other => other.clone(),
         }

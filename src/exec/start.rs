@@ -22,7 +22,12 @@ pub fn start(
     replay: Replay,
 ) -> Machine {
     let port = Port::default();
-    let state = State { inventory, replay, total: steps(&playbook), ..State::default() };
+    let state = State {
+        inventory,
+        replay,
+        total: steps(&playbook),
+        ..State::default()
+    };
     let run = Run::new(port.clone(), controller, settings, state);
     Machine::new(port, run.run_root(playbook))
 }
@@ -41,7 +46,11 @@ pub fn start_rollback(
     // What is done on the way back is new, even where the same task ran before.
     replay.done.clear();
     replay.open.clear();
-    let state = State { inventory, replay, ..State::default() };
+    let state = State {
+        inventory,
+        replay,
+        ..State::default()
+    };
     let run = Run::new(port.clone(), controller, settings, state);
     Machine::new(port, run.roll_back_root(journal, change, wanted))
 }
@@ -53,8 +62,10 @@ pub fn replay_of(journal: &RunState) -> Replay {
         .done
         .iter()
         .filter(|(_, outcome)| {
-            matches!(outcome.status, Status::Ok | Status::Changed | Status::Skipped)
-                || outcome.is_ignored
+            matches!(
+                outcome.status,
+                Status::Ok | Status::Changed | Status::Skipped
+            ) || outcome.is_ignored
                 || outcome.was_passed
         })
         .map(|(instance, outcome)| {
@@ -73,7 +84,11 @@ pub fn replay_of(journal: &RunState) -> Replay {
         .collect();
     Replay {
         done,
-        open: journal.open.values().map(|a| (a.instance.clone(), a.converges)).collect(),
+        open: journal
+            .open
+            .values()
+            .map(|a| (a.instance.clone(), a.converges))
+            .collect(),
         next_attempt: journal.next_attempt.saturating_sub(1),
         released: journal.released.keys().cloned().collect(),
     }
@@ -86,7 +101,10 @@ fn steps(playbook: &Playbook) -> usize {
         .iter()
         .map(|entry| {
             let play = &entry.play;
-            count(&play.pre_tasks) + count(&play.roles) + count(&play.tasks) + count(&play.post_tasks)
+            count(&play.pre_tasks)
+                + count(&play.roles)
+                + count(&play.tasks)
+                + count(&play.post_tasks)
         })
         .sum()
 }

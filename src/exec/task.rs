@@ -40,8 +40,10 @@ pub(crate) struct HostEnd {
 impl HostEnd {
     /// Whether the host leaves the list of tasks because of this.
     pub(crate) fn is_failure(&self) -> bool {
-        matches!(self.end.status, Status::Failed | Status::Unreachable | Status::Lost)
-            && !self.is_ignored
+        matches!(
+            self.end.status,
+            Status::Failed | Status::Unreachable | Status::Lost
+        ) && !self.is_ignored
     }
 }
 
@@ -94,16 +96,22 @@ impl Run {
     }
 
     fn is_run_once(&self, run: &TaskRun, hosts: &[String]) -> bool {
-        let Some(first) = hosts.first() else { return false };
+        let Some(first) = hosts.first() else {
+            return false;
+        };
         let field = run.frame.keyword(|k| k.run_once.as_ref());
         field.is_some()
-            && self.flag(field, &self.task_view(first, &run.task, &run.frame), false).unwrap_or(false)
+            && self
+                .flag(field, &self.task_view(first, &run.task, &run.frame), false)
+                .unwrap_or(false)
     }
 
     /// One pass over these hosts: all look, one question, all apply.
     async fn run_round(&self, run: &TaskRun, hosts: &[String]) -> Flow<Vec<HostEnd>> {
         if !self.must_ask(run) {
-            return self.on_hosts(run, hosts, |host| self.run_on_host(run, host, None)).await;
+            return self
+                .on_hosts(run, hosts, |host| self.run_on_host(run, host, None))
+                .await;
         }
         let looked = self
             .on_hosts(run, hosts, |host| async move {
@@ -136,10 +144,15 @@ impl Run {
                 Answer::Skip { reason } => {
                     return Ok(self.skipped_everywhere(run, hosts, &reason));
                 }
-                Answer::SkipHosts { hosts: skipped, reason } => {
+                Answer::SkipHosts {
+                    hosts: skipped,
+                    reason,
+                } => {
                     let mut ends = self.skipped_everywhere(run, &skipped, &reason);
-                    let rest: Vec<_> =
-                        looked.into_iter().filter(|(h, _)| !skipped.contains(h)).collect();
+                    let rest: Vec<_> = looked
+                        .into_iter()
+                        .filter(|(h, _)| !skipped.contains(h))
+                        .collect();
                     ends.extend(self.apply_looked(run, rest).await?);
                     return Ok(ends);
                 }
@@ -159,8 +172,14 @@ impl Run {
         let mut running = stream::iter(looked.into_iter().enumerate().map(
             |(index, (host, mut planned))| async move {
                 // A loop looks again item by item, since an item may depend on the one before it.
-                let first = if run.task.r#loop.is_none() { planned.pop().map(|(_, p)| p) } else { None };
-                self.run_on_host(run, host, first).await.map(|end| (index, end))
+                let first = if run.task.r#loop.is_none() {
+                    planned.pop().map(|(_, p)| p)
+                } else {
+                    None
+                };
+                self.run_on_host(run, host, first)
+                    .await
+                    .map(|end| (index, end))
             },
         ))
         .buffer_unordered(forks);
@@ -182,9 +201,13 @@ impl Run {
         F: Future<Output = Flow<T>>,
     {
         let work = &work;
-        let mut running = stream::iter(hosts.iter().cloned().enumerate().map(
-            |(index, host)| async move { work(host).await.map(|done| (index, done)) },
-        ))
+        let mut running = stream::iter(
+            hosts
+                .iter()
+                .cloned()
+                .enumerate()
+                .map(|(index, host)| async move { work(host).await.map(|done| (index, done)) }),
+        )
         .buffer_unordered(self.forks(run));
         let mut results = Vec::with_capacity(hosts.len());
         while let Some(result) = running.next().await {
@@ -201,7 +224,9 @@ impl Run {
             .and_then(|field| field.value.as_int())
             .and_then(|n| usize::try_from(n).ok())
             .filter(|n| *n > 0);
-        throttle.unwrap_or(usize::MAX).min(self.settings.forks.max(1))
+        throttle
+            .unwrap_or(usize::MAX)
+            .min(self.settings.forks.max(1))
     }
 
     /// The whole task on one host: its items one by one.
@@ -211,7 +236,10 @@ impl Run {
         host: String,
         first: Option<Planned>,
     ) -> Flow<HostEnd> {
-        self.port.emit(Event::HostStarted { host: host.clone(), step: run.task.id.clone() });
+        self.port.emit(Event::HostStarted {
+            host: host.clone(),
+            step: run.task.id.clone(),
+        });
         let end = match self.expand(run, &host)? {
             Items::None(end) => *end,
             Items::One(item) => self.run_item(run, &item, first).await?,
@@ -231,7 +259,11 @@ impl Run {
             name: run.name.clone(),
             report,
         });
-        Ok(HostEnd { host, end, is_ignored })
+        Ok(HostEnd {
+            host,
+            end,
+            is_ignored,
+        })
     }
 
     async fn run_items(
@@ -244,8 +276,14 @@ impl Run {
         let control = run.task.r#loop.as_ref().map(|l| &l.control);
         let pause = control.and_then(|c| c.pause.as_ref());
         for (index, (item, label)) in items.iter().enumerate() {
-            if index > 0 && let Some(field) = pause {
-                let seconds = self.number(Some(field), &item.view).ok().flatten().unwrap_or(0);
+            if index > 0
+                && let Some(field) = pause
+            {
+                let seconds = self
+                    .number(Some(field), &item.view)
+                    .ok()
+                    .flatten()
+                    .unwrap_or(0);
                 self.port.sleep(seconds.unsigned_abs() * 1000).await;
             }
             let mut end = self.run_item(run, item, None).await?;
@@ -255,7 +293,11 @@ impl Run {
             self.port.emit(Event::ItemFinished {
                 host: host.to_owned(),
                 step: run.task.id.clone(),
-                label: if item.is_hidden { "(hidden)".to_owned() } else { self.redact(label) },
+                label: if item.is_hidden {
+                    "(hidden)".to_owned()
+                } else {
+                    self.redact(label)
+                },
                 report: end.report(false, &|value| self.redacted(value)),
             });
             let stops = matches!(end.status, Status::Lost | Status::Unreachable)
@@ -269,7 +311,9 @@ impl Run {
     }
 
     fn breaks(&self, run: &TaskRun, item: &Item, end: &ItemEnd) -> bool {
-        let Some(control) = run.task.r#loop.as_ref().map(|l| &l.control) else { return false };
+        let Some(control) = run.task.r#loop.as_ref().map(|l| &l.control) else {
+            return false;
+        };
         !control.break_when.is_empty()
             && matches!(
                 self.first_false(&control.break_when, &self.with_result(run, &item.view, end)),
@@ -323,7 +367,8 @@ impl Run {
             let is_met = self.until_is_met(run, item, &mut end);
             if is_met || attempts > retries || end.status == Status::Lost {
                 if !is_met && attempts > retries && retries > 0 {
-                    end.result.insert("attempts".into(), Value::Int(i64::from(attempts - 1)));
+                    end.result
+                        .insert("attempts".into(), Value::Int(i64::from(attempts - 1)));
                     if end.status != Status::Lost {
                         end.status = Status::Failed;
                         end.result.insert("failed".into(), Value::Bool(true));
@@ -337,7 +382,11 @@ impl Run {
                 step: run.task.id.clone(),
                 left: retries + 1 - attempts,
             });
-            let delay = self.number(run.task.delay.as_ref(), &item.view).ok().flatten().unwrap_or(5);
+            let delay = self
+                .number(run.task.delay.as_ref(), &item.view)
+                .ok()
+                .flatten()
+                .unwrap_or(5);
             self.port.sleep(delay.unsigned_abs() * 1000).await;
             attempts += 1;
         }
@@ -349,7 +398,10 @@ impl Run {
         if !self.must_ask(run) || !matches!(planned, Planned::Change(_)) {
             return Ok(planned);
         }
-        self.notice(true, format!("{} has changed since it was looked at", item.host));
+        self.notice(
+            true,
+            format!("{} has changed since it was looked at", item.host),
+        );
         let looked = vec![(item.host.clone(), vec![(item.clone(), planned)])];
         match self.ask_about_task(run, &looked).await? {
             Answer::Skip { reason } | Answer::SkipHosts { reason, .. } => {
@@ -365,17 +417,26 @@ impl Run {
 
     /// Number of further tries after the first.
     fn retries(&self, run: &TaskRun, item: &Item) -> u32 {
-        let wanted = self.number(run.task.retries.as_ref(), &item.view).ok().flatten();
+        let wanted = self
+            .number(run.task.retries.as_ref(), &item.view)
+            .ok()
+            .flatten();
         let default = if run.task.until.is_some() { 3 } else { 0 };
-        wanted.and_then(|n| u32::try_from(n.max(0)).ok()).unwrap_or(default)
+        wanted
+            .and_then(|n| u32::try_from(n.max(0)).ok())
+            .unwrap_or(default)
     }
 
     fn until_is_met(&self, run: &TaskRun, item: &Item, end: &mut ItemEnd) -> bool {
-        if matches!(end.status, Status::Skipped | Status::Unreachable | Status::Unknown) {
+        if matches!(
+            end.status,
+            Status::Skipped | Status::Unreachable | Status::Unknown
+        ) {
             return true;
         }
         if run.task.retries.is_some() || run.task.until.is_some() {
-            end.result.insert("attempts".into(), Value::Int(i64::from(end.attempts)));
+            end.result
+                .insert("attempts".into(), Value::Int(i64::from(end.attempts)));
         }
         match &run.task.until {
             None => end.status != Status::Failed,
@@ -408,7 +469,11 @@ impl Run {
                 Ok(is_changed) => {
                     end.result.insert("changed".into(), is_changed.into());
                     if end.status != Status::Failed {
-                        end.status = if is_changed { Status::Changed } else { Status::Ok };
+                        end.status = if is_changed {
+                            Status::Changed
+                        } else {
+                            Status::Ok
+                        };
                     }
                 }
                 Err(problem) => return self.spoil(item, end, &problem),
@@ -418,7 +483,8 @@ impl Run {
         if let Some(conditions) = run.task.failed_when.as_ref().filter(|c| !c.is_empty()) {
             match self.all_hold(conditions, &view) {
                 Ok(is_failed) => {
-                    end.result.insert("failed_when_result".into(), is_failed.into());
+                    end.result
+                        .insert("failed_when_result".into(), is_failed.into());
                     end.result.insert("failed".into(), is_failed.into());
                     let is_changed = end.result.get("changed") == Some(&Value::Bool(true));
                     end.status = match (is_failed, is_changed) {
@@ -433,7 +499,8 @@ impl Run {
     }
 
     fn all_hold(&self, conditions: &[Cond], view: &View) -> Result<bool, Problem> {
-        self.first_false(conditions, view).map(|unmet| unmet.is_none())
+        self.first_false(conditions, view)
+            .map(|unmet| unmet.is_none())
     }
 
     fn spoil(&self, item: &Item, end: &mut ItemEnd, problem: &Problem) {
@@ -444,8 +511,11 @@ impl Run {
 
     /// The journal's record of an end. Those of attempts are synced at once.
     pub(crate) async fn record_end(&self, item: &Item, end: &ItemEnd) -> Flow<()> {
-        let result =
-            if item.is_hidden { end.report(false, &Value::clone).result } else { self.redacted(&end.value()) };
+        let result = if item.is_hidden {
+            end.report(false, &Value::clone).result
+        } else {
+            self.redacted(&end.value())
+        };
         let record = Record::Done {
             attempt: end.attempt,
             instance: item.instance.clone(),
@@ -453,7 +523,11 @@ impl Run {
             module_changed: end.module_changed,
             is_ignored: false,
             result,
-            facts: if item.is_hidden { Map::new() } else { end.facts.clone() },
+            facts: if item.is_hidden {
+                Map::new()
+            } else {
+                end.facts.clone()
+            },
             duration_ms: end.duration_ms,
         };
         self.record(vec![record], end.attempt.is_some()).await
@@ -519,7 +593,10 @@ impl Run {
         view: &View,
     ) -> Map {
         let control = &looped.control;
-        let var = control.loop_var.clone().unwrap_or_else(|| "item".to_owned());
+        let var = control
+            .loop_var
+            .clone()
+            .unwrap_or_else(|| "item".to_owned());
         let count = |n: usize| Value::Int(i64::try_from(n).unwrap_or(i64::MAX));
         let mut layer = Map::from([
             (var.clone(), value.clone()),
@@ -529,7 +606,10 @@ impl Run {
             layer.insert(name.clone(), count(index));
             layer.insert("ansible_index_var".into(), name.as_str().into());
         }
-        if self.flag(control.extended.as_ref(), view, false).unwrap_or(false) {
+        if self
+            .flag(control.extended.as_ref(), view, false)
+            .unwrap_or(false)
+        {
             let last = values.len() - 1;
             let mut extended = Map::from([
                 ("allitems".to_owned(), all.clone()),
@@ -554,16 +634,24 @@ impl Run {
 
     fn label(&self, looped: &Loop, value: &Value, view: &View) -> String {
         let shown = match &looped.control.label {
-            Some(field) => self.keyword(Some(field), view).ok().flatten().unwrap_or_default(),
+            Some(field) => self
+                .keyword(Some(field), view)
+                .ok()
+                .flatten()
+                .unwrap_or_default(),
             None => value.clone(),
         };
         plain_text(&shown).unwrap_or_else(|| shown.to_masked_json().to_string())
     }
 
     fn item(&self, run: &TaskRun, host: &str, view: View, index: Option<usize>) -> Item {
-        let is_hidden = self.flag(run.frame.keyword(|k| k.no_log.as_ref()), &view, false).unwrap_or(true);
+        let is_hidden = self
+            .flag(run.frame.keyword(|k| k.no_log.as_ref()), &view, false)
+            .unwrap_or(true);
         let check = run.frame.keyword(|k| k.check_mode.as_ref());
-        let is_check = self.flag(check, &view, self.settings.is_check).unwrap_or(true);
+        let is_check = self
+            .flag(check, &view, self.settings.is_check)
+            .unwrap_or(true);
         let state = self.state.borrow();
         let item = index.and_then(|i| u32::try_from(i).ok());
         let batch = state.play.batch_index;
@@ -574,7 +662,13 @@ impl Run {
             frame: run.frame.clone(),
             host: host.to_owned(),
             view,
-            instance: Instance { step: run.task.id.clone(), host: host.to_owned(), batch, item, occurrence },
+            instance: Instance {
+                step: run.task.id.clone(),
+                host: host.to_owned(),
+                batch,
+                item,
+                occurrence,
+            },
             is_check,
             is_hidden,
         }
@@ -586,18 +680,38 @@ impl Run {
         let own = [end.host.clone()];
         let hosts = batch.unwrap_or(&own);
         let view = self.task_view(&end.host, &run.task, &run.frame);
-        let delegate = self.text(run.frame.keyword(|k| k.delegate_to.as_ref()), &view).ok().flatten();
+        let delegate = self
+            .text(run.frame.keyword(|k| k.delegate_to.as_ref()), &view)
+            .ok()
+            .flatten();
         let to_delegate = self
-            .flag(run.frame.keyword(|k| k.delegate_facts.as_ref()), &view, false)
+            .flag(
+                run.frame.keyword(|k| k.delegate_facts.as_ref()),
+                &view,
+                false,
+            )
             .unwrap_or(false);
         {
             let mut state = self.state.borrow_mut();
             state.stats.count(&end.host, &report);
-            let key = (run.task.id.clone(), end.host.clone(), state.play.batch_index, None);
+            let key = (
+                run.task.id.clone(),
+                end.host.clone(),
+                state.play.batch_index,
+                None,
+            );
             *state.occurrences.entry(key).or_default() += 1;
             for host in hosts {
-                let fact_host = delegate.as_ref().filter(|_| to_delegate).unwrap_or(host).clone();
-                state.hosts.entry(fact_host).or_default().add_facts(&end.end.facts);
+                let fact_host = delegate
+                    .as_ref()
+                    .filter(|_| to_delegate)
+                    .unwrap_or(host)
+                    .clone();
+                state
+                    .hosts
+                    .entry(fact_host)
+                    .or_default()
+                    .add_facts(&end.end.facts);
                 let known = state.hosts.entry(host.clone()).or_default();
                 for (name, value) in &end.end.set {
                     known.set(name, value.clone());
@@ -651,14 +765,21 @@ impl Run {
                     name: run.name.clone(),
                     report: end.report(false, &Value::clone),
                 });
-                HostEnd { host: host.clone(), end, is_ignored: false }
+                HostEnd {
+                    host: host.clone(),
+                    end,
+                    is_ignored: false,
+                }
             })
             .collect()
     }
 
     /// A failed host goes on because a person said so.
     fn forgive(&self, ends: &mut [HostEnd], failed: &[HostEnd], reason: &str) {
-        for end in ends.iter_mut().filter(|e| failed.iter().any(|f| f.host == e.host)) {
+        for end in ends
+            .iter_mut()
+            .filter(|e| failed.iter().any(|f| f.host == e.host))
+        {
             end.is_ignored = true;
             end.end.result.insert("skip_reason".into(), reason.into());
         }
@@ -668,21 +789,40 @@ impl Run {
         let mut state = self.state.borrow_mut();
         for end in failed {
             state.out.insert(end.host.clone());
-            state.open.push(format!("{}: excluded at `{}`: {reason}", end.host, run.name));
+            state.open.push(format!(
+                "{}: excluded at `{}`: {reason}",
+                end.host, run.name
+            ));
         }
     }
 }
 
 /// The keys that a loop adds to an item's result.
 fn item_keys(task: &Task, item: &Item) -> Vec<(String, Value)> {
-    let Some(looped) = &task.r#loop else { return Vec::new() };
+    let Some(looped) = &task.r#loop else {
+        return Vec::new();
+    };
     let var = looped.control.loop_var.as_deref().unwrap_or("item");
-    let names = [Some(var), Some("ansible_loop_var"), looped.control.index_var.as_deref(),
-        looped.control.index_var.as_ref().map(|_| "ansible_index_var"), Some("ansible_loop")];
+    let names = [
+        Some(var),
+        Some("ansible_loop_var"),
+        looped.control.index_var.as_deref(),
+        looped
+            .control
+            .index_var
+            .as_ref()
+            .map(|_| "ansible_index_var"),
+        Some("ansible_loop"),
+    ];
     names
         .into_iter()
         .flatten()
-        .filter_map(|name| item.view.scope.get(name).map(|v| (name.to_owned(), v.clone())))
+        .filter_map(|name| {
+            item.view
+                .scope
+                .get(name)
+                .map(|v| (name.to_owned(), v.clone()))
+        })
         .collect()
 }
 

@@ -61,13 +61,23 @@ impl World for ControllerWorld<'_> {
         if output.status.success() {
             Ok(String::from_utf8_lossy(&output.stdout).into_owned())
         } else {
-            Err(format!("lookup_plugin.pipe({command}) returned {}", output.status.code().unwrap_or(-1)))
+            Err(format!(
+                "lookup_plugin.pipe({command}) returned {}",
+                output.status.code().unwrap_or(-1)
+            ))
         }
     }
 
     fn search_path(&self, kind: &str, name: &str) -> Option<PathBuf> {
         let search = &self.view.search;
-        find_file(kind, name, search.scope.as_deref(), &search.folder, &search.playbook).ok()
+        find_file(
+            kind,
+            name,
+            search.scope.as_deref(),
+            &search.folder,
+            &search.playbook,
+        )
+        .ok()
     }
 
     fn glob(&self, pattern: &str) -> Vec<PathBuf> {
@@ -80,7 +90,9 @@ impl World for ControllerWorld<'_> {
         } else {
             self.search_path("files", if folder.is_empty() { "." } else { &folder })
         };
-        let (Some(base), Ok(glob)) = (base, globset::Glob::new(&name)) else { return Vec::new() };
+        let (Some(base), Ok(glob)) = (base, globset::Glob::new(&name)) else {
+            return Vec::new();
+        };
         let matcher = glob.compile_matcher();
         let mut found: Vec<PathBuf> = std::fs::read_dir(base)
             .into_iter()
@@ -95,15 +107,23 @@ impl World for ControllerWorld<'_> {
     }
 
     fn stat(&self, path: &Path, follow: bool) -> Option<PathStat> {
-        let metadata =
-            if follow { std::fs::metadata(path) } else { std::fs::symlink_metadata(path) }.ok()?;
+        let metadata = if follow {
+            std::fs::metadata(path)
+        } else {
+            std::fs::symlink_metadata(path)
+        }
+        .ok()?;
         let kind = match metadata.file_type() {
             t if t.is_file() => PathKind::File,
             t if t.is_dir() => PathKind::Directory,
             t if t.is_symlink() => PathKind::Link,
             _ => PathKind::Other,
         };
-        Some(PathStat { kind, device: metadata.dev(), inode: metadata.ino() })
+        Some(PathStat {
+            kind,
+            device: metadata.dev(),
+            inode: metadata.ino(),
+        })
     }
 
     fn real_path(&self, path: &Path) -> PathBuf {
@@ -113,10 +133,13 @@ impl World for ControllerWorld<'_> {
     fn home(&self, user: Option<&str>) -> Option<String> {
         match user {
             None => std::env::home_dir().map(|home| home.display().to_string()),
-            Some(name) => std::fs::read_to_string("/etc/passwd").ok()?.lines().find_map(|line| {
-                let fields: Vec<&str> = line.split(':').collect();
-                (fields.len() > 5 && fields[0] == name).then(|| fields[5].to_owned())
-            }),
+            Some(name) => std::fs::read_to_string("/etc/passwd")
+                .ok()?
+                .lines()
+                .find_map(|line| {
+                    let fields: Vec<&str> = line.split(':').collect();
+                    (fields.len() > 5 && fields[0] == name).then(|| fields[5].to_owned())
+                }),
         }
     }
 
@@ -126,5 +149,9 @@ impl World for ControllerWorld<'_> {
 }
 
 fn folder(path: &Path) -> &Path {
-    if path.as_os_str().is_empty() { Path::new(".") } else { path }
+    if path.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        path
+    }
 }

@@ -187,7 +187,9 @@ impl Stack {
     fn add_done(&mut self, attempt: u64, status: Status, module_changed: bool) {
         match status {
             // Nothing was changed. The seals of a point stay: its attempt did start.
-            Status::Ok | Status::Skipped if !module_changed => self.entries.retain(|e| e.attempt != attempt),
+            Status::Ok | Status::Skipped if !module_changed => {
+                self.entries.retain(|e| e.attempt != attempt)
+            }
             Status::Ok
             | Status::Skipped
             | Status::Changed

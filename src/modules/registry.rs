@@ -57,16 +57,17 @@ const ALIASES: &[(&str, &str)] = &[
     ("systemd", "service"),
     ("systemd_service", "service"),
     ("gather_facts", "setup"),
+    ("ansible.posix.authorized_key", "authorized_key"),
     ("ansible.posix.mount", "mount"),
+    ("ansible.posix.sysctl", "sysctl"),
 ];
 
 /// The module that a playbook calls `name` (short, or with `ansible.builtin.`,
-/// `ansible.legacy.` or `ansible.posix.`).
+/// `ansible.legacy.`, or as a collection's).
 pub fn find(name: &str) -> Option<&'static dyn AnyModule> {
     let short = name
         .strip_prefix("ansible.builtin.")
         .or_else(|| name.strip_prefix("ansible.legacy."))
-        .or_else(|| name.strip_prefix("ansible.posix."))
         .unwrap_or(name);
     let short = ALIASES
         .iter()
@@ -93,7 +94,9 @@ mod tests {
             ("copy", "copy"),
             ("ansible.builtin.copy", "copy"),
             ("ansible.legacy.file", "file"),
+            ("ansible.posix.authorized_key", "authorized_key"),
             ("ansible.posix.mount", "mount"),
+            ("ansible.posix.sysctl", "sysctl"),
         ] {
             assert_eq!(find(name).map(super::AnyModule::name), Some(short));
         }

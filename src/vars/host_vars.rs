@@ -24,11 +24,18 @@ pub struct HostVars {
 impl HostVars {
     /// Adds facts; those there already under the same name are replaced.
     pub fn add_facts(&mut self, facts: &Map) {
-        let (own, prefixed) = (Arc::make_mut(&mut self.facts), Arc::make_mut(&mut self.prefixed_facts));
+        let (own, prefixed) = (
+            Arc::make_mut(&mut self.facts),
+            Arc::make_mut(&mut self.prefixed_facts),
+        );
         for (name, value) in facts {
             let short = name.strip_prefix("ansible_").unwrap_or(name);
             own.insert(short.to_owned(), value.clone());
-            let long = if name.starts_with("ansible_") { name.clone() } else { format!("ansible_{name}") };
+            let long = if name.starts_with("ansible_") {
+                name.clone()
+            } else {
+                format!("ansible_{name}")
+            };
             prefixed.insert(long, value.clone());
         }
     }

@@ -7,14 +7,50 @@ use crate::value::{Map, Value};
 /// Layers of variables, lowest precedence first.
 #[derive(Clone, Debug, Default)]
 pub struct TaskScope {
-    layers: Vec<Arc<Map>>,
+    layers: Vec<Layer>,
+}
+
+/// One layer.
+#[derive(Clone, Debug)]
+struct Layer {
+    vars: Arc<Map>,
+    /// Whether it holds what hosts said: facts, results.
+    is_learnt: bool,
+}
+
+/// Layers in the making.
+#[derive(Debug, Default)]
+pub struct Layers(Vec<Layer>);
+
+impl Layers {
+    /// Adds a layer of variables from the user's files above those there.
+    pub fn push(&mut self, vars: Arc<Map>) {
+        self.add(vars, false);
+    }
+
+    /// Adds a layer of facts or results above those there.
+    pub fn push_learnt(&mut self, vars: Arc<Map>) {
+        self.add(vars, true);
+    }
+
+    fn add(&mut self, vars: Arc<Map>, is_learnt: bool) {
+        if !vars.is_empty() {
+            self.0.push(Layer { vars, is_learnt });
+        }
+    }
+}
+
+impl Extend<Arc<Map>> for Layers {
+    fn extend<T: IntoIterator<Item = Arc<Map>>>(&mut self, layers: T) {
+        layers.into_iter().for_each(|vars| self.push(vars));
+    }
 }
 
 impl TaskScope {
     /// A scope of these layers, lowest precedence first. The caller lists them in the order of
     /// Ansible's documentation, "Variable precedence: where should I put a variable?".
-    pub fn new(layers: Vec<Arc<Map>>) -> Self {
-        Self { layers: layers.into_iter().filter(|layer| !layer.is_empty()).collect() }
+    pub fn new(layers: Layers) -> Self {
+        Self { layers: layers.0 }
     }
 
     /// The same scope with one more layer above all others.
@@ -22,19 +58,38 @@ impl TaskScope {
     pub fn with(&self, layer: Arc<Map>) -> Self {
         let mut layers = Vec::with_capacity(self.layers.len() + 1);
         layers.extend(self.layers.iter().cloned());
-        layers.push(layer);
+        layers.push(Layer {
+            vars: layer,
+            is_learnt: false,
+        });
         Self { layers }
+    }
+
+    /// Whether a variable's value stands in the user's files, and was not learnt from a host.
+    pub fn is_from_user(&self, name: &str) -> bool {
+        let found = self
+            .layers
+            .iter()
+            .rev()
+            .find(|layer| layer.vars.contains_key(name));
+        found.is_some_and(|layer| !layer.is_learnt)
     }
 
     /// The raw value of a variable, from the highest layer that has it.
     pub fn get(&self, name: &str) -> Option<&Value> {
-        self.layers.iter().rev().find_map(|layer| layer.get(name))
+        self.layers
+            .iter()
+            .rev()
+            .find_map(|layer| layer.vars.get(name))
     }
 
     /// All names, each once.
     pub fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> =
-            self.layers.iter().flat_map(|layer| layer.keys().cloned()).collect();
+        let mut names: Vec<String> = self
+            .layers
+            .iter()
+            .flat_map(|layer| layer.vars.keys().cloned())
+            .collect();
         names.sort_unstable();
         names.dedup();
         names
@@ -48,11 +103,26 @@ mod tests {
     #[test]
     fn the_highest_layer_that_has_a_name_wins() {
         let layer = |entries: &[(&str, i64)]| {
-            Arc::new(entries.iter().map(|(k, v)| ((*k).to_owned(), Value::Int(*v))).collect::<Map>())
+            Arc::new(
+                entries
+                    .iter()
+                    .map(|(k, v)| ((*k).to_owned(), Value::Int(*v)))
+                    .collect::<Map>(),
+            )
         };
-        let scope = TaskScope::new(vec![layer(&[("a", 1), ("b", 1)]), layer(&[("b", 2)])]);
-        assert_eq!((scope.get("a"), scope.get("b")), (Some(&Value::Int(1)), Some(&Value::Int(2))));
-        assert_eq!(scope.with(layer(&[("a", 3)])).get("a"), Some(&Value::Int(3)));
+        let mut layers = Layers::default();
+        layers.push(layer(&[("a", 1), ("b", 1)]));
+        layers.push_learnt(layer(&[("b", 2)]));
+        let scope = TaskScope::new(layers);
+        assert!(scope.is_from_user("a") && !scope.is_from_user("b"));
+        assert_eq!(
+            (scope.get("a"), scope.get("b")),
+            (Some(&Value::Int(1)), Some(&Value::Int(2)))
+        );
+        assert_eq!(
+            scope.with(layer(&[("a", 3)])).get("a"),
+            Some(&Value::Int(3))
+        );
         assert_eq!(scope.names(), ["a", "b"]);
     }
 }

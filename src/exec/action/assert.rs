@@ -15,7 +15,9 @@ impl Run {
             None => return Ok(ItemEnd::failed("conditional required in \"that\" string")),
         };
         let fail_msg = args.get("fail_msg").or_else(|| args.get("msg"));
-        let fail_msg = fail_msg.cloned().unwrap_or_else(|| "Assertion failed".into());
+        let fail_msg = fail_msg
+            .cloned()
+            .unwrap_or_else(|| "Assertion failed".into());
         for condition in that {
             let holds = match &condition {
                 Value::Bool(b) => *b,

@@ -13,7 +13,10 @@ impl Run {
         if verbosity > 0 {
             return Ok(ItemEnd::new(
                 Status::Skipped,
-                Map::from([("skipped_reason".to_owned(), "Verbosity threshold not met.".into())]),
+                Map::from([(
+                    "skipped_reason".to_owned(),
+                    "Verbosity threshold not met.".into(),
+                )]),
             ));
         }
         let mut result = Map::new();
@@ -27,7 +30,10 @@ impl Run {
             };
             result.insert(name, rendered);
         } else {
-            let msg = args.get("msg").cloned().unwrap_or_else(|| "Hello world!".into());
+            let msg = args
+                .get("msg")
+                .cloned()
+                .unwrap_or_else(|| "Hello world!".into());
             result.insert("msg".into(), msg);
         }
         Ok(ItemEnd::new(Status::Ok, result))
@@ -35,7 +41,9 @@ impl Run {
 
     /// A variable by an expression such as `result.stdout`; what is undefined says so.
     fn variable(&self, expression: &str, item: &Item) -> Result<Value, Early> {
-        let template = Value::Str(crate::value::Text::from_user(format!("{{{{ {expression} }}}}")));
+        let template = Value::Str(crate::value::Text::from_user(format!(
+            "{{{{ {expression} }}}}"
+        )));
         match self.controller.render(&template, &item.view) {
             Ok(value) => Ok(value.unwrap_or_default()),
             Err(problem) if problem.is_undefined => {

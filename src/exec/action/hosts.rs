@@ -12,8 +12,13 @@ impl Run {
         let Some(map) = args.as_map() else {
             return Ok(ItemEnd::failed("add_host needs a name"));
         };
-        let name = ["name", "host", "hostname"].iter().find_map(|k| map.get(*k)).and_then(plain_text);
-        let Some(name) = name else { return Ok(ItemEnd::failed("add_host needs a name")) };
+        let name = ["name", "host", "hostname"]
+            .iter()
+            .find_map(|k| map.get(*k))
+            .and_then(plain_text);
+        let Some(name) = name else {
+            return Ok(ItemEnd::failed("add_host needs a name"));
+        };
         let groups: Vec<String> = ["groups", "group", "groupname"]
             .iter()
             .find_map(|k| map.get(*k))
@@ -33,34 +38,60 @@ impl Run {
             "add_host".to_owned(),
             Value::from(Map::from([
                 ("host_name".to_owned(), Value::from(name.as_str())),
-                ("groups".to_owned(), Value::from(groups.iter().map(|g| g.as_str().into()).collect::<Vec<_>>())),
+                (
+                    "groups".to_owned(),
+                    Value::from(groups.iter().map(|g| g.as_str().into()).collect::<Vec<_>>()),
+                ),
                 ("host_vars".to_owned(), Value::from(vars)),
             ])),
         )]);
-        Ok(ItemEnd::new(if is_changed { Status::Changed } else { Status::Ok }, result))
+        Ok(ItemEnd::new(
+            if is_changed {
+                Status::Changed
+            } else {
+                Status::Ok
+            },
+            result,
+        ))
     }
 
     /// `group_by`.
     pub(super) fn group_by(&self, item: &Item, args: &Value) -> Result<ItemEnd, Early> {
         let Some(key) = args.get("key").and_then(plain_text) else {
-            return Ok(ItemEnd::failed("the 'key' param is required when using group_by"));
+            return Ok(ItemEnd::failed(
+                "the 'key' param is required when using group_by",
+            ));
         };
         let group = key.replace(' ', "-");
-        let parents = args.get("parents").map(words).unwrap_or_else(|| vec!["all".to_owned()]);
+        let parents = args
+            .get("parents")
+            .map(words)
+            .unwrap_or_else(|| vec!["all".to_owned()]);
         let mut state = self.state.borrow_mut();
         let is_changed = match state.inventory.add_to_group(&item.host, &group, &parents) {
             Ok(is_changed) => is_changed,
             Err(parent) => {
-                let why = format!("group `{parent}` cannot be a parent of `{group}`: it is below it");
+                let why =
+                    format!("group `{parent}` cannot be a parent of `{group}`: it is below it");
                 return Ok(ItemEnd::failed(why));
             }
         };
         state.groups = None;
         let result = Map::from([
             ("add_group".to_owned(), Value::from(group)),
-            ("parent_groups".to_owned(), Value::from(parents.into_iter().map(Value::from).collect::<Vec<_>>())),
+            (
+                "parent_groups".to_owned(),
+                Value::from(parents.into_iter().map(Value::from).collect::<Vec<_>>()),
+            ),
         ]);
-        Ok(ItemEnd::new(if is_changed { Status::Changed } else { Status::Ok }, result))
+        Ok(ItemEnd::new(
+            if is_changed {
+                Status::Changed
+            } else {
+                Status::Ok
+            },
+            result,
+        ))
     }
 }
 
@@ -69,7 +100,10 @@ fn words(value: &Value) -> Vec<String> {
         Value::List(items) => items.iter().filter_map(plain_text).collect(),
         other => plain_text(other)
             .map(|text| {
-                text.split(',').map(|w| w.trim().to_owned()).filter(|w| !w.is_empty()).collect()
+                text.split(',')
+                    .map(|w| w.trim().to_owned())
+                    .filter(|w| !w.is_empty())
+                    .collect()
             })
             .unwrap_or_default(),
     }

@@ -16,7 +16,14 @@ use crate::value::Value;
 
 /// Their names.
 pub const ACTIONS: &[&str] = &[
-    "add_host", "assert", "debug", "fail", "group_by", "include_vars", "pause", "set_fact",
+    "add_host",
+    "assert",
+    "debug",
+    "fail",
+    "group_by",
+    "include_vars",
+    "pause",
+    "set_fact",
     "set_stats",
 ];
 

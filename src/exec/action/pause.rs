@@ -11,7 +11,11 @@ use crate::value::{Map, Value};
 impl Run {
     /// `pause`: for some time, or until a person answers.
     pub(super) async fn pause(&self, item: &Item, args: &Value) -> Flow<ItemEnd> {
-        let number = |key: &str| args.get(key).and_then(plain_text).and_then(|t| t.trim().parse::<f64>().ok());
+        let number = |key: &str| {
+            args.get(key)
+                .and_then(plain_text)
+                .and_then(|t| t.trim().parse::<f64>().ok())
+        };
         let seconds = number("seconds").or_else(|| number("minutes").map(|m| m * 60.0));
         let prompt = args.get("prompt").and_then(plain_text);
         let mut result = Map::new();
@@ -24,11 +28,17 @@ impl Run {
                 )]
                 self.port.sleep((seconds.max(0.0) * 1000.0) as u64).await;
             }
-            result.insert("stdout".into(), format!("Paused for {seconds} seconds").into());
+            result.insert(
+                "stdout".into(),
+                format!("Paused for {seconds} seconds").into(),
+            );
             return Ok(ItemEnd::new(Status::Ok, result));
         }
         if item.is_check {
-            return Ok(ItemEnd::new(Status::Skipped, super::super::end::message("check mode does not pause")));
+            return Ok(ItemEnd::new(
+                Status::Skipped,
+                super::super::end::message("check mode does not pause"),
+            ));
         }
         let is_hidden = args.get("echo").and_then(Value::to_bool) == Some(false);
         #[expect(

@@ -35,7 +35,9 @@ impl Run {
             set.insert(name, value.clone());
         }
         if set.is_empty() {
-            return Ok(ItemEnd::failed("No key/value pairs provided, at least one is required"));
+            return Ok(ItemEnd::failed(
+                "No key/value pairs provided, at least one is required",
+            ));
         }
         let result = Map::from([("ansible_facts".to_owned(), Value::from(set.clone()))]);
         let mut end = ItemEnd::new(Status::Ok, result);
@@ -49,23 +51,40 @@ impl Run {
         let mut files = Vec::new();
         let fail = |why: String| Early::from(ItemEnd::failed(why));
         if let Some(dir) = text("dir") {
-            let dir = self.controller.find_file("vars", &dir, &item.view.search).map_err(fail)?;
+            let dir = self
+                .controller
+                .find_file("vars", &dir, &item.view.search)
+                .map_err(fail)?;
             let wanted = text("files_matching").and_then(|p| regex::Regex::new(&p).ok());
             let entries = std::fs::read_dir(&dir)
                 .map_err(|error| fail(format!("{}: {error}", dir.display())))?;
             files.extend(entries.flatten().map(|entry| entry.path()).filter(|path| {
-                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                let extension = path.extension().unwrap_or_default().to_string_lossy().into_owned();
+                let name = path
+                    .file_name()
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .into_owned();
+                let extension = path
+                    .extension()
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .into_owned();
                 path.is_file()
                     && EXTENSIONS.contains(&extension.as_str())
                     && wanted.as_ref().is_none_or(|regex| regex.is_match(&name))
             }));
             files.sort();
         } else {
-            let file = text("file").or_else(|| text("_raw_params")).ok_or_else(|| {
-                fail("include_vars needs `file`, `dir` or a file name".to_owned())
-            })?;
-            files.push(self.controller.find_file("vars", &file, &item.view.search).map_err(fail)?);
+            let file = text("file")
+                .or_else(|| text("_raw_params"))
+                .ok_or_else(|| {
+                    fail("include_vars needs `file`, `dir` or a file name".to_owned())
+                })?;
+            files.push(
+                self.controller
+                    .find_file("vars", &file, &item.view.search)
+                    .map_err(fail)?,
+            );
         }
         let mut vars = Map::new();
         let mut names = Vec::new();
@@ -76,7 +95,12 @@ impl Run {
         if let Some(name) = text("name") {
             vars = Map::from([(name, Value::from(vars))]);
         }
-        self.state.borrow_mut().hosts.entry(item.host.clone()).or_default().include(&vars);
+        self.state
+            .borrow_mut()
+            .hosts
+            .entry(item.host.clone())
+            .or_default()
+            .include(&vars);
         let result = Map::from([
             ("ansible_facts".to_owned(), Value::from(vars)),
             ("ansible_included_var_files".to_owned(), Value::from(names)),

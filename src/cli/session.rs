@@ -170,6 +170,7 @@ fn settings(
     let is_interactive = !args.yes && console::is_interactive();
     Ok(Settings {
         run: String::new(),
+        cwd: std::env::current_dir().unwrap_or_default(),
         playbook: args.playbook.display().to_string(),
         change: playbook
             .change

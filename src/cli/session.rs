@@ -116,7 +116,8 @@ fn hash_of(sources: &SourceMap) -> String {
     use sha2::Digest as _;
     let mut hash = sha2::Sha256::new();
     for (path, text) in sources.files() {
-        hash.update(path.display().to_string().as_bytes());
+        let name = path.file_name().unwrap_or_default();
+        hash.update(name.to_string_lossy().as_bytes());
         hash.update([0]);
         hash.update(text.as_bytes());
         hash.update([0]);
@@ -189,6 +190,7 @@ fn settings(
         force_handlers: args.force_handlers,
         connection_defaults: Arc::new(connection_defaults(args)),
         journal: None,
+        way: None,
         injects_failure_at: None,
         window_s: playbook.change.as_ref().and_then(|change| change.window_s),
     })

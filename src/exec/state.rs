@@ -50,6 +50,8 @@ pub struct Settings {
     pub connection_defaults: Arc<Map>,
     /// Where the journal is, if there is one.
     pub journal: Option<String>,
+    /// `--way` of a rollback.
+    pub way: Option<String>,
     /// Name of the task that a rehearsal makes fail instead of running it.
     pub injects_failure_at: Option<String>,
     /// The window of the change, in seconds.
@@ -147,6 +149,8 @@ pub(crate) struct State {
     pub(crate) began_ms: u64,
     /// Whether the undo stack is being walked.
     pub(crate) is_undoing: bool,
+    /// Paths by host that check mode would have made.
+    pub(crate) planned_paths: HashSet<(String, String)>,
     /// Values to be masked wherever they turn up.
     pub(crate) secrets: BTreeSet<String>,
     /// Health checks of the change.

@@ -13,7 +13,7 @@ use crate::journal::{self, FORMAT, Record, RunStore, Writer};
 use crate::value::Value;
 
 /// Runs a playbook and returns the exit code.
-pub(super) fn run(args: &RunArgs, argv: Vec<String>) -> u8 {
+pub(super) fn run(args: &RunArgs, command_line: Vec<String>) -> u8 {
     let loaded = match load(args) {
         Ok(loaded) => loaded,
         Err(code) => return code,
@@ -25,7 +25,7 @@ pub(super) fn run(args: &RunArgs, argv: Vec<String>) -> u8 {
     if args.list_hosts || args.list_tasks || args.list_tags {
         return listing::show(args, &loaded);
     }
-    in_runtime(async { run_loaded(args, argv, loaded).await })
+    in_runtime(async { run_loaded(args, command_line, loaded).await })
 }
 
 /// Runs a future on this thread.
@@ -49,11 +49,11 @@ struct Opened {
     run: journal::Run,
 }
 
-async fn run_loaded(args: &RunArgs, argv: Vec<String>, mut loaded: Loaded) -> u8 {
+async fn run_loaded(args: &RunArgs, command_line: Vec<String>, mut loaded: Loaded) -> u8 {
     let opened = if args.check {
         None
     } else {
-        match open_journal(args, argv, &loaded) {
+        match open_journal(args, command_line, &loaded) {
             Ok(opened) => Some(opened),
             Err(why) => {
                 tell(&format!("error: {why}"));
@@ -73,7 +73,7 @@ async fn run_loaded(args: &RunArgs, argv: Vec<String>, mut loaded: Loaded) -> u8
     code
 }
 
-fn open_journal(args: &RunArgs, argv: Vec<String>, loaded: &Loaded) -> Result<Opened, String> {
+fn open_journal(args: &RunArgs, command_line: Vec<String>, loaded: &Loaded) -> Result<Opened, String> {
     let store = RunStore::from_env(&|name| std::env::var_os(name)).map_err(|e| e.to_string())?;
     let id = RunStore::new_id();
     let (run, mut writer) = store
@@ -88,7 +88,7 @@ fn open_journal(args: &RunArgs, argv: Vec<String>, loaded: &Loaded) -> Result<Op
     let cwd = std::env::current_dir()
         .map(|d| d.display().to_string())
         .unwrap_or_default();
-    let words: Vec<Value> = argv.into_iter().map(Value::from).collect();
+    let words: Vec<Value> = command_line.into_iter().map(Value::from).collect();
     let options = crate::value::Map::from([
         ("argv".to_owned(), Value::from(words)),
         ("cwd".to_owned(), cwd.into()),

@@ -3,6 +3,8 @@
 //! Invariants: nothing is sent that changes a host before its intent is on disk; an apply first
 //! compares what the probe saw; in check mode only probes and reading tasks are sent.
 
+use std::fmt::Write as _;
+
 use std::rc::Rc;
 
 use super::controller::{Problem, View};
@@ -38,7 +40,7 @@ pub(crate) struct Item {
 /// What looking came to.
 pub(crate) enum Planned {
     /// There is nothing left to do.
-    Ended(ItemEnd),
+    Ended(Box<ItemEnd>),
     /// A change waits to be made.
     Change(Box<Ready>),
 }
@@ -98,8 +100,8 @@ impl Run {
         let began = self.port.now().millis;
         let mut planned = match self.try_plan(item).await? {
             Ok(planned) => planned,
-            Err(Early::End(end)) => Planned::Ended(*end),
-            Err(Early::Problem(problem)) => Planned::Ended(self.problem_end(item, &problem)),
+            Err(Early::End(end)) => Planned::Ended(end),
+            Err(Early::Problem(problem)) => Planned::Ended(Box::new(self.problem_end(item, &problem))),
         };
         if let Planned::Ended(end) = &mut planned {
             end.duration_ms = self.port.now().millis.saturating_sub(began);
@@ -138,7 +140,7 @@ impl Run {
             Err(problem) => return Ok(Err(problem.into())),
         };
         if super::action::is_action(name) {
-            return Ok(self.act(item, name, &args).await?.map(Planned::Ended));
+            return Ok(self.act(item, name, &args).await?.map(|end| Planned::Ended(Box::new(end))));
         }
         let Some(module) = crate::modules::find(name) else {
             return Ok(Err(
@@ -227,7 +229,7 @@ impl Run {
             match prepared.decide(&inputs, &seen) {
                 Err(failure) => return Ok(Err(failure_end(failure).into())),
                 Ok(Decision::Unchanged(outcome)) => {
-                    return Ok(Ok(Planned::Ended(outcome_end(outcome))));
+                    return Ok(Ok(Planned::Ended(Box::new(outcome_end(outcome)))));
                 }
                 Ok(Decision::Ask(script)) => next = Some(script),
                 Ok(Decision::Change(change)) => {
@@ -398,7 +400,7 @@ impl Run {
                         Err(problem) => return Applied::Refused(problem.message),
                     };
                     self.port
-                        .trip(&target, self.job(item, &sh, None), self.live(item, ready))
+                        .trip(&target, self.job(item, &sh, None), Self::live(item, ready))
                         .await
                 }
                 Act::Stream { script, source } => {
@@ -468,7 +470,7 @@ impl Run {
     }
 
     /// Output is shown live where it is a person's command, or where it takes long.
-    fn live(&self, item: &Item, ready: &Ready) -> Option<Live> {
+    fn live(item: &Item, ready: &Ready) -> Option<Live> {
         let is_shown = ready.effect() == Effect::Once || ready.module.is_long();
         is_shown.then(|| Live {
             host: item.host.clone(),
@@ -512,20 +514,17 @@ impl Ready {
         let text = std::str::from_utf8(&seen.stdout).ok().filter(|_| is_short);
         let probe = with_environment(&self.environment, &probe.sh);
         let refuse = format!("{{ echo '{MOVED_MARK}' >&2; exit {MOVED}; }}");
-        Some(match text {
-            Some(text) => {
-                // A command substitution drops trailing newlines; the dot keeps them.
-                let expected = crate::script::quote(&format!("{text}."));
-                format!(
-                    "[ \"$( ({probe}\n) </dev/null 2>/dev/null; printf . )\" = {expected} ] || {refuse}"
-                )
-            }
-            None => {
-                let expected = super::digest::cksum(&seen.stdout);
-                format!(
-                    "[ \"$( ({probe}\n) </dev/null 2>/dev/null | cksum )\" = '{expected}' ] || {refuse}"
-                )
-            }
+        Some(if let Some(text) = text {
+            // A command substitution drops trailing newlines; the dot keeps them.
+            let expected = crate::script::quote(&format!("{text}."));
+            format!(
+                "[ \"$( ({probe}\n) </dev/null 2>/dev/null; printf . )\" = {expected} ] || {refuse}"
+            )
+        } else {
+            let expected = super::digest::cksum(&seen.stdout);
+            format!(
+                "[ \"$( ({probe}\n) </dev/null 2>/dev/null | cksum )\" = '{expected}' ] || {refuse}"
+            )
         })
     }
 
@@ -553,7 +552,8 @@ pub(crate) fn with_environment(environment: &[(String, String)], sh: &str) -> St
             && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
             && !name.as_bytes()[0].is_ascii_digit();
         if is_name {
-            text.push_str(&format!("export {name}={}\n", crate::script::quote(value)));
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "export {name}={}", crate::script::quote(value));
         }
     }
     text.push_str(sh);

@@ -24,14 +24,20 @@ pub(super) fn show(args: &RunArgs, loaded: &Loaded) -> u8 {
         let mut tags = play.keywords.tags.clone();
         tags.sort();
         // Writing to a string cannot fail.
-        let _ = writeln!(out, "\n  play #{} ({pattern}): {name}\tTAGS: [{}]",
+        let _ = writeln!(
+            out,
+            "\n  play #{} ({pattern}): {name}\tTAGS: [{}]",
             index + 1,
-            tags.join(","));
+            tags.join(",")
+        );
         if args.list_hosts {
             let hosts = hosts(loaded, &pattern);
             // Writing to a string cannot fail.
-            let _ = writeln!(out, "    pattern: ['{pattern}']\n    hosts ({}):",
-                hosts.len());
+            let _ = writeln!(
+                out,
+                "    pattern: ['{pattern}']\n    hosts ({}):",
+                hosts.len()
+            );
             for host in hosts {
                 // Writing to a string cannot fail.
                 let _ = writeln!(out, "      {host}");
@@ -104,8 +110,7 @@ fn list_tasks(items: &[Item], outer: &[String], args: &RunArgs, out: &mut String
                     .map(|r| format!("{} : ", r.name))
                     .unwrap_or_default();
                 // Writing to a string cannot fail.
-                let _ = writeln!(out, "      {role}{name}\tTAGS: [{}]",
-                    tags.join(", "));
+                let _ = writeln!(out, "      {role}{name}\tTAGS: [{}]", tags.join(", "));
             }
             (Item::Block(_), None) => {}
         }

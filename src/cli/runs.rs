@@ -42,12 +42,15 @@ fn list(store: &RunStore) -> Result<String, Error> {
             .opened_at
             .map(|at| at.format("%Y-%m-%d %H:%M:%S").to_string());
         // Writing to a string cannot fail.
-        let _ = writeln!(out, "{}  {}  {}  {}  {}",
+        let _ = writeln!(
+            out,
+            "{}  {}  {}  {}  {}",
             run.short,
             at.unwrap_or_else(|| "-".to_owned()),
             status(&run.status),
             run.change.unwrap_or(run.playbook),
-            run.operator);
+            run.operator
+        );
     }
     Ok(out)
 }
@@ -78,8 +81,11 @@ fn show(store: &RunStore, name: &str) -> Result<String, Error> {
     }
     let state = journal::fold(&records);
     // Writing to a string cannot fail.
-    let _ = writeln!(out, "\nundo stack, newest first: {} entries",
-        state.undo.len());
+    let _ = writeln!(
+        out,
+        "\nundo stack, newest first: {} entries",
+        state.undo.len()
+    );
     for entry in &state.undo {
         let how = match &entry.undo {
             UndoRecord::Acts { summary, .. } | UndoRecord::Tasks { summary, .. } => summary.clone(),
@@ -97,8 +103,7 @@ fn show(store: &RunStore, name: &str) -> Result<String, Error> {
             EntryState::Closed { way } => format!("closed by `{way}`"),
         };
         // Writing to a string cannot fail.
-        let _ = writeln!(out, "  {} {}: {how} [{state}]",
-            entry.acts_on, entry.name);
+        let _ = writeln!(out, "  {} {}: {how} [{state}]", entry.acts_on, entry.name);
     }
     Ok(out)
 }

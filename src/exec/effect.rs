@@ -331,7 +331,9 @@ impl Future for Pending {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Input> {
         let mut state = self.port.0.borrow_mut();
-        if let Some(input) = state.answers.remove(&self.ticket) { Poll::Ready(input) } else {
+        if let Some(input) = state.answers.remove(&self.ticket) {
+            Poll::Ready(input)
+        } else {
             state.wakers.insert(self.ticket, context.waker().clone());
             Poll::Pending
         }

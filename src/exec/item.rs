@@ -101,7 +101,9 @@ impl Run {
         let mut planned = match self.try_plan(item).await? {
             Ok(planned) => planned,
             Err(Early::End(end)) => Planned::Ended(end),
-            Err(Early::Problem(problem)) => Planned::Ended(Box::new(self.problem_end(item, &problem))),
+            Err(Early::Problem(problem)) => {
+                Planned::Ended(Box::new(self.problem_end(item, &problem)))
+            }
         };
         if let Planned::Ended(end) = &mut planned {
             end.duration_ms = self.port.now().millis.saturating_sub(began);
@@ -140,7 +142,10 @@ impl Run {
             Err(problem) => return Ok(Err(problem.into())),
         };
         if super::action::is_action(name) {
-            return Ok(self.act(item, name, &args).await?.map(|end| Planned::Ended(Box::new(end))));
+            return Ok(self
+                .act(item, name, &args)
+                .await?
+                .map(|end| Planned::Ended(Box::new(end))));
         }
         let Some(module) = crate::modules::find(name) else {
             return Ok(Err(

@@ -43,7 +43,6 @@ impl Project {
             .collect();
         texts.join("\n")
     }
-
 }
 
 /// A [`View`] as the engine reads it.
@@ -94,7 +93,10 @@ impl Controller for Project {
         if !value.has_template() {
             return Ok(Some(value.clone()));
         }
-        match self.engine.render_or_omit(value, view, &ControllerWorld { view }) {
+        match self
+            .engine
+            .render_or_omit(value, view, &ControllerWorld { view })
+        {
             Ok(Rendered::Value(value)) => Ok(Some(value)),
             Ok(Rendered::Omit) => Ok(None),
             Err(error) => Err(problem(&error)),
@@ -135,7 +137,12 @@ impl Controller for Project {
         ]);
         let view = view.with(layer);
         self.engine
-            .render_file_with(text, &syntax_of(args), &view, &ControllerWorld { view: &view })
+            .render_file_with(
+                text,
+                &syntax_of(args),
+                &view,
+                &ControllerWorld { view: &view },
+            )
             .map(Value::Str)
             .map_err(|error| {
                 let mut problem = problem(&error);

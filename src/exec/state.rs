@@ -51,6 +51,8 @@ pub struct Settings {
     pub connection_defaults: Arc<Map>,
     /// Where the journal is, if there is one.
     pub journal: Option<String>,
+    /// Name of the task that a rehearsal makes fail instead of running it.
+    pub injects_failure_at: Option<String>,
     /// The window of the change, in seconds.
     pub window_s: Option<u64>,
 }

@@ -62,7 +62,8 @@ impl Run {
         };
         let group = key.replace(' ', "-");
         let parents = args
-            .get("parents").map_or_else(|| vec!["all".to_owned()], words);
+            .get("parents")
+            .map_or_else(|| vec!["all".to_owned()], words);
         let mut state = self.state.borrow_mut();
         let is_changed = match state.inventory.add_to_group(&item.host, &group, &parents) {
             Ok(is_changed) => is_changed,

@@ -122,10 +122,12 @@ fn hash_of(sources: &SourceMap) -> String {
         hash.update(text.as_bytes());
         hash.update([0]);
     }
-    hash.finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hash.finalize().iter().fold(String::new(), |mut out, byte| {
+        use std::fmt::Write as _;
+        // Writing to a string cannot fail.
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
 }
 
 fn settings(
@@ -159,7 +161,13 @@ fn settings(
                     format!("`--limit {limit}` matches no host"),
                 ));
             }
-            Some(selected.hosts.iter().map(|h| h.to_string()).collect())
+            Some(
+                selected
+                    .hosts
+                    .iter()
+                    .map(std::string::ToString::to_string)
+                    .collect(),
+            )
         }
     };
     let stem = args

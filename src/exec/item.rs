@@ -3,6 +3,8 @@
 //! Invariants: nothing is sent that changes a host before its intent is on disk; an apply first
 //! compares what the probe saw; in check mode only probes and reading tasks are sent.
 
+use std::fmt::Write as _;
+
 use std::rc::Rc;
 
 use super::controller::{Problem, View};
@@ -38,7 +40,7 @@ pub(crate) struct Item {
 /// What looking came to.
 pub(crate) enum Planned {
     /// There is nothing left to do.
-    Ended(ItemEnd),
+    Ended(Box<ItemEnd>),
     /// A change waits to be made.
     Change(Box<Ready>),
 }
@@ -98,8 +100,10 @@ impl Run {
         let began = self.port.now().millis;
         let mut planned = match self.try_plan(item).await? {
             Ok(planned) => planned,
-            Err(Early::End(end)) => Planned::Ended(*end),
-            Err(Early::Problem(problem)) => Planned::Ended(self.problem_end(item, &problem)),
+            Err(Early::End(end)) => Planned::Ended(end),
+            Err(Early::Problem(problem)) => {
+                Planned::Ended(Box::new(self.problem_end(item, &problem)))
+            }
         };
         if let Planned::Ended(end) = &mut planned {
             end.duration_ms = self.port.now().millis.saturating_sub(began);
@@ -138,7 +142,10 @@ impl Run {
             Err(problem) => return Ok(Err(problem.into())),
         };
         if super::action::is_action(name) {
-            return Ok(self.act(item, name, &args).await?.map(Planned::Ended));
+            return Ok(self
+                .act(item, name, &args)
+                .await?
+                .map(|end| Planned::Ended(Box::new(end))));
         }
         let Some(module) = crate::modules::find(name) else {
             return Ok(Err(
@@ -230,7 +237,7 @@ impl Run {
                     return Ok(Err(end.unwrap_or_else(|| failure_end(failure)).into()));
                 }
                 Ok(Decision::Unchanged(outcome)) => {
-                    return Ok(Ok(Planned::Ended(outcome_end(outcome))));
+                    return Ok(Ok(Planned::Ended(Box::new(outcome_end(outcome)))));
                 }
                 Ok(Decision::Ask(script)) => next = Some(script),
                 Ok(Decision::Change(change)) => {
@@ -433,7 +440,7 @@ impl Run {
                         Err(problem) => return Applied::Refused(problem.message),
                     };
                     self.port
-                        .trip(&target, self.job(item, &sh, None), self.live(item, ready))
+                        .trip(&target, self.job(item, &sh, None), Self::live(item, ready))
                         .await
                 }
                 Act::Stream { script, source } => {
@@ -503,7 +510,7 @@ impl Run {
     }
 
     /// Output is shown live where it is a person's command, or where it takes long.
-    fn live(&self, item: &Item, ready: &Ready) -> Option<Live> {
+    fn live(item: &Item, ready: &Ready) -> Option<Live> {
         let is_shown = ready.effect() == Effect::Once || ready.module.is_long();
         is_shown.then(|| Live {
             host: item.host.clone(),
@@ -553,20 +560,17 @@ impl Ready {
         let is_short = seen.len() <= COMPARED_LITERALLY_MAX && !seen.contains(&0);
         let text = std::str::from_utf8(seen).ok().filter(|_| is_short);
         let refuse = format!("{{ echo '{MOVED_MARK}' >&2; exit {MOVED}; }}");
-        Some(match text {
-            Some(text) => {
-                // A command substitution drops trailing newlines; the dot keeps them.
-                let expected = crate::script::quote(&format!("{text}."));
-                format!(
-                    "[ \"$( ({probe}\n) </dev/null 2>/dev/null; printf . )\" = {expected} ] || {refuse}"
-                )
-            }
-            None => {
-                let expected = super::digest::cksum(seen);
-                format!(
-                    "[ \"$( ({probe}\n) </dev/null 2>/dev/null | cksum )\" = '{expected}' ] || {refuse}"
-                )
-            }
+        Some(if let Some(text) = text {
+            // A command substitution drops trailing newlines; the dot keeps them.
+            let expected = crate::script::quote(&format!("{text}."));
+            format!(
+                "[ \"$( ({probe}\n) </dev/null 2>/dev/null; printf . )\" = {expected} ] || {refuse}"
+            )
+        } else {
+            let expected = super::digest::cksum(seen);
+            format!(
+                "[ \"$( ({probe}\n) </dev/null 2>/dev/null | cksum )\" = '{expected}' ] || {refuse}"
+            )
         })
     }
 
@@ -594,7 +598,8 @@ pub(crate) fn with_environment(environment: &[(String, String)], sh: &str) -> St
             && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
             && !name.as_bytes()[0].is_ascii_digit();
         if is_name {
-            text.push_str(&format!("export {name}={}\n", crate::script::quote(value)));
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "export {name}={}", crate::script::quote(value));
         }
     }
     text.push_str(sh);

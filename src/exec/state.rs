@@ -15,6 +15,10 @@ use crate::vars::HostVars;
 
 /// What a run was told on the command line; it never changes.
 #[derive(Clone, Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line, independent of the others"
+)]
 pub struct Settings {
     /// Id of the run.
     pub run: String,
@@ -108,8 +112,6 @@ pub(crate) struct PlayState {
     pub(crate) role_vars: Vec<Arc<Map>>,
     /// The play's `vars`, its prompts and its vars files, in this order.
     pub(crate) vars_layers: Vec<Arc<Map>>,
-    /// The position of the play, for names of its own steps.
-    pub(crate) id: StepId,
     /// The folder of its playbook.
     pub(crate) folder: String,
     /// The play's own keywords.

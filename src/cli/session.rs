@@ -2,6 +2,7 @@
 //! journal, the listeners.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -116,7 +117,8 @@ fn hash_of(sources: &SourceMap) -> String {
     use sha2::Digest as _;
     let mut hash = sha2::Sha256::new();
     for (path, text) in sources.files() {
-        hash.update(path.display().to_string().as_bytes());
+        let name = path.file_name().unwrap_or_default();
+        hash.update(name.to_string_lossy().as_bytes());
         hash.update([0]);
         hash.update(text.as_bytes());
         hash.update([0]);
@@ -127,6 +129,30 @@ fn hash_of(sources: &SourceMap) -> String {
         let _ = write!(out, "{byte:02x}");
         out
     })
+}
+
+/// The hosts that `--limit` leaves, if it is given.
+fn limit_of(args: &RunArgs, inventory: &Inventory) -> Result<Option<HashSet<String>>, Diagnostic> {
+    let Some(limit) = &args.limit else {
+        return Ok(None);
+    };
+    let patterns = crate::inventory::limit_patterns(limit)?;
+    let selected = inventory.select(&patterns)?;
+    if let Some(problem) = selected.unmatched.into_iter().next() {
+        return Err(Diagnostic {
+            severity: Severity::Error,
+            ..problem
+        });
+    }
+    if selected.hosts.is_empty() {
+        return Err(Diagnostic::error(
+            "SB0208",
+            format!("`--limit {limit}` matches no host"),
+        ));
+    }
+    Ok(Some(
+        selected.hosts.iter().map(ToString::to_string).collect(),
+    ))
 }
 
 fn settings(
@@ -143,32 +169,7 @@ fn settings(
     {
         return Err(problem);
     }
-    let limit = match &args.limit {
-        None => None,
-        Some(limit) => {
-            let patterns = crate::inventory::limit_patterns(limit)?;
-            let selected = inventory.select(&patterns)?;
-            if let Some(problem) = selected.unmatched.into_iter().next() {
-                return Err(Diagnostic {
-                    severity: Severity::Error,
-                    ..problem
-                });
-            }
-            if selected.hosts.is_empty() {
-                return Err(Diagnostic::error(
-                    "SB0208",
-                    format!("`--limit {limit}` matches no host"),
-                ));
-            }
-            Some(
-                selected
-                    .hosts
-                    .iter()
-                    .map(std::string::ToString::to_string)
-                    .collect(),
-            )
-        }
-    };
+    let limit = limit_of(args, inventory)?;
     let stem = args
         .playbook
         .file_stem()
@@ -178,6 +179,7 @@ fn settings(
     let is_interactive = !args.yes && console::is_interactive();
     Ok(Settings {
         run: String::new(),
+        cwd: std::env::current_dir().unwrap_or_default(),
         playbook: args.playbook.display().to_string(),
         change: playbook
             .change
@@ -196,6 +198,7 @@ fn settings(
         force_handlers: args.force_handlers,
         connection_defaults: Arc::new(connection_defaults(args)),
         journal: None,
+        way: None,
         injects_failure_at: None,
         window_s: playbook.change.as_ref().and_then(|change| change.window_s),
     })

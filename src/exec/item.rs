@@ -17,8 +17,8 @@ use crate::event::Status;
 use crate::journal::{Instance, Record};
 use crate::model::{Action, Cond, Task};
 use crate::modules::{
-    Act, AnyModule, Change, Decision, Effect, Failure, Foretell, Outcome, Prepared, Resolved,
-    Source,
+    Act, AnyModule, Change, Compares, Decision, Effect, Failure, Foretell, Outcome, Prepared,
+    Resolved, Source,
 };
 use crate::script::{Reply, Script};
 use crate::transport::{Failed, Job, Target};
@@ -232,7 +232,10 @@ impl Run {
                 }
             }
             match prepared.decide(&inputs, &seen) {
-                Err(failure) => return Ok(Err(failure_end(failure).into())),
+                Err(failure) => {
+                    let end = self.planned_end(item, &failure, &args);
+                    return Ok(Err(end.unwrap_or_else(|| failure_end(failure)).into()));
+                }
                 Ok(Decision::Unchanged(outcome)) => {
                     return Ok(Ok(Planned::Ended(Box::new(outcome_end(outcome)))));
                 }
@@ -255,10 +258,42 @@ impl Run {
         }
     }
 
+    /// Remembers in check mode what path a change would make.
+    fn plan_path(&self, item: &Item, args: &Value) {
+        let path = ["path", "dest", "name"]
+            .iter()
+            .find_map(|key| args.get(key))
+            .and_then(Value::as_str);
+        if let Some(path) = path {
+            let planned = (item.host.clone(), path.trim_end_matches('/').to_owned());
+            self.state.borrow_mut().planned_paths.insert(planned);
+        }
+    }
+
+    /// In check mode, a failure for want of a path that an earlier task would have made is a
+    /// change that would be made.
+    fn planned_end(&self, item: &Item, failure: &Failure, args: &Value) -> Option<ItemEnd> {
+        let missing = failure.misses.as_deref().filter(|_| item.is_check)?;
+        let is_planned = {
+            let state = self.state.borrow();
+            std::path::Path::new(missing).ancestors().any(|path| {
+                let path = path.display().to_string();
+                state.planned_paths.contains(&(item.host.clone(), path))
+            })
+        };
+        is_planned.then(|| {
+            self.plan_path(item, args);
+            let mut end = ItemEnd::new(Status::Changed, Map::new());
+            end.summary = format!("in `{missing}`, which an earlier task would make");
+            end
+        })
+    }
+
     /// Check mode and protection: whether the change may be made at all.
     fn may_change(&self, item: &Item, ready: Ready) -> Result<Planned, Early> {
         let effect = ready.effect();
         if item.is_check && !item.reads(effect) {
+            self.plan_path(item, &ready.args);
             return Err(foretold(&ready).into());
         }
         if let Some(refusal) = self.protection_refusal(item, &ready) {
@@ -515,9 +550,15 @@ impl Ready {
     /// The shell text that compares what is there now with what the probe saw.
     fn guard(&self) -> Option<String> {
         let (probe, seen) = (self.probe.as_ref()?, self.seen.first()?);
-        let is_short = seen.stdout.len() <= COMPARED_LITERALLY_MAX && !seen.stdout.contains(&0);
-        let text = std::str::from_utf8(&seen.stdout).ok().filter(|_| is_short);
-        let probe = with_environment(&self.environment, &probe.sh);
+        let mut probe = with_environment(&self.environment, &probe.sh);
+        let mut seen = seen.stdout.as_slice();
+        if self.prepared.compares() == Compares::Fields {
+            let end = seen.windows(2).position(|pair| pair == b"\n\n");
+            seen = &seen[..end.map_or(seen.len(), |end| end + 2)];
+            probe = format!("({probe}\n) | sed '/^$/q'");
+        }
+        let is_short = seen.len() <= COMPARED_LITERALLY_MAX && !seen.contains(&0);
+        let text = std::str::from_utf8(seen).ok().filter(|_| is_short);
         let refuse = format!("{{ echo '{MOVED_MARK}' >&2; exit {MOVED}; }}");
         Some(if let Some(text) = text {
             // A command substitution drops trailing newlines; the dot keeps them.
@@ -526,7 +567,7 @@ impl Ready {
                 "[ \"$( ({probe}\n) </dev/null 2>/dev/null; printf . )\" = {expected} ] || {refuse}"
             )
         } else {
-            let expected = super::digest::cksum(&seen.stdout);
+            let expected = super::digest::cksum(seen);
             format!(
                 "[ \"$( ({probe}\n) </dev/null 2>/dev/null | cksum )\" = '{expected}' ] || {refuse}"
             )

@@ -450,6 +450,16 @@ impl Run {
         if hosts.is_empty() {
             return Ok(());
         }
+        if self.is_way_typed(way) {
+            self.notice(
+                false,
+                format!(
+                    "`{}` was named on the command line: its hosts are released",
+                    way.name
+                ),
+            );
+            return self.release_hosts(way, hosts).await;
+        }
         let question = WordQuestion {
             warning: format!(
                 "the way back `{}` releases the reserve: {}; it loses: {}",
@@ -467,6 +477,15 @@ impl Run {
             Answer::Run => {}
             _ => return Err(Halt::Stopped),
         }
+        self.release_hosts(way, hosts).await
+    }
+
+    /// Whether the way's name was typed already: on the command line, with nobody to ask.
+    fn is_way_typed(&self, way: &WayBack) -> bool {
+        !self.settings.asks && self.settings.way.as_deref() == Some(way.name.as_str())
+    }
+
+    async fn release_hosts(&self, way: &WayBack, hosts: Vec<String>) -> Flow<()> {
         let at = self.port.now().wall;
         let records = hosts
             .iter()

@@ -10,6 +10,7 @@ use super::start::tell;
 use super::{exit, listing};
 use crate::exec::{Replay, Wanted, start, start_rollback};
 use crate::journal::{self, FORMAT, Record, RunStore, Writer};
+use crate::report::Reporter;
 use crate::value::Value;
 
 /// Runs a playbook and returns the exit code.
@@ -25,7 +26,7 @@ pub(super) fn run(args: &RunArgs, argv: Vec<String>) -> u8 {
     if args.list_hosts || args.list_tasks || args.list_tags {
         return listing::show(args, &loaded);
     }
-    in_runtime(async { run_loaded(args, argv, loaded).await })
+    in_runtime(async { run_loaded(args, argv, loaded, Vec::new()).await.code })
 }
 
 /// Runs a future on this thread.
@@ -49,7 +50,19 @@ struct Opened {
     run: journal::Run,
 }
 
-async fn run_loaded(args: &RunArgs, argv: Vec<String>, mut loaded: Loaded) -> u8 {
+/// How a run ended.
+pub(super) struct Finished {
+    pub(super) code: u8,
+    pub(super) run: String,
+}
+
+/// Runs what was loaded, with more listeners than the options name.
+pub(super) async fn run_loaded(
+    args: &RunArgs,
+    argv: Vec<String>,
+    mut loaded: Loaded,
+    listeners: Vec<Box<dyn Reporter>>,
+) -> Finished {
     let opened = if args.check {
         None
     } else {
@@ -57,7 +70,10 @@ async fn run_loaded(args: &RunArgs, argv: Vec<String>, mut loaded: Loaded) -> u8
             Ok(opened) => Some(opened),
             Err(why) => {
                 tell(&format!("error: {why}"));
-                return exit::ERROR;
+                return Finished {
+                    code: exit::ERROR,
+                    run: String::new(),
+                };
             }
         }
     };
@@ -65,12 +81,20 @@ async fn run_loaded(args: &RunArgs, argv: Vec<String>, mut loaded: Loaded) -> u8
         Some(Opened { id, writer, run }) => (id, Some(writer), Some(run)),
         None => (RunStore::new_id(), None, None),
     };
-    loaded.settings.run = id;
+    loaded.settings.run.clone_from(&id);
     loaded.settings.journal = folder.as_ref().map(|run| run.folder.display().to_string());
     let path = folder.as_ref().map(|run| run.folder.clone());
-    let code = drive(args, loaded, writer, path.as_deref(), Replay::default()).await;
+    let code = drive(
+        args,
+        loaded,
+        writer,
+        path.as_deref(),
+        Replay::default(),
+        listeners,
+    )
+    .await;
     drop(folder);
-    code
+    Finished { code, run: id }
 }
 
 fn open_journal(args: &RunArgs, argv: Vec<String>, loaded: &Loaded) -> Result<Opened, String> {
@@ -126,8 +150,9 @@ pub(super) async fn drive(
     writer: Option<Writer>,
     folder: Option<&Path>,
     replay: Replay,
+    listeners: Vec<Box<dyn Reporter>>,
 ) -> u8 {
-    let mut stage = match Stage::new(args) {
+    let mut stage = match Stage::new(args, listeners) {
         Ok(stage) => stage,
         Err(why) => {
             tell(&format!("error: {why}"));

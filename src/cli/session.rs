@@ -170,6 +170,7 @@ fn settings(
     let is_interactive = !args.yes && console::is_interactive();
     Ok(Settings {
         run: String::new(),
+        cwd: std::env::current_dir().unwrap_or_default(),
         playbook: args.playbook.display().to_string(),
         change: playbook
             .change
@@ -188,6 +189,7 @@ fn settings(
         force_handlers: args.force_handlers,
         connection_defaults: Arc::new(connection_defaults(args)),
         journal: None,
+        injects_failure_at: None,
         window_s: playbook.change.as_ref().and_then(|change| change.window_s),
     })
 }
@@ -280,11 +282,11 @@ impl Stage {
     ///
     /// # Errors
     /// A report that cannot be written.
-    pub(super) fn new(args: &RunArgs) -> Result<Self, String> {
+    pub(super) fn new(args: &RunArgs, listeners: Vec<Box<dyn Reporter>>) -> Result<Self, String> {
         let (sender, pauses) = mpsc::unbounded_channel();
         let is_interactive = !args.yes && console::is_interactive();
         let look = look(args.verbose, args.diff);
-        let mut reporters: Vec<Box<dyn Reporter>> = Vec::new();
+        let mut reporters = listeners;
         let mut console = None;
         let stream = matches!(args.events.as_deref(), Some(path) if path == Path::new("-"));
         if is_interactive && args.output != Output::Plain {

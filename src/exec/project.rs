@@ -82,6 +82,12 @@ fn problem(error: &TemplateError) -> Problem {
     let expression = error.expression.trim();
     let message = if expression.is_empty() || error.message.contains(expression) {
         error.message.clone()
+    } else if expression.contains('\n') {
+        // A whole file or block: its line tells where.
+        let before = error.offset.and_then(|offset| error.expression.get(..offset));
+        let line = before.map(|text| text.matches('\n').count() + 1);
+        let at = line.map(|line| format!(" (line {line} of the template)")).unwrap_or_default();
+        format!("{}{at}", error.message)
     } else {
         format!("{}, in `{expression}`", error.message)
     };

@@ -1,6 +1,7 @@
 //! All state of a run, owned by the core and by nobody else.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -17,6 +18,8 @@ use crate::vars::HostVars;
 pub struct Settings {
     /// Id of the run.
     pub run: String,
+    /// The folder in which the command was given; relative paths start there.
+    pub cwd: PathBuf,
     /// The playbook as given.
     pub playbook: String,
     /// Name of the change, or the playbook's file name: the word typed at a point of no return.
@@ -47,6 +50,8 @@ pub struct Settings {
     pub connection_defaults: Arc<Map>,
     /// Where the journal is, if there is one.
     pub journal: Option<String>,
+    /// Name of the task that a rehearsal makes fail instead of running it.
+    pub injects_failure_at: Option<String>,
     /// The window of the change, in seconds.
     pub window_s: Option<u64>,
 }

@@ -338,6 +338,16 @@ impl Run {
         if let Some(end) = self.replayed(item) {
             return Ok(end);
         }
+        if self
+            .settings
+            .injects_failure_at
+            .as_ref()
+            .is_some_and(|name| is_named(run, name))
+        {
+            return Ok(ItemEnd::failed(
+                "made to fail by the rehearsal's scenario; it was not run",
+            ));
+        }
         if let Some(end) = self.decide_open(item).await? {
             return Ok(end);
         }
@@ -833,6 +843,15 @@ fn declined(reason: &str) -> ItemEnd {
         result.insert("msg".into(), reason.into());
     }
     ItemEnd::new(Status::Skipped, result)
+}
+
+/// Whether a task is called so, with or without its role.
+fn is_named(run: &TaskRun, name: &str) -> bool {
+    run.name == name
+        || run
+            .name
+            .split_once(" : ")
+            .is_some_and(|(_, own)| own == name)
 }
 
 /// The module's name as events show it.

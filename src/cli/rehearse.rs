@@ -62,17 +62,17 @@ impl<'a> Rehearsal<'a> {
         };
         let scenario = match &args.scenario {
             None => Scenario::default(),
-            Some(name) => match header.scenarios.get(name) {
-                Some(value) => Scenario::read(value).map_err(|why| told(&why))?,
-                None => {
+            Some(name) => {
+                let Some(value) = header.scenarios.get(name) else {
                     let known: Vec<&str> = header.scenarios.keys().map(String::as_str).collect();
                     let why = format!(
                         "there is no scenario `{name}`; there are {}",
                         known.join(", ")
                     );
                     return Err(told(&why));
-                }
-            },
+                };
+                Scenario::read(value).map_err(|why| told(&why))?
+            }
         };
         let folder = args
             .run
@@ -237,7 +237,7 @@ impl<'a> Rehearsal<'a> {
     /// The arguments of one run of the chain.
     fn quiet(&self, playbook: &Path, inventory: &Path) -> RunArgs {
         let mut args = self.args.run.clone();
-        args.playbook = playbook.to_owned();
+        playbook.clone_into(&mut args.playbook);
         if args.inventory.is_empty() {
             args.inventory = vec![inventory.display().to_string()];
         }

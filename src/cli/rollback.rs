@@ -50,6 +50,7 @@ pub(super) async fn roll_back(args: &RollbackArgs, listeners: Vec<Box<dyn Report
     };
     let mut settings = loaded.settings;
     settings.run.clone_from(&run.id);
+    settings.way.clone_from(&args.way);
     settings.journal = Some(run.folder.display().to_string());
     let change = loaded.playbook.change.clone();
     let machine = start_rollback(

@@ -14,7 +14,7 @@ use crate::report::Reporter;
 use crate::value::Value;
 
 /// Runs a playbook and returns the exit code.
-pub(super) fn run(args: &RunArgs, argv: Vec<String>) -> u8 {
+pub(super) fn run(args: &RunArgs, command_line: Vec<String>) -> u8 {
     let loaded = match load(args) {
         Ok(loaded) => loaded,
         Err(code) => return code,
@@ -26,7 +26,11 @@ pub(super) fn run(args: &RunArgs, argv: Vec<String>) -> u8 {
     if args.list_hosts || args.list_tasks || args.list_tags {
         return listing::show(args, &loaded);
     }
-    in_runtime(async { run_loaded(args, argv, loaded, Vec::new()).await.code })
+    in_runtime(async {
+        run_loaded(args, command_line, loaded, Vec::new())
+            .await
+            .code
+    })
 }
 
 /// Runs a future on this thread.
@@ -59,14 +63,14 @@ pub(super) struct Finished {
 /// Runs what was loaded, with more listeners than the options name.
 pub(super) async fn run_loaded(
     args: &RunArgs,
-    argv: Vec<String>,
+    command_line: Vec<String>,
     mut loaded: Loaded,
     listeners: Vec<Box<dyn Reporter>>,
 ) -> Finished {
     let opened = if args.check {
         None
     } else {
-        match open_journal(args, argv, &loaded) {
+        match open_journal(args, command_line, &loaded) {
             Ok(opened) => Some(opened),
             Err(why) => {
                 tell(&format!("error: {why}"));
@@ -97,7 +101,11 @@ pub(super) async fn run_loaded(
     Finished { code, run: id }
 }
 
-fn open_journal(args: &RunArgs, argv: Vec<String>, loaded: &Loaded) -> Result<Opened, String> {
+fn open_journal(
+    args: &RunArgs,
+    command_line: Vec<String>,
+    loaded: &Loaded,
+) -> Result<Opened, String> {
     let store = RunStore::from_env(&|name| std::env::var_os(name)).map_err(|e| e.to_string())?;
     let id = RunStore::new_id();
     let (run, mut writer) = store
@@ -112,7 +120,7 @@ fn open_journal(args: &RunArgs, argv: Vec<String>, loaded: &Loaded) -> Result<Op
     let cwd = std::env::current_dir()
         .map(|d| d.display().to_string())
         .unwrap_or_default();
-    let words: Vec<Value> = argv.into_iter().map(Value::from).collect();
+    let words: Vec<Value> = command_line.into_iter().map(Value::from).collect();
     let options = crate::value::Map::from([
         ("argv".to_owned(), Value::from(words)),
         ("cwd".to_owned(), cwd.into()),

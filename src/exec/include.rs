@@ -8,7 +8,7 @@ use super::halt::{Flow, Halt};
 use super::list::{Failures, Place};
 use super::run::Run;
 use super::task::{HostEnd, TaskRun};
-use crate::model::{Action, Field, Item, LoopKind, Task};
+use crate::model::{Action, Field, Item, LoopKind};
 use crate::value::{Map, Value};
 
 /// One file or role to be included, for the hosts that chose it.
@@ -264,9 +264,9 @@ impl Run {
             }
             "clear_facts" => {
                 let mut state = self.state.borrow_mut();
-                chosen
-                    .iter()
-                    .for_each(|h| state.hosts.entry(h.clone()).or_default().clear_facts());
+                for host in &chosen {
+                    state.hosts.entry(host.clone()).or_default().clear_facts();
+                }
                 Ok(())
             }
             "clear_host_errors" => {

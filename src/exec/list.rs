@@ -160,9 +160,9 @@ impl Run {
             .iter()
             .filter(|h| !again.iter().any(|f| &f.host == *h))
         {
-            let stats = state.stats.host(host);
-            stats.rescued += 1;
-            stats.failed = stats.failed.saturating_sub(1);
+            let counts = state.stats.host(host);
+            counts.rescued += 1;
+            counts.failed = counts.failed.saturating_sub(1);
         }
         lasting.extend(again);
         Ok(lasting)

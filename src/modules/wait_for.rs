@@ -280,11 +280,13 @@ impl Module for WaitFor {
                 msg: args.msg.clone().unwrap_or_else(|| error.clone()),
                 is_changed: false,
                 result: elapsed,
+                ..Failure::default()
             }),
             (124, None) => Err(Failure {
                 msg: args.timed_out(),
                 is_changed: false,
                 result: elapsed,
+                ..Failure::default()
             }),
             _ => Err(Failure::of_reply("the wait was cut short", reply)),
         }

@@ -3,6 +3,7 @@
 //! Source: ansible-core 2.19, `vars/manager.py` and "Variable precedence: where should I put a
 //! variable?" in its documentation.
 
+use std::path::{Component, Path};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -73,12 +74,12 @@ impl Run {
     }
 
     /// A path of the project as Ansible shows it: absolute, without `.` and `..`.
-    pub(crate) fn absolute(&self, path: &str) -> Value {
+    pub(crate) fn absolute(&self, path: &Path) -> Value {
         let mut whole = self.settings.cwd.clone();
-        for part in std::path::Path::new(path).components() {
+        for part in path.components() {
             match part {
-                std::path::Component::CurDir => {}
-                std::path::Component::ParentDir => {
+                Component::CurDir => {}
+                Component::ParentDir => {
                     whole.pop();
                 }
                 part => whole.push(part),
@@ -119,7 +120,7 @@ impl Run {
         set("ansible_play_hosts", live(&play.all_hosts));
         set("ansible_play_batch", live(&play.batch));
         set("play_hosts", live(&play.batch));
-        set("playbook_dir", self.absolute(&play.folder));
+        set("playbook_dir", self.absolute(play.folder.as_ref()));
         set("ansible_check_mode", settings.is_check.into());
         set("ansible_diff_mode", settings.shows_diff.into());
         set("ansible_forks", Value::Int(forks));
@@ -148,14 +149,14 @@ impl Run {
         );
         set("groups", groups);
         if let Some(source) = state.inventory.host(host).and_then(|h| h.source.as_ref()) {
-            set("inventory_file", source.display().to_string().into());
+            set("inventory_file", self.absolute(source));
             let folder = source.parent().unwrap_or(source);
-            set("inventory_dir", folder.display().to_string().into());
+            set("inventory_dir", self.absolute(folder));
         }
         if let Some(role) = task.and_then(|t| t.role.as_ref()) {
             set("role_name", role.name.as_str().into());
             set("ansible_role_name", role.name.as_str().into());
-            set("role_path", self.absolute(&role.path));
+            set("role_path", self.absolute(role.path.as_ref()));
         }
         if let Some(facts) = state.hosts.get(host).map(|h| h.facts.clone()) {
             set("ansible_facts", Value::Map(facts));

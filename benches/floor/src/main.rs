@@ -110,15 +110,10 @@ async fn stream(config: &str, host: &str, file: &str, path: &str) -> Outcome<()>
         .spawn()
         .await?;
     let mut stdin = cat.stdin().take().ok_or("the channel has no streams")?;
-    let mut bytes = tokio::io::BufReader::with_capacity(1 << 18, tokio_file(file)?);
-    tokio::io::copy_buf(&mut bytes, &mut stdin).await?;
+    // The whole file at once: the floor may hold it in memory.
+    stdin.write_all(&std::fs::read(file)?).await?;
     drop(stdin);
     cat.wait().await?;
     session.close().await?;
     Ok(())
-}
-
-/// The whole file: the floor may hold it in memory.
-fn tokio_file(path: &str) -> Outcome<std::io::Cursor<Vec<u8>>> {
-    Ok(std::io::Cursor::new(std::fs::read(path)?))
 }

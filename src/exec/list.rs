@@ -179,7 +179,7 @@ impl Run {
         let key = format!(
             "{}\0{}",
             role.name,
-            Value::from(role.params.clone()).to_exposed_json()
+            Value::Map(role.params.clone()).to_exposed_json()
         );
         let mut state = self.state.borrow_mut();
         hosts

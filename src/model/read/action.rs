@@ -250,7 +250,7 @@ fn unknown_module(entry: &Entry, names: &[&'static str], at: u16) -> Diagnostic 
             "did you mean the keyword `{near}`? then a module is missing"
         ))
     } else {
-        problem.help("`switchback doc --list` names all modules")
+        problem.help("docs/compatibility.md names all modules")
     }
 }
 

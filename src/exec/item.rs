@@ -162,8 +162,9 @@ impl Run {
                 continue;
             };
             for (key, value) in defaults.iter() {
+                // Those of an inner level replace the outer ones of the module as a whole.
                 if key.rsplit('.').next() == Some(name) {
-                    map.extend(value.as_map().cloned().unwrap_or_default());
+                    map = value.as_map().cloned().unwrap_or_default();
                 }
             }
         }
@@ -250,8 +251,9 @@ impl Run {
 
     /// Check mode and protection: whether the change may be made at all.
     fn may_change(&self, item: &Item, ready: Ready) -> Result<Planned, Early> {
-        let effect = ready.effect();
-        if item.is_check && !item.reads(effect) {
+        // A module that only reads the host may still write on the controller (`fetch`) or ask
+        // another machine (`uri`): in check mode only `reads: true` runs.
+        if item.is_check && !item.task.reads {
             return Err(foretold(&ready).into());
         }
         if let Some(refusal) = self.protection_refusal(item, &ready) {
@@ -565,6 +567,9 @@ fn foretold(ready: &Ready) -> ItemEnd {
         Foretell::Changed(result) => ItemEnd::new(Status::Changed, result.clone()),
         Foretell::Skipped(msg) => {
             let mut result = message(msg.clone());
+            if matches!(ready.module.name(), "command" | "shell") {
+                result.extend(never_run(ready));
+            }
             result.insert("_switchback_unknown".into(), Value::Bool(true));
             ItemEnd::new(Status::Skipped, result)
         }
@@ -572,6 +577,35 @@ fn foretold(ready: &Ready) -> ItemEnd {
     end.summary.clone_from(&ready.change.summary);
     end.diff = ready.diffs();
     end
+}
+
+/// What a skipped command registers besides (ansible-core 2.19, `modules/command.py`).
+fn never_run(ready: &Ready) -> Map {
+    let args = &ready.args;
+    let cmd = ["argv", "_raw_params", "cmd"]
+        .iter()
+        .find_map(|key| args.get(key))
+        .cloned()
+        .unwrap_or_default();
+    let cmd = match (&cmd, ready.module.name()) {
+        (Value::Str(text), "command") => match shlex::split(text.as_str()) {
+            Some(words) => Value::from(words.into_iter().map(Value::from).collect::<Vec<_>>()),
+            None => cmd,
+        },
+        _ => cmd,
+    };
+    let empty = || Value::from(Vec::new());
+    Map::from([
+        ("cmd".to_owned(), cmd),
+        ("rc".to_owned(), Value::Int(0)),
+        ("stdout".to_owned(), "".into()),
+        ("stdout_lines".to_owned(), empty()),
+        ("stderr".to_owned(), "".into()),
+        ("stderr_lines".to_owned(), empty()),
+        ("start".to_owned(), Value::Null),
+        ("end".to_owned(), Value::Null),
+        ("delta".to_owned(), Value::Null),
+    ])
 }
 
 pub(crate) fn outcome_end(outcome: Outcome) -> ItemEnd {

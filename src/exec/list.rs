@@ -25,6 +25,13 @@ pub(crate) struct Place {
     pub(crate) is_handler: bool,
 }
 
+impl Place {
+    /// Whether a host that failed takes part nevertheless: handlers that are forced.
+    fn is_forced(&self, host: &str, state: &super::state::State) -> bool {
+        self.is_handler && state.play.forces_handlers && state.play.failed.contains(host)
+    }
+}
+
 /// Hosts that failed in a list, with the failure.
 pub(crate) type Failures = Vec<HostEnd>;
 
@@ -38,7 +45,7 @@ impl Run {
     ) -> Flow<Failures> {
         let mut failures: Failures = Vec::new();
         for item in items {
-            let live = self.live_hosts(hosts, &failures);
+            let live = self.live_hosts(hosts, &failures, place);
             if live.is_empty() {
                 break;
             }
@@ -50,7 +57,7 @@ impl Run {
             };
             failures.extend(more);
             if self.is_fatal(item, place, &failures, hosts) {
-                let rest = self.live_hosts(hosts, &failures);
+                let rest = self.live_hosts(hosts, &failures, place);
                 failures.extend(rest.into_iter().map(|host| HostEnd {
                     host,
                     end: ItemEnd::failed("another host failed and `any_errors_fatal` is set"),
@@ -62,13 +69,14 @@ impl Run {
         Ok(failures)
     }
 
-    fn live_hosts(&self, hosts: &[String], failures: &Failures) -> Vec<String> {
+    fn live_hosts(&self, hosts: &[String], failures: &Failures, place: &Place) -> Vec<String> {
         let failed: HashSet<&str> = failures.iter().map(|f| f.host.as_str()).collect();
         let state = self.state.borrow();
         hosts
             .iter()
             .filter(|h| !failed.contains(h.as_str()))
-            .filter(|h| !state.play.gone.contains(*h) && !state.out.contains(*h))
+            .filter(|h| !state.play.gone.contains(*h) || place.is_forced(h, &state))
+            .filter(|h| !state.out.contains(*h))
             .filter(|h| !state.parked.contains(*h))
             .cloned()
             .collect()
@@ -94,6 +102,7 @@ impl Run {
 
     async fn run_block(&self, block: &Block, hosts: &[String], place: &Place) -> Flow<Failures> {
         let hosts = self.hosts_of_role(block, hosts);
+        let ran_before: Vec<u32> = hosts.iter().map(|host| self.tasks_run(host)).collect();
         if hosts.is_empty() {
             return Ok(Vec::new());
         }
@@ -131,7 +140,29 @@ impl Run {
             failures.extend(self.run_list(&block.always, &reached, &outside).await?);
         }
         failures.dedup_by(|a, b| a.host == b.host);
+        for (host, before) in hosts.iter().zip(ran_before) {
+            self.leave_role(block, host, self.tasks_run(host) > before);
+        }
         Ok(failures)
+    }
+
+    /// Number of tasks that ran on a host so far.
+    fn tasks_run(&self, host: &str) -> u32 {
+        let state = self.state.borrow();
+        let stats = state.stats.hosts.get(host);
+        stats.map_or(0, |s| s.ok + s.failed + s.rescued)
+    }
+
+    /// A role counts as done where a task of it really ran.
+    fn leave_role(&self, block: &Block, host: &str, has_run: bool) {
+        let Some(role) = &block.role else { return };
+        let mut state = self.state.borrow_mut();
+        let ended = (host.to_owned(), role.name.clone());
+        state.play.roles_ended.remove(&ended);
+        if has_run {
+            let key = (host.to_owned(), role_key(block, role));
+            state.play.roles_done.insert(key);
+        }
     }
 
     async fn rescue(&self, block: &Block, failures: Failures, place: &Place) -> Flow<Failures> {
@@ -176,15 +207,11 @@ impl Run {
         if role.allows_duplicates {
             return hosts.to_vec();
         }
-        let key = format!(
-            "{}\0{}",
-            role.name,
-            Value::from(role.params.clone()).to_exposed_json()
-        );
-        let mut state = self.state.borrow_mut();
+        let key = role_key(block, role);
+        let state = self.state.borrow();
         hosts
             .iter()
-            .filter(|host| state.play.roles_done.insert(((*host).clone(), key.clone())))
+            .filter(|host| !state.play.roles_done.contains(&((*host).clone(), key.clone())))
             .cloned()
             .collect()
     }
@@ -196,6 +223,10 @@ impl Run {
         hosts: &[String],
         place: &Place,
     ) -> Flow<Failures> {
+        let hosts = &self.hosts_in_role(task, hosts, place);
+        if hosts.is_empty() {
+            return Ok(Vec::new());
+        }
         let frame = place.frame.inner(&task.keywords);
         if !self.is_selected(&frame, task) {
             return Ok(Vec::new());
@@ -227,6 +258,19 @@ impl Run {
                 Ok(Vec::new())
             }
         }
+    }
+
+    /// The hosts on which the task's role has not ended early (`meta: end_role`).
+    fn hosts_in_role(&self, task: &Task, hosts: &[String], place: &Place) -> Vec<String> {
+        let state = self.state.borrow();
+        let Some(role) = task.role.as_ref().filter(|_| !place.is_handler) else {
+            return hosts.to_vec();
+        };
+        let has_ended = |host: &String| {
+            let ended = &state.play.roles_ended;
+            ended.contains(&(host.clone(), role.name.clone()))
+        };
+        hosts.iter().filter(|h| !has_ended(h)).cloned().collect()
     }
 
     /// Parks lost hosts, takes unreachable ones out of the run, and returns all that failed.
@@ -271,7 +315,13 @@ impl Run {
                 .flatten()
                 .or_else(|| field.value.as_str().map(str::to_owned))
         });
-        let name = own.unwrap_or_else(|| module_name(&task.action).to_owned());
+        let name = own.unwrap_or_else(|| match &task.action {
+            Action::IncludeRole { role, .. } => {
+                let role = super::run::plain_text(&role.name.value).unwrap_or_default();
+                format!("include_role : {role}")
+            }
+            other => module_name(other).to_owned(),
+        });
         match &task.role {
             Some(role) => format!("{} : {name}", role.name),
             None => name,
@@ -358,4 +408,26 @@ impl Run {
             Ok(())
         }
     }
+}
+
+/// What makes two uses of a role the same: name, parameters, and the keywords of the use.
+fn role_key(block: &Block, role: &crate::model::RoleScope) -> String {
+    let conditions: Vec<Value> = block
+        .keywords
+        .when
+        .iter()
+        .map(|condition| match condition {
+            crate::model::Cond::Literal(is_true) => Value::Bool(*is_true),
+            crate::model::Cond::Expr { text, .. } => text.as_str().into(),
+        })
+        .collect();
+    let tags = block.keywords.tags.iter().map(|t| t.as_str().into());
+    let parts = Value::from(vec![
+        Value::from(role.name.as_str()),
+        Value::from(role.params.clone()),
+        Value::from(block.keywords.vars.clone()),
+        Value::from(conditions),
+        Value::from(tags.collect::<Vec<Value>>()),
+    ]);
+    parts.to_exposed_json().to_string()
 }

@@ -116,6 +116,9 @@ impl Run {
             Value::Int(i64::try_from(self.settings.forks).unwrap_or(i64::MAX)),
         );
         set("ansible_version", ansible_version());
+        if let Some(limit) = &self.settings.limit_text {
+            set("ansible_limit", limit.as_str().into());
+        }
         set("ansible_run_tags", tags(&self.settings.tags, "all"));
         set("ansible_skip_tags", tags(&self.settings.skip_tags, ""));
         set("switchback_run_id", self.settings.run.as_str().into());

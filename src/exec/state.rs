@@ -39,6 +39,8 @@ pub struct Settings {
     pub skip_tags: Vec<String>,
     /// `--limit`, resolved.
     pub limit: Option<HashSet<String>>,
+    /// `--limit` as given.
+    pub limit_text: Option<String>,
     /// `--start-at-task`.
     pub start_at: Option<String>,
     /// `--force-handlers`.
@@ -91,8 +93,14 @@ pub(crate) struct PlayState {
     pub(crate) failed: HashSet<String>,
     /// Notified handlers by host.
     pub(crate) notified: HashMap<String, Vec<String>>,
+    /// Handlers that are to run at the next flush, by host and index.
+    pub(crate) pending_handlers: HashMap<String, BTreeSet<usize>>,
     /// Handlers of the play, those of included roles added.
     pub(crate) handlers: Vec<Task>,
+    /// `force_handlers` of the play or of the command line.
+    pub(crate) forces_handlers: bool,
+    /// Roles that ended early on a host (`meta: end_role`), by host and name.
+    pub(crate) roles_ended: HashSet<(String, String)>,
     /// Roles that ran, by host and name with parameters.
     pub(crate) roles_done: HashSet<(String, String)>,
     /// Defaults of the play's static roles.

@@ -64,7 +64,8 @@ impl Run {
         let mut hosts = hosts.to_vec();
         let mut ends: Vec<HostEnd> = Vec::new();
         let whole_batch = hosts.clone();
-        let is_once = self.is_run_once(run, &hosts);
+        // `add_host` has no host of its own (ansible-core 2.19, `BYPASS_HOST_LOOP`).
+        let is_once = run.module == "add_host" || self.is_run_once(run, &hosts);
         if is_once {
             hosts.truncate(1);
         }
@@ -632,7 +633,7 @@ impl Run {
         layer
     }
 
-    fn label(&self, looped: &Loop, value: &Value, view: &View) -> String {
+    pub(crate) fn label(&self, looped: &Loop, value: &Value, view: &View) -> String {
         let shown = match &looped.control.label {
             Some(field) => self
                 .keyword(Some(field), view)
@@ -641,7 +642,17 @@ impl Run {
                 .unwrap_or_default(),
             None => value.clone(),
         };
-        plain_text(&shown).unwrap_or_else(|| shown.to_masked_json().to_string())
+        plain_text(&shown).unwrap_or_else(|| self.as_text(&shown, view))
+    }
+
+    /// A value as a template writes it into text; a secret as a mask.
+    fn as_text(&self, value: &Value, view: &View) -> String {
+        let view = view.with(Map::from([("_shown".to_owned(), value.clone())]));
+        let template = Value::Str(crate::value::Text::from_user("{{ _shown }} "));
+        match self.controller.render(&template, &view) {
+            Ok(Some(Value::Str(text))) if !text.is_secret() => text.as_str().trim().to_owned(),
+            _ => value.to_masked_json().to_string(),
+        }
     }
 
     fn item(&self, run: &TaskRun, host: &str, view: View, index: Option<usize>) -> Item {
@@ -707,15 +718,12 @@ impl Run {
                     .filter(|_| to_delegate)
                     .unwrap_or(host)
                     .clone();
-                state
-                    .hosts
-                    .entry(fact_host)
-                    .or_default()
-                    .add_facts(&end.end.facts);
-                let known = state.hosts.entry(host.clone()).or_default();
+                let facts = state.hosts.entry(fact_host.clone()).or_default();
+                facts.add_facts(&end.end.facts);
                 for (name, value) in &end.end.set {
-                    known.set(name, value.clone());
+                    facts.set(name, value.clone());
                 }
+                let known = state.hosts.entry(host.clone()).or_default();
                 if let Some(name) = &run.task.register {
                     known.set(name, end.end.value());
                 }

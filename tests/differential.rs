@@ -125,6 +125,8 @@ struct Told {
     lines: Vec<String>,
     /// Lines of the task at hand, by host.
     block: BTreeMap<String, Vec<String>>,
+    play: String,
+    is_first_batch: bool,
     /// The task at hand.
     step: String,
     /// Names and modules of tasks.
@@ -136,7 +138,16 @@ impl Told {
         match event["event"].as_str().unwrap() {
             "play_started" | "play_skipped" => {
                 self.close();
-                self.lines.push(format!("PLAY {}", text(&event["name"])));
+                self.play = text(&event["name"]);
+                self.is_first_batch = true;
+                self.lines.push(format!("PLAY {}", self.play));
+            }
+            // Ansible begins the play anew for each batch.
+            "batch_started" if std::mem::replace(&mut self.is_first_batch, false) => {}
+            "batch_started" => {
+                self.close();
+                let play = self.play.clone();
+                self.lines.push(format!("PLAY {play}"));
             }
             "task_started" => {
                 let step = text(&event["step"]);
@@ -152,7 +163,8 @@ impl Told {
             "run_finished" => {
                 self.close();
                 let hosts = event["stats"]["hosts"].as_object().unwrap();
-                for (host, s) in hosts {
+                let sorted: BTreeMap<&String, &Value> = hosts.iter().collect();
+                for (host, s) in sorted {
                     self.lines.push(format!(
                         "RECAP {host}: ok={} changed={} unreachable={} failures={} skipped={} \
                          rescued={} ignored={}",

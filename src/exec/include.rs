@@ -59,7 +59,6 @@ impl Run {
                 }
             }
         }
-        inclusions.sort_by_key(|inclusion| inclusion.index);
         for inclusion in inclusions {
             let hosts: Vec<String> = inclusion
                 .hosts
@@ -273,21 +272,21 @@ impl Run {
         hosts
             .iter()
             .map(|host| {
+                // `ignore_errors` does not cover what cannot be loaded, as in Ansible.
                 let end = HostEnd {
                     host: host.clone(),
                     end: ItemEnd::failed(why),
-                    is_ignored: self.ignores_errors(run, host),
+                    is_ignored: false,
                 };
                 self.finish_host(run, &end);
                 end
             })
-            .filter(HostEnd::is_failure)
             .collect()
     }
 
     fn finish_host(&self, run: &TaskRun, end: &HostEnd) {
         let report = end.end.report(end.is_ignored, &Value::clone);
-        self.state.borrow_mut().stats.count(&end.host, &report);
+        self.count(run, &end.host, &report);
         self.port.emit(Event::HostFinished {
             host: end.host.clone(),
             step: run.task.id.clone(),
@@ -298,7 +297,14 @@ impl Run {
 
     /// `meta: …`.
     pub(crate) async fn run_meta(&self, run: &TaskRun, what: &str, hosts: &[String]) -> Flow<()> {
-        let chosen: Vec<String> = hosts
+        // These decide for the whole batch, by its first host (ansible-core 2.19,
+        // `plugins/strategy/linear.py`).
+        let is_once = matches!(
+            what,
+            "end_play" | "end_batch" | "clear_facts" | "clear_host_errors" | "refresh_inventory"
+        );
+        let asked = if is_once { &hosts[..1] } else { hosts };
+        let chosen: Vec<String> = asked
             .iter()
             .filter(|host| {
                 let view = self.task_view(host, &run.task, &run.frame);
@@ -306,9 +312,9 @@ impl Run {
             })
             .cloned()
             .collect();
-        if chosen.len() < hosts.len() {
-            self.announce(run, hosts, false);
-            for host in hosts.iter().filter(|host| !chosen.contains(host)) {
+        if chosen.len() < asked.len() {
+            self.announce(run, asked, false);
+            for host in asked.iter().filter(|host| !chosen.contains(host)) {
                 self.port.emit(Event::HostFinished {
                     host: host.clone(),
                     step: run.task.id.clone(),
@@ -342,15 +348,17 @@ impl Run {
             }
             "clear_facts" => {
                 let mut state = self.state.borrow_mut();
-                chosen
+                hosts
                     .iter()
                     .for_each(|h| state.hosts.entry(h.clone()).or_default().clear_facts());
                 Ok(())
             }
             "clear_host_errors" => {
                 let mut state = self.state.borrow_mut();
+                let failing = std::mem::take(&mut state.play.failing);
+                state.play.forgiven.extend(failing);
                 state.play.failed.clear();
-                state.play.gone.clear();
+                state.failed.clear();
                 state.out.clear();
                 Ok(())
             }

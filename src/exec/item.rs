@@ -227,7 +227,10 @@ impl Run {
             }
             match prepared.decide(&inputs, &seen) {
                 Err(failure) => return Ok(Err(failure_end(failure).into())),
-                Ok(Decision::Unchanged(outcome)) => {
+                Ok(Decision::Unchanged(mut outcome)) => {
+                    if item.is_check {
+                        foretell_in_words(&mut outcome.result);
+                    }
                     return Ok(Ok(Planned::Ended(outcome_end(outcome))));
                 }
                 Ok(Decision::Ask(script)) => next = Some(script),
@@ -371,13 +374,40 @@ impl Run {
                 }
             }
         };
-        end.duration_ms = self.port.now().millis.saturating_sub(began);
+        let took = self.port.now().millis.saturating_sub(began);
+        if matches!(ready.module.name(), "command" | "shell") && end.status != Status::Lost {
+            end.result.extend(self.times(took));
+        }
+        end.duration_ms = took;
         end.attempt = attempt;
         end.module_changed = end.status != Status::Ok && end.status != Status::Skipped;
         end.is_hidden = item.is_hidden;
         end.summary.clone_from(&ready.change.summary);
         end.diff = ready.diffs();
         Ok(Some(end))
+    }
+
+    /// `start`, `end` and `delta` of a command, by the controller's clock: the host is not asked
+    /// for its own.
+    fn times(&self, took_ms: u64) -> Map {
+        let end = self.port.now().wall;
+        let start = end - chrono::Duration::milliseconds(i64::try_from(took_ms).unwrap_or(0));
+        let shown = |at: chrono::DateTime<chrono::Utc>| {
+            Value::from(at.format("%Y-%m-%d %H:%M:%S%.6f").to_string())
+        };
+        let seconds = took_ms / 1000;
+        let delta = format!(
+            "{}:{:02}:{:02}.{:06}",
+            seconds / 3600,
+            seconds / 60 % 60,
+            seconds % 60,
+            took_ms % 1000 * 1000
+        );
+        Map::from([
+            ("start".to_owned(), shown(start)),
+            ("end".to_owned(), shown(end)),
+            ("delta".to_owned(), delta.into()),
+        ])
     }
 
     async fn apply(
@@ -577,6 +607,16 @@ fn foretold(ready: &Ready) -> ItemEnd {
     end.summary.clone_from(&ready.change.summary);
     end.diff = ready.diffs();
     end
+}
+
+/// In check mode a command that `creates` or `removes` rules out "would not" run.
+fn foretell_in_words(result: &mut Map) {
+    let msg = result.get("msg").and_then(Value::as_str);
+    let rest = msg.and_then(|msg| msg.strip_prefix("Did not run command"));
+    if let Some(rest) = rest {
+        let msg = format!("Would not run command{rest}");
+        result.insert("msg".into(), msg.into());
+    }
 }
 
 /// What a skipped command registers besides (ansible-core 2.19, `modules/command.py`).

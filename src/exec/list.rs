@@ -186,15 +186,6 @@ impl Run {
         }
         let hosts: Vec<String> = failed.iter().map(|f| f.host.clone()).collect();
         let again = self.run_list(&block.rescue, &hosts, place).await?;
-        let mut state = self.state.borrow_mut();
-        for host in hosts
-            .iter()
-            .filter(|h| !again.iter().any(|f| &f.host == *h))
-        {
-            let stats = state.stats.host(host);
-            stats.rescued += 1;
-            stats.failed = stats.failed.saturating_sub(1);
-        }
         lasting.extend(again);
         Ok(lasting)
     }
@@ -228,7 +219,8 @@ impl Run {
             return Ok(Vec::new());
         }
         let frame = place.frame.inner(&task.keywords);
-        if !self.is_selected(&frame, task) {
+        // Handlers run whatever their tags (ansible-core 2.19 filters the sections only).
+        if !place.is_handler && !self.is_selected(&frame, task) {
             return Ok(Vec::new());
         }
         self.pause_if_wanted(&task.id).await?;
@@ -278,8 +270,16 @@ impl Run {
         let mut failures: Failures = ends.into_iter().filter(HostEnd::is_failure).collect();
         let mut state = self.state.borrow_mut();
         for failure in &mut failures {
+            let own_name = match (&run.task.keywords.name, &run.task.role) {
+                (None, _) => "",
+                (Some(_), Some(role)) => {
+                    let prefix = format!("{} : ", role.name);
+                    run.name.strip_prefix(&prefix).unwrap_or(&run.name)
+                }
+                (Some(_), None) => &run.name,
+            };
             let task = Map::from([
-                ("name".to_owned(), Value::from(run.name.as_str())),
+                ("name".to_owned(), Value::from(own_name)),
                 ("action".to_owned(), Value::from(run.module.as_str())),
             ]);
             failure
@@ -287,6 +287,9 @@ impl Run {
                 .result
                 .insert("_switchback_task".into(), Value::from(task));
             match failure.end.status {
+                Status::Failed if !run.is_rescued => {
+                    state.play.failing.insert(failure.host.clone());
+                }
                 Status::Unreachable => {
                     state.out.insert(failure.host.clone());
                 }
@@ -395,11 +398,13 @@ impl Run {
         let Some(max) = state.play.max_fail_percentage else {
             return Ok(());
         };
-        let failed = state.play.failed.len()
-            + failures
-                .iter()
-                .filter(|f| !state.play.failed.contains(&f.host))
-                .count();
+        let batch = &state.play.batch;
+        let failed = batch
+            .iter()
+            .filter(|h| {
+                state.play.failed.contains(*h) || failures.iter().any(|f| &f.host == *h)
+            })
+            .count();
         #[expect(clippy::cast_precision_loss, reason = "numbers of hosts are small")]
         let share = 100.0 * failed as f64 / state.play.batch.len().max(1) as f64;
         if failed > 0 && share > max {

@@ -75,6 +75,7 @@ impl Run {
                 state.play.batch_index = u32::try_from(index).unwrap_or(u32::MAX);
                 state.play.notified.clear();
                 state.play.pending_handlers.clear();
+                state.play.failing.clear();
             }
             match self.run_batch(play, &frame, &batch).await {
                 Ok(()) | Err(Halt::EndBatch) => {}
@@ -376,8 +377,10 @@ impl Run {
         let mut state = self.state.borrow_mut();
         for failure in failures {
             state.play.gone.insert(failure.host.clone());
-            if failure.end.status == crate::event::Status::Failed {
+            let is_forgiven = state.play.forgiven.contains(&failure.host);
+            if failure.end.status == crate::event::Status::Failed && !is_forgiven {
                 state.play.failed.insert(failure.host.clone());
+                state.failed.insert(failure.host.clone());
             }
         }
     }

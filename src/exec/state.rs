@@ -91,6 +91,10 @@ pub(crate) struct PlayState {
     pub(crate) gone: HashSet<String>,
     /// Of those, the ones that failed.
     pub(crate) failed: HashSet<String>,
+    /// Hosts that failed without a rescue, as soon as they did.
+    pub(crate) failing: HashSet<String>,
+    /// Of those, the ones that `meta: clear_host_errors` forgave: they take part in later plays.
+    pub(crate) forgiven: HashSet<String>,
     /// Notified handlers by host.
     pub(crate) notified: HashMap<String, Vec<String>>,
     /// Handlers that are to run at the next flush, by host and index.
@@ -129,6 +133,8 @@ pub(crate) struct State {
     pub(crate) stats: Stats,
     /// Hosts out of the run: unreachable, excluded, or failed in an earlier play.
     pub(crate) out: HashSet<String>,
+    /// Hosts that failed and were not forgiven, of all plays.
+    pub(crate) failed: HashSet<String>,
     /// Hosts whose last attempt is lost or still running.
     pub(crate) parked: HashSet<String>,
     pub(crate) replay: Replay,

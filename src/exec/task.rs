@@ -276,7 +276,13 @@ impl Run {
         let mut ends = Vec::with_capacity(items.len());
         let control = run.task.r#loop.as_ref().map(|l| &l.control);
         let pause = control.and_then(|c| c.pause.as_ref());
+        // What an item registers or sets is seen by the next ones.
+        let mut learnt = Map::new();
         for (index, (item, label)) in items.iter().enumerate() {
+            let item = &Item {
+                view: item.view.with(learnt.clone()),
+                ..item.clone()
+            };
             if index > 0
                 && let Some(field) = pause
             {
@@ -288,6 +294,10 @@ impl Run {
                 self.port.sleep(seconds.unsigned_abs() * 1000).await;
             }
             let mut end = self.run_item(run, item, None).await?;
+            learnt.extend(end.set.clone());
+            if let Some(name) = &run.task.register {
+                learnt.insert(name.clone(), end.value());
+            }
             for (key, value) in item_keys(&run.task, item) {
                 end.result.insert(key, value);
             }
@@ -505,7 +515,8 @@ impl Run {
     }
 
     fn spoil(&self, item: &Item, end: &mut ItemEnd, problem: &Problem) {
-        let spoilt = self.problem_end(item, problem);
+        let mut spoilt = self.problem_end(item, problem);
+        spoilt.result.shift_remove("changed");
         end.status = spoilt.status;
         end.result.extend(spoilt.result);
     }
@@ -703,8 +714,8 @@ impl Run {
             )
             .unwrap_or(false);
         {
+            self.count(run, &end.host, &report);
             let mut state = self.state.borrow_mut();
-            state.stats.count(&end.host, &report);
             let key = (
                 run.task.id.clone(),
                 end.host.clone(),
@@ -736,6 +747,16 @@ impl Run {
             }
         }
         Ok(())
+    }
+
+    /// Adds to the totals of a host; a failure that a rescue will deal with counts as rescued.
+    pub(crate) fn count(&self, run: &TaskRun, host: &str, report: &crate::event::Report) {
+        let mut state = self.state.borrow_mut();
+        if run.is_rescued && report.status == Status::Failed && !report.is_ignored {
+            state.stats.host(host).rescued += 1;
+        } else {
+            state.stats.count(host, report);
+        }
     }
 
     fn notify(&self, run: &TaskRun, end: &HostEnd, field: &Field, view: &View) -> Flow<()> {

@@ -2,6 +2,11 @@
 //! over `connection: local`, with a run store and a target folder of its own.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "it is shown only where a test fails"
+)]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -23,7 +28,7 @@ impl World {
         let mut text = header.to_owned();
         text.push_str("- hosts: one\n  gather_facts: false\n  tasks:\n");
         for line in tasks.lines() {
-            text.push_str(&format!("    {line}\n"));
+            text.extend(["    ", line, "\n"]);
         }
         let text = text.replace("TARGET", world.target().to_str().unwrap());
         fs::write(world.path("playbook.yml"), text).unwrap();

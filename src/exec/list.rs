@@ -149,8 +149,8 @@ impl Run {
     /// Number of tasks that ran on a host so far.
     fn tasks_run(&self, host: &str) -> u32 {
         let state = self.state.borrow();
-        let stats = state.stats.hosts.get(host);
-        stats.map_or(0, |s| s.ok + s.failed + s.rescued)
+        let counts = state.stats.hosts.get(host);
+        counts.map_or(0, |s| s.ok + s.failed + s.rescued)
     }
 
     /// A role counts as done where a task of it really ran.
@@ -202,7 +202,12 @@ impl Run {
         let state = self.state.borrow();
         hosts
             .iter()
-            .filter(|host| !state.play.roles_done.contains(&((*host).clone(), key.clone())))
+            .filter(|host| {
+                !state
+                    .play
+                    .roles_done
+                    .contains(&((*host).clone(), key.clone()))
+            })
             .cloned()
             .collect()
     }
@@ -401,9 +406,7 @@ impl Run {
         let batch = &state.play.batch;
         let failed = batch
             .iter()
-            .filter(|h| {
-                state.play.failed.contains(*h) || failures.iter().any(|f| &f.host == *h)
-            })
+            .filter(|h| state.play.failed.contains(*h) || failures.iter().any(|f| &f.host == *h))
             .count();
         #[expect(clippy::cast_precision_loss, reason = "numbers of hosts are small")]
         let share = 100.0 * failed as f64 / state.play.batch.len().max(1) as f64;

@@ -95,6 +95,7 @@ fn run(name: &str, args: &str) -> String {
     }
     let text: String = lines.into_iter().map(|line| line + "\n").collect();
     text.replace(&tmp.path().display().to_string(), "$TMP")
+        .replace(&folder().display().to_string(), "$HERE")
 }
 
 /// Under `free` (`# unordered`) tasks mix: each line is put beside its task's name, and all are

@@ -61,17 +61,25 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let wanted = args.iter().find(|a| !a.starts_with('-'));
+    let cases: Vec<Case> = CASES
+        .into_iter()
+        .filter(|(name, _)| wanted.is_none_or(|w| name.contains(w.as_str())))
+        .collect();
+    say(&format!("\nrunning {} tests", cases.len()));
     let mut failed = 0;
-    for (name, case) in CASES {
-        if wanted.is_some_and(|w| !name.contains(w.as_str())) {
-            continue;
-        }
+    for (name, case) in &cases {
         let result = std::panic::catch_unwind(case);
         let word = if result.is_ok() { "ok" } else { "FAILED" };
-        failed += u32::from(result.is_err());
+        failed += usize::from(result.is_err());
         say(&format!("test {name} ... {word}"));
     }
-    say(&format!("{failed} failed"));
+    let passed = cases.len() - failed;
+    let left_out = CASES.len() - cases.len();
+    let word = if failed == 0 { "ok" } else { "FAILED" };
+    say(&format!(
+        "\ntest result: {word}. {passed} passed; {failed} failed; 0 ignored; 0 measured; \
+         {left_out} filtered out"
+    ));
     if failed == 0 {
         ExitCode::SUCCESS
     } else {

@@ -139,7 +139,7 @@ pub(crate) struct RunArgs {
     /// Say more (repeat for still more)
     #[arg(short, long, action = ArgAction::Count)]
     pub(crate) verbose: u8,
-    /// Write a JUnit report
+    /// Write a `JUnit` report
     #[arg(long, value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,
     /// Write all events as NDJSON; `-` is standard output

@@ -77,6 +77,7 @@ pub(crate) const USAGE: u8 = 5;
 pub(crate) const LOCKED: u8 = 6;
 pub(crate) const DRIFT: u8 = 7;
 pub(crate) const STOPPED: u8 = 10;
+pub(crate) const ROLLED_BACK: u8 = 12;
 pub(crate) const DETACHED: u8 = 10;
 
 /// The table for `--help`.

@@ -1,5 +1,7 @@
 //! `switchback inventory`.
 
+use std::fmt::Write as _;
+
 use super::args::InventoryArgs;
 use super::exit;
 use super::session::complain;
@@ -84,13 +86,15 @@ fn graph(inventory: &Inventory, group: &str, depth: usize, out: &mut String) {
     } else {
         format!("{bars}--")
     };
-    out.push_str(&format!("{lead}@{group}:\n"));
+    // Writing to a string cannot fail.
+    let _ = writeln!(out, "{lead}@{group}:");
     for child in inventory.children(group) {
         graph(inventory, &child, depth + 1, out);
     }
     if group != "all" {
         for host in inventory.direct_hosts(group) {
-            out.push_str(&format!("{}--{host}\n", "  |".repeat(depth + 1)));
+            // Writing to a string cannot fail.
+            let _ = writeln!(out, "{}--{host}", "  |".repeat(depth + 1));
         }
     }
 }

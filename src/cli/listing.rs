@@ -1,5 +1,7 @@
 //! `--list-hosts`, `--list-tasks`, `--list-tags`.
 
+use std::fmt::Write as _;
+
 use super::args::RunArgs;
 use super::exit;
 use super::session::Loaded;
@@ -21,19 +23,24 @@ pub(super) fn show(args: &RunArgs, loaded: &Loaded) -> u8 {
         let pattern = text(&play.hosts.value);
         let mut tags = play.keywords.tags.clone();
         tags.sort();
-        out.push_str(&format!(
-            "\n  play #{} ({pattern}): {name}\tTAGS: [{}]\n",
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            out,
+            "\n  play #{} ({pattern}): {name}\tTAGS: [{}]",
             index + 1,
             tags.join(",")
-        ));
+        );
         if args.list_hosts {
             let hosts = hosts(loaded, &pattern);
-            out.push_str(&format!(
-                "    pattern: ['{pattern}']\n    hosts ({}):\n",
+            // Writing to a string cannot fail.
+            let _ = writeln!(
+                out,
+                "    pattern: ['{pattern}']\n    hosts ({}):",
                 hosts.len()
-            ));
+            );
             for host in hosts {
-                out.push_str(&format!("      {host}\n"));
+                // Writing to a string cannot fail.
+                let _ = writeln!(out, "      {host}");
             }
         }
         if args.list_tasks {
@@ -44,12 +51,13 @@ pub(super) fn show(args: &RunArgs, loaded: &Loaded) -> u8 {
         }
         if args.list_tags {
             let mut all = tags.clone();
-            lists(play)
-                .iter()
-                .for_each(|list| collect_tags(list, &mut all));
+            for list in lists(play) {
+                collect_tags(list, &mut all);
+            }
             all.sort();
             all.dedup();
-            out.push_str(&format!("      TASK TAGS: [{}]\n", all.join(", ")));
+            // Writing to a string cannot fail.
+            let _ = writeln!(out, "      TASK TAGS: [{}]", all.join(", "));
         }
     }
     give(out.trim_end());
@@ -69,7 +77,7 @@ fn hosts(loaded: &Loaded, pattern: &str) -> Vec<String> {
     selected
         .hosts
         .iter()
-        .map(|host| host.to_string())
+        .map(std::string::ToString::to_string)
         .filter(|host| limit.is_none_or(|limit| limit.contains(host)))
         .collect()
 }
@@ -101,10 +109,8 @@ fn list_tasks(items: &[Item], outer: &[String], args: &RunArgs, out: &mut String
                     .as_ref()
                     .map(|r| format!("{} : ", r.name))
                     .unwrap_or_default();
-                out.push_str(&format!(
-                    "      {role}{name}\tTAGS: [{}]\n",
-                    tags.join(", ")
-                ));
+                // Writing to a string cannot fail.
+                let _ = writeln!(out, "      {role}{name}\tTAGS: [{}]", tags.join(", "));
             }
             (Item::Block(_), None) => {}
         }

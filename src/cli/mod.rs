@@ -7,6 +7,7 @@ mod explain;
 mod extra_vars;
 mod inventory;
 mod listing;
+mod rehearsal_report;
 mod rehearse;
 mod release;
 mod resume;

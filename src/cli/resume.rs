@@ -145,6 +145,7 @@ pub(super) fn run(args: &ResumeArgs) -> u8 {
             Some(writer),
             Some(&folder),
             replay_of(&state),
+            Vec::new(),
         )
         .await
     })

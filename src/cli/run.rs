@@ -10,10 +10,11 @@ use super::start::tell;
 use super::{exit, listing};
 use crate::exec::{Replay, Wanted, start, start_rollback};
 use crate::journal::{self, FORMAT, Record, RunStore, Writer};
+use crate::report::Reporter;
 use crate::value::Value;
 
 /// Runs a playbook and returns the exit code.
-pub(super) fn run(args: &RunArgs, argv: Vec<String>) -> u8 {
+pub(super) fn run(args: &RunArgs, command_line: Vec<String>) -> u8 {
     let loaded = match load(args) {
         Ok(loaded) => loaded,
         Err(code) => return code,
@@ -25,7 +26,11 @@ pub(super) fn run(args: &RunArgs, argv: Vec<String>) -> u8 {
     if args.list_hosts || args.list_tasks || args.list_tags {
         return listing::show(args, &loaded);
     }
-    in_runtime(async { run_loaded(args, argv, loaded).await })
+    in_runtime(async {
+        run_loaded(args, command_line, loaded, Vec::new())
+            .await
+            .code
+    })
 }
 
 /// Runs a future on this thread.
@@ -49,15 +54,30 @@ struct Opened {
     run: journal::Run,
 }
 
-async fn run_loaded(args: &RunArgs, argv: Vec<String>, mut loaded: Loaded) -> u8 {
+/// How a run ended.
+pub(super) struct Finished {
+    pub(super) code: u8,
+    pub(super) run: String,
+}
+
+/// Runs what was loaded, with more listeners than the options name.
+pub(super) async fn run_loaded(
+    args: &RunArgs,
+    command_line: Vec<String>,
+    mut loaded: Loaded,
+    listeners: Vec<Box<dyn Reporter>>,
+) -> Finished {
     let opened = if args.check {
         None
     } else {
-        match open_journal(args, argv, &loaded) {
+        match open_journal(args, command_line, &loaded) {
             Ok(opened) => Some(opened),
             Err(why) => {
                 tell(&format!("error: {why}"));
-                return exit::ERROR;
+                return Finished {
+                    code: exit::ERROR,
+                    run: String::new(),
+                };
             }
         }
     };
@@ -65,15 +85,27 @@ async fn run_loaded(args: &RunArgs, argv: Vec<String>, mut loaded: Loaded) -> u8
         Some(Opened { id, writer, run }) => (id, Some(writer), Some(run)),
         None => (RunStore::new_id(), None, None),
     };
-    loaded.settings.run = id;
+    loaded.settings.run.clone_from(&id);
     loaded.settings.journal = folder.as_ref().map(|run| run.folder.display().to_string());
     let path = folder.as_ref().map(|run| run.folder.clone());
-    let code = drive(args, loaded, writer, path.as_deref(), Replay::default()).await;
+    let code = drive(
+        args,
+        loaded,
+        writer,
+        path.as_deref(),
+        Replay::default(),
+        listeners,
+    )
+    .await;
     drop(folder);
-    code
+    Finished { code, run: id }
 }
 
-fn open_journal(args: &RunArgs, argv: Vec<String>, loaded: &Loaded) -> Result<Opened, String> {
+fn open_journal(
+    args: &RunArgs,
+    command_line: Vec<String>,
+    loaded: &Loaded,
+) -> Result<Opened, String> {
     let store = RunStore::from_env(&|name| std::env::var_os(name)).map_err(|e| e.to_string())?;
     let id = RunStore::new_id();
     let (run, mut writer) = store
@@ -88,7 +120,7 @@ fn open_journal(args: &RunArgs, argv: Vec<String>, loaded: &Loaded) -> Result<Op
     let cwd = std::env::current_dir()
         .map(|d| d.display().to_string())
         .unwrap_or_default();
-    let words: Vec<Value> = argv.into_iter().map(Value::from).collect();
+    let words: Vec<Value> = command_line.into_iter().map(Value::from).collect();
     let options = crate::value::Map::from([
         ("argv".to_owned(), Value::from(words)),
         ("cwd".to_owned(), cwd.into()),
@@ -126,8 +158,9 @@ pub(super) async fn drive(
     writer: Option<Writer>,
     folder: Option<&Path>,
     replay: Replay,
+    listeners: Vec<Box<dyn Reporter>>,
 ) -> u8 {
-    let mut stage = match Stage::new(args) {
+    let mut stage = match Stage::new(args, listeners) {
         Ok(stage) => stage,
         Err(why) => {
             tell(&format!("error: {why}"));

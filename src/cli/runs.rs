@@ -1,5 +1,7 @@
 //! `switchback runs`.
 
+use std::fmt::Write as _;
+
 use super::args::{RunsArgs, RunsCommand};
 use super::exit;
 use super::start::{give, tell};
@@ -39,14 +41,16 @@ fn list(store: &RunStore) -> Result<String, Error> {
         let at = run
             .opened_at
             .map(|at| at.format("%Y-%m-%d %H:%M:%S").to_string());
-        out.push_str(&format!(
-            "{}  {}  {}  {}  {}\n",
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            out,
+            "{}  {}  {}  {}  {}",
             run.short,
             at.unwrap_or_else(|| "-".to_owned()),
             status(&run.status),
             run.change.unwrap_or(run.playbook),
-            run.operator,
-        ));
+            run.operator
+        );
     }
     Ok(out)
 }
@@ -71,14 +75,17 @@ fn show(store: &RunStore, name: &str) -> Result<String, Error> {
     let mut out = format!("run {id}\n");
     for record in &records {
         if let Some(line) = line(record) {
-            out.push_str(&format!("  {line}\n"));
+            // Writing to a string cannot fail.
+            let _ = writeln!(out, "  {line}");
         }
     }
     let state = journal::fold(&records);
-    out.push_str(&format!(
-        "\nundo stack, newest first: {} entries\n",
+    // Writing to a string cannot fail.
+    let _ = writeln!(
+        out,
+        "\nundo stack, newest first: {} entries",
         state.undo.len()
-    ));
+    );
     for entry in &state.undo {
         let how = match &entry.undo {
             UndoRecord::Acts { summary, .. } | UndoRecord::Tasks { summary, .. } => summary.clone(),
@@ -95,10 +102,8 @@ fn show(store: &RunStore, name: &str) -> Result<String, Error> {
             EntryState::Kept => "kept".to_owned(),
             EntryState::Closed { way } => format!("closed by `{way}`"),
         };
-        out.push_str(&format!(
-            "  {} {}: {how} [{state}]\n",
-            entry.acts_on, entry.name
-        ));
+        // Writing to a string cannot fail.
+        let _ = writeln!(out, "  {} {}: {how} [{state}]", entry.acts_on, entry.name);
     }
     Ok(out)
 }

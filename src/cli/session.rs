@@ -116,15 +116,18 @@ fn hash_of(sources: &SourceMap) -> String {
     use sha2::Digest as _;
     let mut hash = sha2::Sha256::new();
     for (path, text) in sources.files() {
-        hash.update(path.display().to_string().as_bytes());
+        let name = path.file_name().unwrap_or_default();
+        hash.update(name.to_string_lossy().as_bytes());
         hash.update([0]);
         hash.update(text.as_bytes());
         hash.update([0]);
     }
-    hash.finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hash.finalize().iter().fold(String::new(), |mut out, byte| {
+        use std::fmt::Write as _;
+        // Writing to a string cannot fail.
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
 }
 
 fn settings(
@@ -158,7 +161,13 @@ fn settings(
                     format!("`--limit {limit}` matches no host"),
                 ));
             }
-            Some(selected.hosts.iter().map(|h| h.to_string()).collect())
+            Some(
+                selected
+                    .hosts
+                    .iter()
+                    .map(std::string::ToString::to_string)
+                    .collect(),
+            )
         }
     };
     let stem = args
@@ -170,6 +179,7 @@ fn settings(
     let is_interactive = !args.yes && console::is_interactive();
     Ok(Settings {
         run: String::new(),
+        cwd: std::env::current_dir().unwrap_or_default(),
         playbook: args.playbook.display().to_string(),
         change: playbook
             .change
@@ -189,6 +199,8 @@ fn settings(
         force_handlers: args.force_handlers,
         connection_defaults: Arc::new(connection_defaults(args)),
         journal: None,
+        way: None,
+        injects_failure_at: None,
         window_s: playbook.change.as_ref().and_then(|change| change.window_s),
     })
 }
@@ -281,11 +293,11 @@ impl Stage {
     ///
     /// # Errors
     /// A report that cannot be written.
-    pub(super) fn new(args: &RunArgs) -> Result<Self, String> {
+    pub(super) fn new(args: &RunArgs, listeners: Vec<Box<dyn Reporter>>) -> Result<Self, String> {
         let (sender, pauses) = mpsc::unbounded_channel();
         let is_interactive = !args.yes && console::is_interactive();
         let look = look(args.verbose, args.diff);
-        let mut reporters: Vec<Box<dyn Reporter>> = Vec::new();
+        let mut reporters = listeners;
         let mut console = None;
         let stream = matches!(args.events.as_deref(), Some(path) if path == Path::new("-"));
         if is_interactive && args.output != Output::Plain {

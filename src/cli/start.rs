@@ -24,18 +24,18 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
             });
         }
     };
-    let argv: Vec<String> = words
+    let command_line: Vec<String> = words
         .iter()
         .skip(1)
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
     let code = match cli.command {
-        Command::Run(args) => super::run::run(&args, argv),
+        Command::Run(args) => super::run::run(&args, command_line),
         Command::Check(args) => {
             let mut args = *args;
             args.check = true;
             args.diff = true;
-            super::run::run(&args, argv)
+            super::run::run(&args, command_line)
         }
         Command::Rehearse(args) => super::rehearse::run(&args),
         Command::Resume(args) => super::resume::run(&args),

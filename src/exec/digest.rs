@@ -8,12 +8,6 @@ pub(crate) fn sha1_hex(bytes: &[u8]) -> String {
     hex(&sha1::Sha1::digest(bytes))
 }
 
-/// SHA-256 in hex.
-pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
-    use sha2::Digest as _;
-    hex(&sha2::Sha256::digest(bytes))
-}
-
 /// Lower-case hex.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes
@@ -30,7 +24,7 @@ pub(crate) fn cksum(bytes: &[u8]) -> String {
     let mut length = bytes.len();
     let mut crc = bytes.iter().fold(0, |crc, byte| feed(crc, *byte));
     while length > 0 {
-        crc = feed(crc, (length & 0xff) as u8);
+        crc = feed(crc, length.to_le_bytes()[0]);
         length >>= 8;
     }
     format!("{} {}", !crc, bytes.len())

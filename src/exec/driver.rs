@@ -249,7 +249,6 @@ fn read_file(path: &Path, kind: InputKind) -> Result<Resolved, String> {
         size,
         mode,
         tree: None,
-        ..Resolved::default()
     })
 }
 

@@ -331,12 +331,11 @@ impl Future for Pending {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Input> {
         let mut state = self.port.0.borrow_mut();
-        match state.answers.remove(&self.ticket) {
-            Some(input) => Poll::Ready(input),
-            None => {
-                state.wakers.insert(self.ticket, context.waker().clone());
-                Poll::Pending
-            }
+        if let Some(input) = state.answers.remove(&self.ticket) {
+            Poll::Ready(input)
+        } else {
+            state.wakers.insert(self.ticket, context.waker().clone());
+            Poll::Pending
         }
     }
 }

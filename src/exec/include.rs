@@ -348,9 +348,9 @@ impl Run {
             }
             "clear_facts" => {
                 let mut state = self.state.borrow_mut();
-                hosts
-                    .iter()
-                    .for_each(|h| state.hosts.entry(h.clone()).or_default().clear_facts());
+                for host in hosts {
+                    state.hosts.entry(host.clone()).or_default().clear_facts();
+                }
                 Ok(())
             }
             "clear_host_errors" => {

@@ -3,6 +3,8 @@
 //! Invariants: nothing is sent that changes a host before its intent is on disk; an apply first
 //! compares what the probe saw; in check mode only probes and reading tasks are sent.
 
+use std::fmt::Write as _;
+
 use std::rc::Rc;
 
 use super::controller::{Problem, View};
@@ -15,8 +17,8 @@ use crate::event::Status;
 use crate::journal::{Instance, Record};
 use crate::model::{Action, Cond, Task};
 use crate::modules::{
-    Act, AnyModule, Change, Decision, Effect, Failure, Foretell, Outcome, Prepared, Resolved,
-    Source,
+    Act, AnyModule, Change, Compares, Decision, Effect, Failure, Foretell, Outcome, Prepared,
+    Resolved, Source,
 };
 use crate::script::{Reply, Script};
 use crate::transport::{Failed, Job, Target};
@@ -38,7 +40,7 @@ pub(crate) struct Item {
 /// What looking came to.
 pub(crate) enum Planned {
     /// There is nothing left to do.
-    Ended(ItemEnd),
+    Ended(Box<ItemEnd>),
     /// A change waits to be made.
     Change(Box<Ready>),
 }
@@ -98,8 +100,10 @@ impl Run {
         let began = self.port.now().millis;
         let mut planned = match self.try_plan(item).await? {
             Ok(planned) => planned,
-            Err(Early::End(end)) => Planned::Ended(*end),
-            Err(Early::Problem(problem)) => Planned::Ended(self.problem_end(item, &problem)),
+            Err(Early::End(end)) => Planned::Ended(end),
+            Err(Early::Problem(problem)) => {
+                Planned::Ended(Box::new(self.problem_end(item, &problem)))
+            }
         };
         if let Planned::Ended(end) = &mut planned {
             end.duration_ms = self.port.now().millis.saturating_sub(began);
@@ -138,7 +142,10 @@ impl Run {
             Err(problem) => return Ok(Err(problem.into())),
         };
         if super::action::is_action(name) {
-            return Ok(self.act(item, name, &args).await?.map(Planned::Ended));
+            return Ok(self
+                .act(item, name, &args)
+                .await?
+                .map(|end| Planned::Ended(Box::new(end))));
         }
         let Some(module) = crate::modules::find(name) else {
             return Ok(Err(
@@ -226,12 +233,15 @@ impl Run {
                 }
             }
             match prepared.decide(&inputs, &seen) {
-                Err(failure) => return Ok(Err(failure_end(failure).into())),
+                Err(failure) => {
+                    let end = self.planned_end(item, &failure, &args);
+                    return Ok(Err(end.unwrap_or_else(|| failure_end(failure)).into()));
+                }
                 Ok(Decision::Unchanged(mut outcome)) => {
                     if item.is_check {
                         foretell_in_words(&mut outcome.result);
                     }
-                    return Ok(Ok(Planned::Ended(outcome_end(outcome))));
+                    return Ok(Ok(Planned::Ended(Box::new(outcome_end(outcome)))));
                 }
                 Ok(Decision::Ask(script)) => next = Some(script),
                 Ok(Decision::Change(change)) => {
@@ -252,11 +262,43 @@ impl Run {
         }
     }
 
+    /// Remembers in check mode what path a change would make.
+    fn plan_path(&self, item: &Item, args: &Value) {
+        let path = ["path", "dest", "name"]
+            .iter()
+            .find_map(|key| args.get(key))
+            .and_then(Value::as_str);
+        if let Some(path) = path {
+            let planned = (item.host.clone(), path.trim_end_matches('/').to_owned());
+            self.state.borrow_mut().planned_paths.insert(planned);
+        }
+    }
+
+    /// In check mode, a failure for want of a path that an earlier task would have made is a
+    /// change that would be made.
+    fn planned_end(&self, item: &Item, failure: &Failure, args: &Value) -> Option<ItemEnd> {
+        let missing = failure.misses.as_deref().filter(|_| item.is_check)?;
+        let is_planned = {
+            let state = self.state.borrow();
+            std::path::Path::new(missing).ancestors().any(|path| {
+                let path = path.display().to_string();
+                state.planned_paths.contains(&(item.host.clone(), path))
+            })
+        };
+        is_planned.then(|| {
+            self.plan_path(item, args);
+            let mut end = ItemEnd::new(Status::Changed, Map::new());
+            end.summary = format!("in `{missing}`, which an earlier task would make");
+            end
+        })
+    }
+
     /// Check mode and protection: whether the change may be made at all.
     fn may_change(&self, item: &Item, ready: Ready) -> Result<Planned, Early> {
         // A module that only reads the host may still write on the controller (`fetch`) or ask
         // another machine (`uri`): in check mode only `reads: true` runs.
         if item.is_check && !item.task.reads {
+            self.plan_path(item, &ready.args);
             return Err(foretold(&ready).into());
         }
         if let Some(refusal) = self.protection_refusal(item, &ready) {
@@ -430,7 +472,7 @@ impl Run {
                         Err(problem) => return Applied::Refused(problem.message),
                     };
                     self.port
-                        .trip(&target, self.job(item, &sh, None), self.live(item, ready))
+                        .trip(&target, self.job(item, &sh, None), Self::live(item, ready))
                         .await
                 }
                 Act::Stream { script, source } => {
@@ -500,7 +542,7 @@ impl Run {
     }
 
     /// Output is shown live where it is a person's command, or where it takes long.
-    fn live(&self, item: &Item, ready: &Ready) -> Option<Live> {
+    fn live(item: &Item, ready: &Ready) -> Option<Live> {
         let is_shown = ready.effect() == Effect::Once || ready.module.is_long();
         is_shown.then(|| Live {
             host: item.host.clone(),
@@ -540,24 +582,27 @@ impl Ready {
     /// The shell text that compares what is there now with what the probe saw.
     fn guard(&self) -> Option<String> {
         let (probe, seen) = (self.probe.as_ref()?, self.seen.first()?);
-        let is_short = seen.stdout.len() <= COMPARED_LITERALLY_MAX && !seen.stdout.contains(&0);
-        let text = std::str::from_utf8(&seen.stdout).ok().filter(|_| is_short);
-        let probe = with_environment(&self.environment, &probe.sh);
+        let mut probe = with_environment(&self.environment, &probe.sh);
+        let mut seen = seen.stdout.as_slice();
+        if self.prepared.compares() == Compares::Fields {
+            let end = seen.windows(2).position(|pair| pair == b"\n\n");
+            seen = &seen[..end.map_or(seen.len(), |end| end + 2)];
+            probe = format!("({probe}\n) | sed '/^$/q'");
+        }
+        let is_short = seen.len() <= COMPARED_LITERALLY_MAX && !seen.contains(&0);
+        let text = std::str::from_utf8(seen).ok().filter(|_| is_short);
         let refuse = format!("{{ echo '{MOVED_MARK}' >&2; exit {MOVED}; }}");
-        Some(match text {
-            Some(text) => {
-                // A command substitution drops trailing newlines; the dot keeps them.
-                let expected = crate::script::quote(&format!("{text}."));
-                format!(
-                    "[ \"$( ({probe}\n) </dev/null 2>/dev/null; printf . )\" = {expected} ] || {refuse}"
-                )
-            }
-            None => {
-                let expected = super::digest::cksum(&seen.stdout);
-                format!(
-                    "[ \"$( ({probe}\n) </dev/null 2>/dev/null | cksum )\" = '{expected}' ] || {refuse}"
-                )
-            }
+        Some(if let Some(text) = text {
+            // A command substitution drops trailing newlines; the dot keeps them.
+            let expected = crate::script::quote(&format!("{text}."));
+            format!(
+                "[ \"$( ({probe}\n) </dev/null 2>/dev/null; printf . )\" = {expected} ] || {refuse}"
+            )
+        } else {
+            let expected = super::digest::cksum(seen);
+            format!(
+                "[ \"$( ({probe}\n) </dev/null 2>/dev/null | cksum )\" = '{expected}' ] || {refuse}"
+            )
         })
     }
 
@@ -585,7 +630,8 @@ pub(crate) fn with_environment(environment: &[(String, String)], sh: &str) -> St
             && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
             && !name.as_bytes()[0].is_ascii_digit();
         if is_name {
-            text.push_str(&format!("export {name}={}\n", crate::script::quote(value)));
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "export {name}={}", crate::script::quote(value));
         }
     }
     text.push_str(sh);

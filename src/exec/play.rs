@@ -120,7 +120,6 @@ impl Run {
             vars_layers: frame.vars(super::frame::Kind::Play),
             folder: entry.folder.clone(),
             frame: Some(frame.clone()),
-            id: play.id.clone(),
             ..PlayState::default()
         };
     }

@@ -10,7 +10,7 @@ use crate::model::Progress;
 const LINE_MAX: usize = 4096;
 
 /// Steps that `pg_upgrade` prints, in order, as far as they tell how far it is. Source: its output
-/// in PostgreSQL 15 to 17.
+/// in `PostgreSQL` 15 to 17.
 const PG_UPGRADE_STEPS: &[(&str, u8)] = &[
     ("Checking cluster versions", 2),
     ("Checking for prepared transactions", 8),

@@ -43,10 +43,6 @@ impl Project {
             .collect();
         texts.join("\n")
     }
-
-    fn world<'a>(&'a self, view: &'a View) -> ControllerWorld<'a> {
-        ControllerWorld { view }
-    }
 }
 
 /// A [`View`] as the engine reads it.
@@ -82,6 +78,16 @@ fn problem(error: &TemplateError) -> Problem {
     let expression = error.expression.trim();
     let message = if expression.is_empty() || error.message.contains(expression) {
         error.message.clone()
+    } else if expression.contains('\n') {
+        // A whole file or block: its line tells where.
+        let before = error
+            .offset
+            .and_then(|offset| error.expression.get(..offset));
+        let line = before.map(|text| text.matches('\n').count() + 1);
+        let at = line
+            .map(|line| format!(" (line {line} of the template)"))
+            .unwrap_or_default();
+        format!("{}{at}", error.message)
     } else {
         format!("{}, in `{expression}`", error.message)
     };
@@ -97,7 +103,10 @@ impl Controller for Project {
         if !value.has_template() {
             return Ok(Some(value.clone()));
         }
-        match self.engine.render_or_omit(value, view, &self.world(view)) {
+        match self
+            .engine
+            .render_or_omit(value, view, &ControllerWorld { view })
+        {
             Ok(Rendered::Value(value)) => Ok(Some(value)),
             Ok(Rendered::Omit) => Ok(None),
             Err(error) => Err(problem(&error)),
@@ -107,14 +116,14 @@ impl Controller for Project {
     fn truth(&self, condition: &str, view: &View) -> Result<bool, Problem> {
         let condition = Value::Str(Text::from_user(condition));
         self.engine
-            .eval_bool(&condition, view, &self.world(view))
+            .eval_bool(&condition, view, &ControllerWorld { view })
             .map_err(|e| problem(&e))
     }
 
     fn with_items(&self, name: &str, terms: &Value, view: &View) -> Result<Vec<Value>, Problem> {
         let found = self
             .engine
-            .with_lookup(name, terms, view, &self.world(view));
+            .with_lookup(name, terms, view, &ControllerWorld { view });
         found.map_err(|error| problem(&error))
     }
 
@@ -138,7 +147,12 @@ impl Controller for Project {
         ]);
         let view = view.with(layer);
         self.engine
-            .render_file_with(text, &syntax_of(args), &view, &self.world(&view))
+            .render_file_with(
+                text,
+                &syntax_of(args),
+                &view,
+                &ControllerWorld { view: &view },
+            )
             .map(Value::Str)
             .map_err(|error| {
                 let mut problem = problem(&error);
@@ -156,7 +170,7 @@ impl Controller for Project {
     }
 
     fn tasks_file(&self, file: &str, from: &Task, search: &Search) -> Result<Included, String> {
-        let path = self.find_in(file, "tasks", from.role.as_deref(), search)?;
+        let path = find_in(file, "tasks", from.role.as_deref(), search)?;
         self.loader
             .borrow_mut()
             .tasks_file(&path, from.role.clone(), false, &from.id.0)
@@ -193,7 +207,7 @@ impl Controller for Project {
     }
 
     fn find_file(&self, folder: &str, path: &str, search: &Search) -> Result<PathBuf, String> {
-        self.find_in(path, folder, search.scope.as_deref(), search)
+        find_in(path, folder, search.scope.as_deref(), search)
     }
 
     fn place(&self, span: Span) -> Option<Place> {
@@ -201,22 +215,20 @@ impl Controller for Project {
     }
 }
 
-impl Project {
-    fn find_in(
-        &self,
-        path: &str,
-        kind: &str,
-        role: Option<&RoleScope>,
-        search: &Search,
-    ) -> Result<PathBuf, String> {
-        find_file(kind, path, role, &search.folder, &search.playbook).map_err(|tried| {
-            let tried: Vec<String> = tried.iter().map(|p| p.display().to_string()).collect();
-            format!(
-                "could not find or access '{path}' on the controller; searched in: {}",
-                tried.join(", ")
-            )
-        })
-    }
+/// Where a file is, as Ansible looks for it, or where it was looked for.
+fn find_in(
+    path: &str,
+    kind: &str,
+    role: Option<&RoleScope>,
+    search: &Search,
+) -> Result<PathBuf, String> {
+    find_file(kind, path, role, &search.folder, &search.playbook).map_err(|tried| {
+        let tried: Vec<String> = tried.iter().map(|p| p.display().to_string()).collect();
+        format!(
+            "could not find or access '{path}' on the controller; searched in: {}",
+            tried.join(", ")
+        )
+    })
 }
 
 /// Delimiters and white space as the arguments of the `template` module change them.

@@ -49,7 +49,9 @@ impl Run {
         };
         let exit_code = match result {
             Ok(true) => code::ROLLED_BACK,
-            Ok(false) => code::ROLLBACK_INCOMPLETE,
+            Ok(false) | Err(Halt::EndPlay | Halt::EndBatch | Halt::EndRun) => {
+                code::ROLLBACK_INCOMPLETE
+            }
             Err(Halt::Broken(why)) => {
                 self.notice(true, why);
                 code::ROLLBACK_INCOMPLETE
@@ -67,7 +69,6 @@ impl Run {
                 self.notice(true, format!("the journal cannot be written: {why}"));
                 code::ERROR
             }
-            Err(Halt::EndPlay | Halt::EndBatch | Halt::EndRun) => code::ROLLBACK_INCOMPLETE,
         };
         self.finish(exit_code).await;
         ended(exit_code)
@@ -81,7 +82,7 @@ impl Run {
     ) -> Flow<bool> {
         let entries = stack(journal, wanted);
         let ways: &[WayBack] = change.map_or(&[], |c| &c.ways_back);
-        let mut offers = vec![self.stack_offer(journal, &entries)];
+        let mut offers = vec![Self::stack_offer(journal, &entries)];
         for way in ways {
             offers.push(self.offer(way).await?);
         }
@@ -128,7 +129,7 @@ impl Run {
     }
 
     /// What the undo stack would do, newest first.
-    fn stack_offer(&self, journal: &RunState, entries: &[&UndoEntry]) -> WayOffer {
+    fn stack_offer(journal: &RunState, entries: &[&UndoEntry]) -> WayOffer {
         let mut conditions = Vec::new();
         let behind = journal.undo.iter().filter(|e| e.is_behind_point).count();
         let is_passed = journal.point_of_no_return.is_some() && entries.is_empty() && behind > 0;
@@ -450,6 +451,16 @@ impl Run {
         if hosts.is_empty() {
             return Ok(());
         }
+        if self.is_way_typed(way) {
+            self.notice(
+                false,
+                format!(
+                    "`{}` was named on the command line: its hosts are released",
+                    way.name
+                ),
+            );
+            return self.release_hosts(way, hosts).await;
+        }
         let question = WordQuestion {
             warning: format!(
                 "the way back `{}` releases the reserve: {}; it loses: {}",
@@ -467,6 +478,15 @@ impl Run {
             Answer::Run => {}
             _ => return Err(Halt::Stopped),
         }
+        self.release_hosts(way, hosts).await
+    }
+
+    /// Whether the way's name was typed already: on the command line, with nobody to ask.
+    fn is_way_typed(&self, way: &WayBack) -> bool {
+        !self.settings.asks && self.settings.way.as_deref() == Some(way.name.as_str())
+    }
+
+    async fn release_hosts(&self, way: &WayBack, hosts: Vec<String>) -> Flow<()> {
         let at = self.port.now().wall;
         let records = hosts
             .iter()

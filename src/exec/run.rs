@@ -76,7 +76,7 @@ impl Run {
                 .map(|group| {
                     let hosts = state.inventory.group_hosts(group);
                     let names: Vec<Value> = hosts.iter().map(|h| (&**h).into()).collect();
-                    ((&**group).to_owned(), Value::from(names))
+                    ((**group).to_owned(), Value::from(names))
                 })
                 .collect();
             state.groups = Some(Value::from(groups));
@@ -192,7 +192,7 @@ impl Run {
             .inventory
             .select(patterns)
             .map_err(|problem| problem.message)?;
-        let hosts = selected.hosts.iter().map(|h| (&**h).to_owned()).collect();
+        let hosts = selected.hosts.iter().map(|h| (**h).to_owned()).collect();
         let unmatched = selected.unmatched.iter().map(|warning| {
             let help = warning
                 .help
@@ -224,7 +224,7 @@ impl HostScopes for Run {
             .borrow()
             .inventory
             .hosts()
-            .map(|h| (&**h).to_owned())
+            .map(|h| (**h).to_owned())
             .collect()
     }
 

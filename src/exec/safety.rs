@@ -200,7 +200,7 @@ impl Run {
                 is_hidden: false,
             };
             let end = match self.plan_item(&item).await? {
-                Planned::Ended(end) => end,
+                Planned::Ended(end) => *end,
                 Planned::Change(ready) => self
                     .carry_out(&item, &ready)
                     .await?

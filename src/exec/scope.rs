@@ -71,6 +71,21 @@ impl Run {
         layers
     }
 
+    /// A path of the project as Ansible shows it: absolute, without `.` and `..`.
+    pub(crate) fn absolute(&self, path: &str) -> Value {
+        let mut whole = self.settings.cwd.clone();
+        for part in std::path::Path::new(path).components() {
+            match part {
+                std::path::Component::CurDir => {}
+                std::path::Component::ParentDir => {
+                    whole.pop();
+                }
+                part => whole.push(part),
+            }
+        }
+        whole.display().to_string().into()
+    }
+
     /// The variables that nobody can override.
     fn magic(&self, host: &str, task: Option<&Task>) -> Map {
         let groups = self.groups();
@@ -108,7 +123,7 @@ impl Run {
         set("ansible_play_hosts", live(&play.all_hosts));
         set("ansible_play_batch", live(&play.batch));
         set("play_hosts", live(&play.batch));
-        set("playbook_dir", play.folder.as_str().into());
+        set("playbook_dir", self.absolute(&play.folder));
         set("ansible_check_mode", self.settings.is_check.into());
         set("ansible_diff_mode", self.settings.shows_diff.into());
         set(
@@ -140,7 +155,7 @@ impl Run {
         if let Some(role) = task.and_then(|t| t.role.as_ref()) {
             set("role_name", role.name.as_str().into());
             set("ansible_role_name", role.name.as_str().into());
-            set("role_path", role.path.as_str().into());
+            set("role_path", self.absolute(&role.path));
         }
         if let Some(facts) = state.hosts.get(host).map(|h| h.facts.clone()) {
             set("ansible_facts", Value::Map(facts));

@@ -1,6 +1,7 @@
 //! All state of a run, owned by the core and by nobody else.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -14,9 +15,15 @@ use crate::vars::HostVars;
 
 /// What a run was told on the command line; it never changes.
 #[derive(Clone, Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line, independent of the others"
+)]
 pub struct Settings {
     /// Id of the run.
     pub run: String,
+    /// The folder in which the command was given; relative paths start there.
+    pub cwd: PathBuf,
     /// The playbook as given.
     pub playbook: String,
     /// Name of the change, or the playbook's file name: the word typed at a point of no return.
@@ -49,6 +56,10 @@ pub struct Settings {
     pub connection_defaults: Arc<Map>,
     /// Where the journal is, if there is one.
     pub journal: Option<String>,
+    /// `--way` of a rollback.
+    pub way: Option<String>,
+    /// Name of the task that a rehearsal makes fail instead of running it.
+    pub injects_failure_at: Option<String>,
     /// The window of the change, in seconds.
     pub window_s: Option<u64>,
 }
@@ -113,8 +124,6 @@ pub(crate) struct PlayState {
     pub(crate) role_vars: Vec<Arc<Map>>,
     /// The play's `vars`, its prompts and its vars files, in this order.
     pub(crate) vars_layers: Vec<Arc<Map>>,
-    /// The position of the play, for names of its own steps.
-    pub(crate) id: StepId,
     /// The folder of its playbook.
     pub(crate) folder: String,
     /// The play's own keywords.
@@ -156,6 +165,8 @@ pub(crate) struct State {
     pub(crate) began_ms: u64,
     /// Whether the undo stack is being walked.
     pub(crate) is_undoing: bool,
+    /// Paths by host that check mode would have made.
+    pub(crate) planned_paths: HashSet<(String, String)>,
     /// Values to be masked wherever they turn up.
     pub(crate) secrets: BTreeSet<String>,
     /// Health checks of the change.

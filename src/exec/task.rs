@@ -80,7 +80,7 @@ impl Run {
             match self.ask_about_failure(run, &failed, hosts.len()).await? {
                 Answer::Retry => hosts = failed.iter().map(|e| e.host.clone()).collect(),
                 Answer::Skip { reason } => {
-                    self.forgive(&mut ends, &failed, &reason);
+                    Self::forgive(&mut ends, &failed, &reason);
                     break;
                 }
                 Answer::Exclude { reason } => {
@@ -116,7 +116,7 @@ impl Run {
         }
         let looked = self
             .on_hosts(run, hosts, |host| async move {
-                let items = self.expand(run, &host)?;
+                let items = self.expand(run, &host);
                 let mut planned = Vec::new();
                 match &items {
                     Items::One(item) => {
@@ -241,7 +241,7 @@ impl Run {
             host: host.clone(),
             step: run.task.id.clone(),
         });
-        let end = match self.expand(run, &host)? {
+        let end = match self.expand(run, &host) {
             Items::None(end) => *end,
             Items::One(item) => self.run_item(run, &item, first).await?,
             Items::Many(items) => self.run_items(run, &host, items).await?,
@@ -327,12 +327,15 @@ impl Run {
         };
         !control.break_when.is_empty()
             && matches!(
-                self.first_false(&control.break_when, &self.with_result(run, &item.view, end)),
+                self.first_false(
+                    &control.break_when,
+                    &Self::with_result(run, &item.view, end)
+                ),
                 Ok(None)
             )
     }
 
-    fn with_result(&self, run: &TaskRun, view: &View, end: &ItemEnd) -> View {
+    fn with_result(run: &TaskRun, view: &View, end: &ItemEnd) -> View {
         match &run.task.register {
             Some(name) => view.with(Map::from([(name.clone(), end.value())])),
             None => view.clone(),
@@ -349,6 +352,16 @@ impl Run {
         if let Some(end) = self.replayed(item) {
             return Ok(end);
         }
+        if self
+            .settings
+            .injects_failure_at
+            .as_ref()
+            .is_some_and(|name| is_named(run, name))
+        {
+            return Ok(ItemEnd::failed(
+                "made to fail by the rehearsal's scenario; it was not run",
+            ));
+        }
         if let Some(end) = self.decide_open(item).await? {
             return Ok(end);
         }
@@ -360,7 +373,7 @@ impl Run {
                 None => self.plan_item(item).await?,
             };
             let mut end = match now {
-                Planned::Ended(end) => end,
+                Planned::Ended(end) => *end,
                 Planned::Change(ready) => match self.carry_out(item, &ready).await? {
                     Some(end) => end,
                     None if moves < MOVES_MAX => {
@@ -416,13 +429,16 @@ impl Run {
         let looked = vec![(item.host.clone(), vec![(item.clone(), planned)])];
         match self.ask_about_task(run, &looked).await? {
             Answer::Skip { reason } | Answer::SkipHosts { reason, .. } => {
-                Ok(Planned::Ended(declined(&reason)))
+                Ok(Planned::Ended(Box::new(declined(&reason))))
             }
             _ => Ok(looked
                 .into_iter()
                 .flat_map(|(_, planned)| planned)
                 .next()
-                .map_or_else(|| Planned::Ended(declined("")), |(_, planned)| planned)),
+                .map_or_else(
+                    || Planned::Ended(Box::new(declined(""))),
+                    |(_, planned)| planned,
+                )),
         }
     }
 
@@ -452,7 +468,7 @@ impl Run {
         match &run.task.until {
             None => end.status != Status::Failed,
             Some(conditions) => {
-                match self.first_false(conditions, &self.with_result(run, &item.view, end)) {
+                match self.first_false(conditions, &Self::with_result(run, &item.view, end)) {
                     Ok(unmet) => unmet.is_none(),
                     Err(problem) => {
                         end.result.insert("msg".into(), problem.message.into());
@@ -474,7 +490,7 @@ impl Run {
                 end.status = Status::Ok;
             }
         }
-        let view = self.with_result(run, &item.view, end);
+        let view = Self::with_result(run, &item.view, end);
         if let Some(conditions) = run.task.changed_when.as_ref().filter(|c| !c.is_empty()) {
             match self.all_hold(conditions, &view) {
                 Ok(is_changed) => {
@@ -490,7 +506,7 @@ impl Run {
                 Err(problem) => return self.spoil(item, end, &problem),
             }
         }
-        let view = self.with_result(run, &item.view, end);
+        let view = Self::with_result(run, &item.view, end);
         if let Some(conditions) = run.task.failed_when.as_ref().filter(|c| !c.is_empty()) {
             match self.all_hold(conditions, &view) {
                 Ok(is_failed) => {
@@ -546,10 +562,10 @@ impl Run {
     }
 
     /// What a task's loop comes to on a host.
-    fn expand(&self, run: &TaskRun, host: &str) -> Flow<Items> {
+    fn expand(&self, run: &TaskRun, host: &str) -> Items {
         let view = self.task_view(host, &run.task, &run.frame);
         let Some(looped) = &run.task.r#loop else {
-            return Ok(Items::One(self.item(run, host, view, None)));
+            return Items::One(self.item(run, host, view, None));
         };
         let values = match self.loop_values(looped, &view) {
             Ok(values) => values,
@@ -559,11 +575,11 @@ impl Run {
                     Ok(Some(condition)) => ItemEnd::skipped(&condition),
                     _ => self.problem_end(&self.item(run, host, view, None), &problem),
                 };
-                return Ok(Items::None(Box::new(end)));
+                return Items::None(Box::new(end));
             }
         };
         if values.is_empty() {
-            return Ok(Items::None(Box::new(empty_loop())));
+            return Items::None(Box::new(empty_loop()));
         }
         let all = Value::from(values.clone());
         let items = values
@@ -576,7 +592,7 @@ impl Run {
                 (self.item(run, host, item_view, Some(index)), label)
             })
             .collect();
-        Ok(Items::Many(items))
+        Items::Many(items)
     }
 
     fn loop_values(&self, looped: &Loop, view: &View) -> Result<Vec<Value>, Problem> {
@@ -804,7 +820,7 @@ impl Run {
     }
 
     /// A failed host goes on because a person said so.
-    fn forgive(&self, ends: &mut [HostEnd], failed: &[HostEnd], reason: &str) {
+    fn forgive(ends: &mut [HostEnd], failed: &[HostEnd], reason: &str) {
         for end in ends
             .iter_mut()
             .filter(|e| failed.iter().any(|f| f.host == e.host))
@@ -862,6 +878,15 @@ fn declined(reason: &str) -> ItemEnd {
         result.insert("msg".into(), reason.into());
     }
     ItemEnd::new(Status::Skipped, result)
+}
+
+/// Whether a task is called so, with or without its role.
+fn is_named(run: &TaskRun, name: &str) -> bool {
+    run.name == name
+        || run
+            .name
+            .split_once(" : ")
+            .is_some_and(|(_, own)| own == name)
 }
 
 /// The module's name as events show it.

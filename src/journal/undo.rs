@@ -188,7 +188,7 @@ impl Stack {
         match status {
             // Nothing was changed. The seals of a point stay: its attempt did start.
             Status::Ok | Status::Skipped if !module_changed => {
-                self.entries.retain(|e| e.attempt != attempt)
+                self.entries.retain(|e| e.attempt != attempt);
             }
             Status::Ok
             | Status::Skipped

@@ -32,6 +32,8 @@ pub struct Rehearse {
     pub lab: Option<Field>,
     /// The inventory of the lab.
     pub inventory: Option<Field>,
+    /// A playbook that checks what came out of it and reports by `set_stats`.
+    pub report: Option<Field>,
     /// Scenarios by name: what to inject and what must hold after, see `cli::rehearse`.
     pub scenarios: crate::value::Map,
     /// Where `rehearse` stands.

@@ -427,6 +427,7 @@ impl Module for Apt {
                 msg: failed(args, &stderr, reply.rc),
                 is_changed: false,
                 result,
+                ..Failure::default()
             });
         }
         result.insert("cache_updated".into(), cache_updated.into());
@@ -707,6 +708,7 @@ fn unplannable(args: &AptArgs, specs: &[Spec], seen: &Seen) -> Failure {
         msg: failed(args, &seen.errors, seen.simulation_rc),
         is_changed: false,
         result,
+        ..Failure::default()
     }
 }
 

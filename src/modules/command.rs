@@ -197,6 +197,7 @@ impl CommandArgs {
                 msg: "Error executing command.".into(),
                 is_changed: false,
                 result,
+                ..Failure::default()
             });
         }
         finished(
@@ -287,6 +288,7 @@ fn no_chdir(cmd: Value) -> Failure {
         msg: NO_CHDIR.into(),
         is_changed: false,
         result: with_cmd(cmd, with_output(Value::Null, "", "")),
+        ..Failure::default()
     }
 }
 
@@ -312,6 +314,7 @@ pub(super) fn finished(mut result: Map, rc: i32) -> Result<Outcome, Failure> {
         msg: "non-zero return code".into(),
         is_changed: true,
         result,
+        ..Failure::default()
     })
 }
 

@@ -20,6 +20,15 @@ pub enum Effect {
     Once,
 }
 
+/// What of a probe's reply must still be the same when the change is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compares {
+    /// All of it.
+    Whole,
+    /// Its fields; the body holds what changes by itself (counters, times).
+    Fields,
+}
+
 /// A file of the controller that the module needs; the engine finds and reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Input {
@@ -193,6 +202,8 @@ pub struct Failure {
     pub is_changed: bool,
     /// Other fields of the result (`rc`, `stderr`, …).
     pub result: Map,
+    /// A path whose absence is the reason: in check mode another task may have planned to make it.
+    pub misses: Option<String>,
 }
 
 impl Failure {
@@ -212,8 +223,8 @@ impl Failure {
         result.insert("stderr".into(), reply.stderr_text().trim_end().into());
         Self {
             msg: msg.into(),
-            is_changed: false,
             result,
+            ..Self::default()
         }
     }
 }
@@ -226,6 +237,8 @@ pub trait Module: Send + Sync + 'static {
     const EFFECT: Effect;
     /// Whether it may run for long and so must survive a lost connection.
     const LONG: bool = false;
+    /// What an apply compares with what the probe saw.
+    const COMPARES: Compares = Compares::Whole;
     /// The arguments; `#[serde(deny_unknown_fields)]`, doc comments are the manual.
     type Args: DeserializeOwned + Send + Sync;
 
@@ -287,6 +300,8 @@ pub trait AnyModule: Send + Sync {
 pub trait Prepared: Send + Sync {
     /// [`Module::effect`].
     fn effect(&self) -> Effect;
+    /// [`Module::COMPARES`].
+    fn compares(&self) -> Compares;
     /// [`Module::inputs`].
     fn inputs(&self) -> Vec<Input>;
     /// [`Module::probe`].
@@ -337,6 +352,9 @@ impl<M: Module> AnyModule for Erased<M> {
 impl<M: Module> Prepared for WithArgs<M> {
     fn effect(&self) -> Effect {
         M::effect(&self.0)
+    }
+    fn compares(&self) -> Compares {
+        M::COMPARES
     }
     fn inputs(&self) -> Vec<Input> {
         M::inputs(&self.0)

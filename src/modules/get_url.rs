@@ -282,6 +282,7 @@ impl Module for GetUrl {
                     msg: "Request failed".into(),
                     is_changed: false,
                     result,
+                    ..Failure::default()
                 });
             }
         }

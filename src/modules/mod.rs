@@ -72,7 +72,7 @@ mod words;
 
 pub use act::{Act, Source};
 pub use contract::{
-    AnyModule, Change, Decision, Diff, Effect, Failure, Foretell, Input, InputKind, Module,
-    Outcome, Prepared, Resolved, TreeEntry, Undo,
+    AnyModule, Change, Compares, Decision, Diff, Effect, Failure, Foretell, Input, InputKind,
+    Module, Outcome, Prepared, Resolved, TreeEntry, Undo,
 };
 pub use registry::{find, names};

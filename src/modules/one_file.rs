@@ -142,9 +142,10 @@ impl OneFile<'_> {
         if !parents.is_empty() {
             if !self.dest.ends_with('/') {
                 let parent = put.dest.rsplit_once('/').map_or(".", |(parent, _)| parent);
-                return Err(Failure::new(format!(
-                    "Destination directory {parent} does not exist"
-                )));
+                return Err(Failure {
+                    misses: Some(parent.to_owned()),
+                    ..Failure::new(format!("Destination directory {parent} does not exist"))
+                });
             }
             let settled = super::file_args::Settled {
                 wanted: Wanted {

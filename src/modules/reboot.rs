@@ -157,6 +157,7 @@ impl Module for Reboot {
             ),
             is_changed: false,
             result: fields([("rebooted", true.into())]),
+            ..Failure::default()
         };
         let reply = last(replies)?;
         if reply.rc == 4 {

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 
 use super::command::last;
 use super::result::fields;
-use super::{Act, Change, Decision, Effect, Failure, Foretell, Module, Outcome, Resolved, Undo};
+use super::{
+    Act, Change, Compares, Decision, Effect, Failure, Foretell, Module, Outcome, Resolved, Undo,
+};
 use crate::script::{Reply, Script, quote};
 use crate::value::{Map, Value};
 
@@ -241,6 +243,8 @@ fn missing(unit: &str) -> Failure {
 impl Module for Service {
     const NAME: &'static str = "service";
     const EFFECT: Effect = Effect::Converges;
+    // `systemctl show` counts memory and time: only what was asked for by name is compared.
+    const COMPARES: Compares = Compares::Fields;
     type Args = ServiceArgs;
 
     fn effect(args: &ServiceArgs) -> Effect {
@@ -305,7 +309,7 @@ impl Module for Service {
             String::new()
         };
         sh.push_str(&format!(
-            "case $SB_mgr in\nsystemd)\n{is_enabled}sb_body\n{systemctl} show -- {unit}\nexit 0 ;;\n\
+            "case $SB_mgr in\nsystemd)\n{is_enabled}sb_kv active \"$({systemctl} is-active {unit} 2>/dev/null)\"\nsb_body\n{systemctl} show -- {unit}\nexit 0 ;;\n\
              offline)\n{is_enabled};;\n\
              openrc)\n rc-service {unit} status >/dev/null 2>&1 && sb_kv running yes\n\
              [ -e /etc/runlevels/{runlevel}/{unit} ] && sb_kv rc_links yes ;;\n\
@@ -541,6 +545,7 @@ fn run_state(
             msg: "Service is in unknown state".into(),
             is_changed: false,
             result: fields([("status", Value::from(seen.status.clone()))]),
+            ..Failure::default()
         });
     }
     let is_stopping = seen.property("ActiveState") == "deactivating";

@@ -223,6 +223,7 @@ impl Module for Pip {
             msg: "`pip` is not supported".into(),
             is_changed: false,
             result: fields([]),
+            ..Failure::default()
         })
     }
 

@@ -355,6 +355,7 @@ fn finished(args: &UriArgs, response: &Response, saved: Option<&str>) -> Result<
             msg,
             is_changed: false,
             result,
+            ..Failure::default()
         });
     }
     result.insert("msg".into(), response.message().into());

@@ -280,11 +280,13 @@ impl Module for WaitFor {
                 msg: args.msg.clone().unwrap_or_else(|| error.clone()),
                 is_changed: false,
                 result: elapsed,
+                ..Failure::default()
             }),
             (124, None) => Err(Failure {
                 msg: args.timed_out(),
                 is_changed: false,
                 result: elapsed,
+                ..Failure::default()
             }),
             _ => Err(Failure::of_reply("the wait was cut short", reply)),
         }
@@ -382,14 +384,17 @@ fn file_is_there(args: &WaitForArgs, path: &str) -> Result<String, Failure> {
 fn port_is_open(args: &WaitForArgs, port: u16) -> String {
     let limit = args.connect_timeout.unwrap_or(5).max(1);
     let host = quote(args.host());
+    // Checked by `check`.
+    let (options, pattern) = match &args.search_regex {
+        Some(regex) if !args.state.is_gone() => grep_pattern(regex).unwrap_or_default(),
+        _ => Default::default(),
+    };
+    let pattern = quote(&pattern);
     let search = match &args.search_regex {
-        Some(regex) if !args.state.is_gone() => {
-            // Checked by `check`.
-            let (options, pattern) = grep_pattern(regex).unwrap_or_default();
-            format!("LC_ALL=C grep -a {options} -e {}", quote(&pattern))
-        }
+        Some(_) if !args.state.is_gone() => format!("LC_ALL=C grep -a {options} -e {pattern}"),
         _ => String::new(),
     };
+    // grep reads the socket itself: a `cat` before it would wait for the other side to speak again.
     let mut sh = format!(
         "{LIMIT}{LISTENS}SB_nl='\n'\nSB_host={host} SB_port={port} SB_port_hex={port:04X}\n\
          if command -v bash >/dev/null; then SB_by=bash\n\
@@ -410,8 +415,8 @@ fn port_is_open(args: &WaitForArgs, port: u16) -> String {
     sh.push_str(&format!(
         "sb_is() {{\n  sb_clock\n  SB_left=$(((SB_end - SB_now + 99) / 100))\n  [ $SB_left -gt 0 ] || SB_left=1\n\
          \x20 case $SB_by in\n\
-         \x20 bash) SB_line=$(sb_limit $SB_left bash -c 'exec 3<>\"/dev/tcp/$1/$2\" && cat <&3' - \
-         \"$SB_host\" \"$SB_port\" 2>/dev/null | {search} -m 1) ;;\n\
+         \x20 bash) SB_line=$(sb_limit $SB_left bash -c 'exec 3<>\"/dev/tcp/$1/$2\" && LC_ALL=C exec \
+         grep -a -m 1 {options} -e \"$3\" <&3' - \"$SB_host\" \"$SB_port\" {pattern} 2>/dev/null) ;;\n\
          \x20 nc) SB_line=$(sb_limit $SB_left nc \"$SB_host\" \"$SB_port\" 2>/dev/null </dev/null | {search} -m 1) ;;\n\
          \x20 proc) sb_kv error 'search_regex on a port needs bash or nc on the host'; sb_done 1 ;;\n\
          \x20 esac || return 1\n\

@@ -1,7 +1,7 @@
 //! Templates as ansible-core 2.19 understands them: native types, lazy variables, and only text
 //! from the user's own files is ever a template.
 //!
-//! minijinja provides the grammar ([`parse`]); the evaluation is ours, because Ansible's semantics
+//! minijinja provides the grammar (`parse`); the evaluation is ours, because Ansible's semantics
 //! (mutable lists, printf on strings, undefined values that travel, variables rendered at access
 //! with the scope of their host) live in the evaluation. Must not know of modules, hosts or files:
 //! everything impure is behind [`World`].

@@ -14,7 +14,7 @@ pub enum Trust {
 /// A string with its trust and secrecy.
 #[derive(Clone)]
 pub struct Text {
-    text: Arc<str>,
+    content: Arc<str>,
     trust: Trust,
     is_secret: bool,
 }
@@ -23,7 +23,7 @@ impl Text {
     /// Text that is never rendered.
     pub fn data(text: impl Into<Arc<str>>) -> Self {
         Self {
-            text: text.into(),
+            content: text.into(),
             trust: Trust::Data,
             is_secret: false,
         }
@@ -39,7 +39,7 @@ impl Text {
             Trust::Data
         };
         Self {
-            text,
+            content: text,
             trust,
             is_secret: false,
         }
@@ -47,7 +47,7 @@ impl Text {
 
     /// The text itself. A sink must look at [`Self::is_secret`] first.
     pub fn as_str(&self) -> &str {
-        &self.text
+        &self.content
     }
 
     /// Whether it is to be rendered at use.
@@ -78,7 +78,7 @@ impl Text {
 /// Equal text is equal: trust and secrecy are about use, not about value.
 impl PartialEq for Text {
     fn eq(&self, other: &Self) -> bool {
-        self.text == other.text
+        self.content == other.content
     }
 }
 
@@ -87,7 +87,7 @@ impl std::fmt::Debug for Text {
         if self.is_secret {
             f.write_str("\"********\"")
         } else {
-            self.text.fmt(f)
+            self.content.fmt(f)
         }
     }
 }

@@ -1,23 +1,23 @@
 //! `add_host` and `group_by`: the inventory grows while a run goes on.
 
 use super::super::end::ItemEnd;
-use super::super::item::{Early, Item};
+use super::super::item::Item;
 use super::super::run::{Run, plain_text};
 use crate::event::Status;
 use crate::value::{Map, Value};
 
 impl Run {
     /// `add_host`.
-    pub(super) fn add_host(&self, _: &Item, args: &Value) -> Result<ItemEnd, Early> {
+    pub(super) fn add_host(&self, args: &Value) -> ItemEnd {
         let Some(map) = args.as_map() else {
-            return Ok(ItemEnd::failed("add_host needs a name"));
+            return ItemEnd::failed("add_host needs a name");
         };
         let name = ["name", "host", "hostname"]
             .iter()
             .find_map(|k| map.get(*k))
             .and_then(plain_text);
         let Some(name) = name else {
-            return Ok(ItemEnd::failed("add_host needs a name"));
+            return ItemEnd::failed("add_host needs a name");
         };
         let groups: Vec<String> = ["groups", "group", "groupname"]
             .iter()
@@ -45,35 +45,32 @@ impl Run {
                 ("host_vars".to_owned(), Value::from(vars)),
             ])),
         )]);
-        Ok(ItemEnd::new(
+        ItemEnd::new(
             if is_changed {
                 Status::Changed
             } else {
                 Status::Ok
             },
             result,
-        ))
+        )
     }
 
     /// `group_by`.
-    pub(super) fn group_by(&self, item: &Item, args: &Value) -> Result<ItemEnd, Early> {
+    pub(super) fn group_by(&self, item: &Item, args: &Value) -> ItemEnd {
         let Some(key) = args.get("key").and_then(plain_text) else {
-            return Ok(ItemEnd::failed(
-                "the 'key' param is required when using group_by",
-            ));
+            return ItemEnd::failed("the 'key' param is required when using group_by");
         };
         let group = key.replace(' ', "-");
         let parents = args
             .get("parents")
-            .map(words)
-            .unwrap_or_else(|| vec!["all".to_owned()]);
+            .map_or_else(|| vec!["all".to_owned()], words);
         let mut state = self.state.borrow_mut();
         let is_changed = match state.inventory.add_to_group(&item.host, &group, &parents) {
             Ok(is_changed) => is_changed,
             Err(parent) => {
                 let why =
                     format!("group `{parent}` cannot be a parent of `{group}`: it is below it");
-                return Ok(ItemEnd::failed(why));
+                return ItemEnd::failed(why);
             }
         };
         state.groups = None;
@@ -84,14 +81,14 @@ impl Run {
                 Value::from(parents.into_iter().map(Value::from).collect::<Vec<_>>()),
             ),
         ]);
-        Ok(ItemEnd::new(
+        ItemEnd::new(
             if is_changed {
                 Status::Changed
             } else {
                 Status::Ok
             },
             result,
-        ))
+        )
     }
 }
 

@@ -41,11 +41,11 @@ impl Run {
         args: &Value,
     ) -> Flow<Result<ItemEnd, Early>> {
         Ok(match name {
-            "add_host" => self.add_host(item, args),
+            "add_host" => Ok(self.add_host(args)),
             "assert" => self.assert(item, args),
             "debug" => self.debug(item, args),
             "fail" => Ok(debug::fail(args)),
-            "group_by" => self.group_by(item, args),
+            "group_by" => Ok(self.group_by(item, args)),
             "include_vars" => self.include_vars(item, args),
             "pause" => return self.pause(item, args).await.map(Ok),
             "set_fact" => self.set_fact(item, args),

@@ -40,6 +40,7 @@ pub fn change(node: &Node, id: &str, cx: &mut dyn Surroundings, scope: &Scope) -
         let rehearse = Rehearse {
             lab: cursor.take("lab").map(field),
             inventory: cursor.take("inventory").map(field),
+            report: cursor.take("report").map(field),
             scenarios: cursor
                 .take("scenarios")
                 .map(Node::to_map)

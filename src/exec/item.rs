@@ -381,7 +381,7 @@ impl Run {
     pub(crate) async fn carry_out(&self, item: &Item, ready: &Ready) -> Flow<Option<ItemEnd>> {
         let began = self.port.now().millis;
         let effect = ready.effect();
-        let attempt = if item.needs_intent(effect) && !item.is_check {
+        let mut attempt = if item.needs_intent(effect) && !item.is_check {
             Some(self.declare(item, ready).await?)
         } else {
             None
@@ -389,19 +389,13 @@ impl Run {
         let mut replies = Vec::new();
         let mut end = match self.apply(item, ready, attempt, &mut replies).await {
             Applied::Moved => {
-                if let Some(attempt) = attempt {
-                    let message = "the host had changed meanwhile; nothing was done".to_owned();
-                    self.record(
-                        vec![Record::Undone {
-                            attempt,
-                            is_done: true,
-                            message,
-                        }],
-                        true,
-                    )
-                    .await?;
-                }
+                self.withdraw(attempt).await?;
                 return Ok(None);
+            }
+            // Nothing was sent, so the intent has no undo and seals nothing.
+            Applied::Failed(Failed::Unreachable { reason, help }) if replies.is_empty() => {
+                self.withdraw(attempt.take()).await?;
+                unreachable_end(&reason, help.as_deref())
             }
             Applied::Failed(failed) => apply_failed(failed, &replies),
             Applied::Refused(why) => ItemEnd::failed(why),
@@ -427,6 +421,19 @@ impl Run {
         end.summary.clone_from(&ready.change.summary);
         end.diff = ready.diffs();
         Ok(Some(end))
+    }
+
+    /// Takes an intent back whose attempt provably never started.
+    async fn withdraw(&self, attempt: Option<u64>) -> Flow<()> {
+        let Some(attempt) = attempt else {
+            return Ok(());
+        };
+        {
+            let mut state = self.state.borrow_mut();
+            state.undo_depth = state.undo_depth.saturating_sub(1);
+        }
+        self.record(vec![Record::NeverStarted { attempt }], true)
+            .await
     }
 
     /// `start`, `end` and `delta` of a command, by the controller's clock: the host is not asked

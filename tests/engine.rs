@@ -276,7 +276,7 @@ fn trips_are_counted() {
         let mut world = World::new(&play(tasks));
         std::fs::write(world.path("f"), before).unwrap();
         assert_eq!(world.run(), Some(0), "{tasks}");
-        assert_eq!(world.trips, trips, "{tasks}");
+        assert_eq!(world.trips, trips, "{tasks} {:?} {:#?}", world.log, world.scripts);
     }
 }
 
@@ -285,7 +285,7 @@ fn check_mode_only_looks() {
     let mut world = World::new(&play(&format!("{COPY}{COUNT}    - fetch: {{src: $T/site.yml, dest: $T/out/}}\n")));
     world.settings.is_check = true;
     world.settings.journal = None;
-    assert_eq!(world.run(), Some(0));
+    assert_eq!(world.run(), Some(0), "{:#?}", world.events);
     assert!(!world.path("f").exists() && !world.path("count").exists());
     assert!(!world.path("out").exists(), "`fetch` wrote in check mode");
     assert!(world.records.is_empty());
@@ -318,7 +318,7 @@ fn a_lost_reply_parks_the_host_and_nothing_is_sent_again() {
         let mut world = World::new(&play(&format!("{COUNT}{COPY}")));
         world.lost_trip = Some((1, ran));
         assert_eq!(world.run(), Some(9));
-        assert_eq!(world.trips, 1, "the parked host took a further step");
+        assert_eq!(world.trips, 1, "the parked host took a further step: {:?} {:#?}", world.log, world.scripts);
         assert_eq!(world.text("count").lines().count(), usize::from(ran));
         // A resume asks; without an answer it does not run it again.
         world.lost_trip = None;

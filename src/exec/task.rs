@@ -539,6 +539,10 @@ impl Run {
 
     /// The journal's record of an end. Those of attempts are synced at once.
     pub(crate) async fn record_end(&self, item: &Item, end: &ItemEnd) -> Flow<()> {
+        // A lost attempt has no end: its intent stays open, so that a resume asks about it.
+        if end.status == Status::Lost && end.attempt.is_some() {
+            return Ok(());
+        }
         let result = if item.is_hidden {
             end.report(false, &Value::clone).result
         } else {

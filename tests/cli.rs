@@ -90,16 +90,46 @@ fn fails(playbook: &str, words: &[&str], code: i32, told: &[&str]) {
 #[test]
 fn bad_input_is_told_with_its_place() {
     fails("- hosts: a\n  tasks: [\n", &[], 3, &["site.yml:"]);
-    fails(&play("    - nosuchmodule: {}\n"), &[], 3, &["site.yml:4:7", "nosuchmodule"]);
-    fails(&play("    - copy: {content: x, dst: /x}\n"), &[], 3, &["site.yml:4:", "dst", "dest"]);
-    fails(&play("    - shell: echo {{ nothing }} > $T/count\n"), &[], 2, &["nothing", "site.yml:4:7"]);
-    fails(&play("    - shell: sleep 1\n      async: 5\n"), &[], 3, &["async", "site.yml:5:"]);
-    fails("- hosts: 'a[x'\n  tasks: []\n", &[], 3, &["a[x"]);
+    fails(
+        &play("    - nosuchmodule: {}\n"),
+        &[],
+        3,
+        &["site.yml:4:7", "nosuchmodule"],
+    );
+    fails(
+        &play("    - copy: {content: x, dst: /x}\n"),
+        &[],
+        3,
+        &["site.yml:4:", "dst", "dest"],
+    );
+    fails(
+        &play("    - shell: echo {{ nothing }} > $T/count\n"),
+        &[],
+        2,
+        &["nothing", "site.yml:4:7"],
+    );
+    fails(
+        &play("    - shell: sleep 1\n      async: 5\n"),
+        &[],
+        3,
+        &["async", "site.yml:5:"],
+    );
+    fails(
+        "- hosts: '~('\n  tasks: []\n",
+        &[],
+        3,
+        &["~(", "site.yml:1:"],
+    );
     fails(&play(COUNT), &["--limit", "nobody"], 5, &["nobody"]);
     fails(&play(COUNT), &["--tags", "nosuchtag"], 5, &["nosuchtag"]);
     fails(&play(COUNT), &["--no-such-flag"], 5, &["--no-such-flag"]);
-    fails(&play(COUNT), &["-e", "{broken"], 3, &["extra"]);
-    fails("- hosts: gone\n  gather_facts: false\n  tasks:\n    - ping:\n", &[], 4, &["gone"]);
+    fails(&play(COUNT), &["-e", "{broken"], 3, &["{broken"]);
+    fails(
+        "- hosts: gone\n  gather_facts: false\n  tasks:\n    - ping:\n",
+        &[],
+        4,
+        &["gone"],
+    );
 }
 
 #[test]
@@ -135,7 +165,10 @@ fn an_answer_that_nobody_gives_ends_the_run() {
     let place = Place::new(text);
     let given = place.run(&["-y"]);
     assert_eq!(given.code, 15, "{given:?}");
-    assert!(format!("{}{}", given.out, given.err).contains("The word"), "{given:?}");
+    assert!(
+        format!("{}{}", given.out, given.err).contains("The word"),
+        "{given:?}"
+    );
     assert!(!place.path("count").exists());
     assert_eq!(place.run(&["-y", "-e", "word=x"]).code, 0);
     assert_eq!(std::fs::read_to_string(place.path("count")).unwrap(), "x\n");
@@ -222,7 +255,9 @@ fn a_run_at_work_is_locked() {
 
 #[test]
 fn start_at_task_passes_over_what_is_before() {
-    let place = Place::new(&play(&format!("{COUNT}    - name: second\n      shell: touch $T/second\n")));
+    let place = Place::new(&play(&format!(
+        "{COUNT}    - name: second\n      shell: touch $T/second\n"
+    )));
     assert_eq!(place.run(&["-y", "--start-at-task", "second"]).code, 0);
     assert!(place.path("second").exists() && !place.path("count").exists());
 }

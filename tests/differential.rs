@@ -33,7 +33,10 @@ fn ansible_does_the_same() {
         let (expected, found) = in_order(name, expected, runs(name));
         if expected != found {
             println!("{name}: ansible (-) and switchback (+) differ");
-            println!("{}", similar::TextDiff::from_lines(&expected, &found).unified_diff());
+            println!(
+                "{}",
+                similar::TextDiff::from_lines(&expected, &found).unified_diff()
+            );
             differing.push(name.as_str());
         }
     }
@@ -168,8 +171,13 @@ impl Told {
                     self.lines.push(format!(
                         "RECAP {host}: ok={} changed={} unreachable={} failures={} skipped={} \
                          rescued={} ignored={}",
-                        s["ok"], s["changed"], s["unreachable"], s["failed"], s["skipped"],
-                        s["rescued"], s["ignored"]
+                        s["ok"],
+                        s["changed"],
+                        s["unreachable"],
+                        s["failed"],
+                        s["skipped"],
+                        s["rescued"],
+                        s["ignored"]
                     ));
                 }
             }
@@ -210,8 +218,19 @@ impl Told {
             .filter_map(|name| result.get(*name)?.as_str())
             .collect();
         let noise = [
-            "changed", "failed", "skipped", "failed_when_result", "attempts", "retries",
-            "unreachable", "warnings", "deprecations", "item", "ansible_loop_var", "ansible_index_var", "ansible_loop",
+            "changed",
+            "failed",
+            "skipped",
+            "failed_when_result",
+            "attempts",
+            "retries",
+            "unreachable",
+            "warnings",
+            "deprecations",
+            "item",
+            "ansible_loop_var",
+            "ansible_index_var",
+            "ansible_loop",
         ];
         let mut shown: BTreeMap<&str, &Value> = result
             .iter()
@@ -254,7 +273,9 @@ fn python_json(value: &Value) -> String {
             let sorted: BTreeMap<&String, &Value> = map.iter().collect();
             let inner: Vec<String> = sorted
                 .into_iter()
-                .map(|(key, value)| format!("{}: {}", Value::from(key.as_str()), python_json(value)))
+                .map(|(key, value)| {
+                    format!("{}: {}", Value::from(key.as_str()), python_json(value))
+                })
                 .collect();
             format!("{{{}}}", inner.join(", "))
         }

@@ -120,7 +120,9 @@ impl World {
         let journal = fold(&self.records);
         let settings = self.settings.clone();
         let change = playbook.change;
-        self.drive(start_rollback(project, settings, inventory, journal, change, wanted))
+        self.drive(start_rollback(
+            project, settings, inventory, journal, change, wanted,
+        ))
     }
 
     fn drive(&mut self, mut machine: Machine) -> Option<u8> {
@@ -146,13 +148,20 @@ impl World {
                 self.events.push(serde_json::to_string(&event).unwrap());
                 return None;
             }
-            Effect::Trip { ticket, target, job, .. } => {
+            Effect::Trip {
+                ticket,
+                target,
+                job,
+                ..
+            } => {
                 self.trips += 1;
                 self.log.push(format!("trip {}", target.host));
                 self.scripts.push(job.script.sh.clone());
                 Input::Reply(ticket, self.trip(&job.script.sh))
             }
-            Effect::Append { ticket, records, .. } => {
+            Effect::Append {
+                ticket, records, ..
+            } => {
                 self.appends += 1;
                 if self.broken_append == Some(self.appends) {
                     self.log.push("append fails".into());
@@ -168,6 +177,7 @@ impl World {
                     Question::Task(_) => ("task", Answer::Run),
                     Question::Failure(_) => ("failure", Answer::Run),
                     Question::PointOfNoReturn(_) => ("point", Answer::Stop),
+                    Question::Text(_) => ("text", Answer::Text("hunter2-word".into())),
                     _ => ("other", Answer::Stop),
                 };
                 self.log.push(format!("ask {kind}"));
@@ -175,7 +185,11 @@ impl World {
                 Input::Answered(ticket, answer, "test".into())
             }
             Effect::Read { ticket, path, kind } => Input::File(ticket, read(&path, kind)),
-            Effect::Write { ticket, path, bytes } => {
+            Effect::Write {
+                ticket,
+                path,
+                bytes,
+            } => {
                 std::fs::write(&path, bytes).unwrap();
                 Input::Written(ticket, Ok(()))
             }
@@ -200,11 +214,16 @@ impl World {
     fn trip(&self, sh: &str) -> Result<Reply, Failed> {
         let unreachable = self.unreachable_trip == Some(self.trips);
         if unreachable {
-            return Err(Failed::Unreachable { reason: "no route".into(), help: None });
+            return Err(Failed::Unreachable {
+                reason: "no route".into(),
+                help: None,
+            });
         }
         let lost = self.lost_trip.filter(|(number, _)| *number == self.trips);
         if let Some((_, false)) = lost {
-            return Err(Failed::Lost { reason: "connection reset".into() });
+            return Err(Failed::Lost {
+                reason: "connection reset".into(),
+            });
         }
         let script = format!("{PRELUDE}\nSB_SPOOL=$HOME/spool\n(\n{sh}\n)");
         let output = Command::new("sh")
@@ -216,7 +235,9 @@ impl World {
             .output()
             .unwrap();
         if lost.is_some() {
-            return Err(Failed::Lost { reason: "connection reset".into() });
+            return Err(Failed::Lost {
+                reason: "connection reset".into(),
+            });
         }
         Ok(Reply {
             rc: output.status.code().unwrap_or(255),
@@ -276,27 +297,40 @@ fn trips_are_counted() {
         let mut world = World::new(&play(tasks));
         std::fs::write(world.path("f"), before).unwrap();
         assert_eq!(world.run(), Some(0), "{tasks}");
-        assert_eq!(world.trips, trips, "{tasks} {:?} {:#?}", world.log, world.scripts);
+        assert_eq!(
+            world.trips, trips,
+            "{tasks} {:?} {:#?}",
+            world.log, world.scripts
+        );
     }
 }
 
 #[test]
 fn check_mode_only_looks() {
-    let mut world = World::new(&play(&format!("{COPY}{COUNT}    - fetch: {{src: $T/site.yml, dest: $T/out/}}\n")));
+    let mut world = World::new(&play(&format!(
+        "{COPY}{COUNT}    - fetch: {{src: $T/site.yml, dest: $T/out/}}\n"
+    )));
     world.settings.is_check = true;
     world.settings.journal = None;
     assert_eq!(world.run(), Some(0), "{:#?}", world.events);
     assert!(!world.path("f").exists() && !world.path("count").exists());
     assert!(!world.path("out").exists(), "`fetch` wrote in check mode");
     assert!(world.records.is_empty());
-    assert!(world.log.iter().all(|line| line == "trip a"), "{:?}", world.log);
+    assert!(
+        world.log.iter().all(|line| line == "trip a"),
+        "{:?}",
+        world.log
+    );
 }
 
 #[test]
 fn a_declined_change_sends_nothing() {
     let mut world = World::new(&play(COUNT));
     world.settings.asks = true;
-    world.answers = [Answer::Skip { reason: "not now".into() }].into();
+    world.answers = [Answer::Skip {
+        reason: "not now".into(),
+    }]
+    .into();
     assert_eq!(world.run(), Some(0));
     assert_eq!(world.trips, 0);
     assert!(!world.path("count").exists());
@@ -318,7 +352,11 @@ fn a_lost_reply_parks_the_host_and_nothing_is_sent_again() {
         let mut world = World::new(&play(&format!("{COUNT}{COPY}")));
         world.lost_trip = Some((1, ran));
         assert_eq!(world.run(), Some(9));
-        assert_eq!(world.trips, 1, "the parked host took a further step: {:?} {:#?}", world.log, world.scripts);
+        assert_eq!(
+            world.trips, 1,
+            "the parked host took a further step: {:?} {:#?}",
+            world.log, world.scripts
+        );
         assert_eq!(world.text("count").lines().count(), usize::from(ran));
         // A resume asks; without an answer it does not run it again.
         world.lost_trip = None;
@@ -334,7 +372,11 @@ fn a_change_that_was_never_sent_leaves_no_undo() {
     let mut world = World::new(&play(COUNT));
     world.unreachable_trip = Some(1);
     assert_eq!(world.run(), Some(4));
-    assert!(world.log.contains(&"never_started".to_owned()), "{:?}", world.log);
+    assert!(
+        world.log.contains(&"never_started".to_owned()),
+        "{:?}",
+        world.log
+    );
     let journal = fold(&world.records);
     assert!(journal.undo.is_empty() && journal.open.is_empty());
 }
@@ -345,7 +387,13 @@ fn a_host_that_moved_is_looked_at_again() {
     std::fs::write(world.path("f"), "old").unwrap();
     world.settings.asks = true;
     world.meddle = Some((world.path("f"), "by somebody else"));
-    world.answers = [Answer::Run, Answer::Skip { reason: "look first".into() }].into();
+    world.answers = [
+        Answer::Run,
+        Answer::Skip {
+            reason: "look first".into(),
+        },
+    ]
+    .into();
     assert_eq!(world.run(), Some(0));
     assert_eq!(world.text("f"), "by somebody else");
     let asked = world.log.iter().filter(|line| *line == "ask task").count();
@@ -371,7 +419,9 @@ fn a_protected_host_takes_only_what_reads_or_can_be_undone() {
 
 #[test]
 fn a_point_of_no_return_asks_and_seals() {
-    let tasks = format!("{COPY}      tags: data\n{COUNT}      point_of_no_return: {{reason: it is final, seals: [data]}}\n");
+    let tasks = format!(
+        "{COPY}      tags: data\n{COUNT}      point_of_no_return: {{reason: it is final, seals: [data]}}\n"
+    );
     let mut world = World::new(&change("", &tasks));
     world.answers = [Answer::Stop].into();
     assert_eq!(world.run(), Some(10));
@@ -381,9 +431,17 @@ fn a_point_of_no_return_asks_and_seals() {
     world.answers = [Answer::Text("upgrade".into())].into();
     assert_eq!(world.run(), Some(0));
     assert_eq!(world.text("count"), "ran\n");
-    assert_eq!(fold(&world.records).undoable().count(), 1, "only the point's own entry is left");
+    assert_eq!(
+        fold(&world.records).undoable().count(),
+        1,
+        "only the point's own entry is left"
+    );
     world.roll_back("undo");
-    assert_eq!(world.text("f"), "new", "a rollback crossed the point of no return");
+    assert_eq!(
+        world.text("f"),
+        "new",
+        "a rollback crossed the point of no return"
+    );
 }
 
 #[test]
@@ -447,15 +505,25 @@ fn a_run_killed_anywhere_is_resumed() {
         assert_eq!(world.run(), None);
         world.dies_at = None;
         // The operator has looked and says that it had happened.
-        world.answers = [Answer::Skip { reason: "done".into() }].into();
+        world.answers = [Answer::Skip {
+            reason: "done".into(),
+        }]
+        .into();
         let code = world.resume();
         let ran = world.text("count").lines().count();
         let asked = world.log.contains(&"ask failure".to_owned());
         asked_ever |= asked;
-        assert!(ran == 1 || ran == 0 && asked, "killed before {dies_at}: ran {ran} times");
+        assert!(
+            ran == 1 || ran == 0 && asked,
+            "killed before {dies_at}: ran {ran} times"
+        );
         if !asked {
             assert_eq!(code, Some(0), "killed before effect {dies_at}");
-            assert_eq!(world.text("f"), whole.text("f"), "killed before effect {dies_at}");
+            assert_eq!(
+                world.text("f"),
+                whole.text("f"),
+                "killed before effect {dies_at}"
+            );
         }
     }
     assert!(asked_ever);
@@ -468,6 +536,21 @@ fn a_hidden_value_appears_nowhere() {
     // The playbook is the only place that has it in clear.
     assert_eq!(world.run(), Some(0));
     assert_eq!(world.text("secret"), "hunter2-two\n");
+    let told = world.all_told();
+    assert!(!told.contains("hunter2"), "{told}");
+}
+
+#[test]
+fn a_prompted_secret_appears_nowhere_and_survives_a_resume() {
+    let text = "- hosts: a\n  gather_facts: false\n  vars_prompt:\n    - {name: word, prompt: The word, private: true}\n  tasks:\n    - set_fact: {copied: \"{{ word }}\"}\n    - shell: echo {{ word }} | tee $T/secret\n      register: r\n      undo:\n        - shell: echo {{ word }} > $T/undone\n    - debug: {msg: \"{{ r.stdout }} {{ word }}\"}\n    - copy: {content: \"{{ copied }}\", dest: $T/f}\n    - command: test -e $T/go\n";
+    let mut world = World::new(text);
+    assert_eq!(world.run(), Some(2));
+    assert_eq!(world.text("secret"), "hunter2-word\n");
+    assert_eq!(world.text("f"), "hunter2-word");
+    let told = world.all_told();
+    assert!(!told.contains("hunter2"), "{told}");
+    std::fs::write(world.path("go"), "").unwrap();
+    assert_eq!(world.resume(), Some(0));
     let told = world.all_told();
     assert!(!told.contains("hunter2"), "{told}");
 }

@@ -46,9 +46,7 @@ impl ItemEnd {
             Status::Ok | Status::Unknown => {}
         }
         if matches!(status, Status::Ok | Status::Changed) {
-            result
-                .entry("failed".into())
-                .or_insert(Value::Bool(false));
+            result.entry("failed".into()).or_insert(Value::Bool(false));
         }
         Self {
             status,

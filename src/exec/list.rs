@@ -202,7 +202,12 @@ impl Run {
         let state = self.state.borrow();
         hosts
             .iter()
-            .filter(|host| !state.play.roles_done.contains(&((*host).clone(), key.clone())))
+            .filter(|host| {
+                !state
+                    .play
+                    .roles_done
+                    .contains(&((*host).clone(), key.clone()))
+            })
             .cloned()
             .collect()
     }
@@ -401,9 +406,7 @@ impl Run {
         let batch = &state.play.batch;
         let failed = batch
             .iter()
-            .filter(|h| {
-                state.play.failed.contains(*h) || failures.iter().any(|f| &f.host == *h)
-            })
+            .filter(|h| state.play.failed.contains(*h) || failures.iter().any(|f| &f.host == *h))
             .count();
         #[expect(clippy::cast_precision_loss, reason = "numbers of hosts are small")]
         let share = 100.0 * failed as f64 / state.play.batch.len().max(1) as f64;

@@ -222,7 +222,7 @@ impl Run {
         let throttle = run
             .frame
             .keyword(|k| k.throttle.as_ref())
-            .and_then(|field| field.value.as_int())
+            .and_then(|field| self.number(Some(field), &self.play_view()).ok().flatten())
             .and_then(|n| usize::try_from(n).ok())
             .filter(|n| *n > 0);
         throttle

@@ -92,10 +92,17 @@ impl Check {
             Action::Meta { .. } => {}
         }
         // `async: 0` means: not at all.
-        if let Some(field) = task.r#async.as_ref().filter(|f| f.value.as_int() != Some(0)) {
+        if let Some(field) = task
+            .r#async
+            .as_ref()
+            .filter(|f| f.value.as_int() != Some(0))
+        {
             self.problems.push(
                 Diagnostic::error("SB0108", "`async` is not supported")
-                    .at(field.span, "the task would run outside of what is journaled")
+                    .at(
+                        field.span,
+                        "the task would run outside of what is journaled",
+                    )
                     .help("remove `async` and `poll`: the task is awaited; `timeout` limits it"),
             );
         }

@@ -2,6 +2,7 @@
 //! journal, the listeners.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -130,6 +131,30 @@ fn hash_of(sources: &SourceMap) -> String {
     })
 }
 
+/// The hosts that `--limit` leaves, if it is given.
+fn limit_of(args: &RunArgs, inventory: &Inventory) -> Result<Option<HashSet<String>>, Diagnostic> {
+    let Some(limit) = &args.limit else {
+        return Ok(None);
+    };
+    let patterns = crate::inventory::limit_patterns(limit)?;
+    let selected = inventory.select(&patterns)?;
+    if let Some(problem) = selected.unmatched.into_iter().next() {
+        return Err(Diagnostic {
+            severity: Severity::Error,
+            ..problem
+        });
+    }
+    if selected.hosts.is_empty() {
+        return Err(Diagnostic::error(
+            "SB0208",
+            format!("`--limit {limit}` matches no host"),
+        ));
+    }
+    Ok(Some(
+        selected.hosts.iter().map(ToString::to_string).collect(),
+    ))
+}
+
 fn settings(
     args: &RunArgs,
     playbook: &Playbook,
@@ -144,32 +169,7 @@ fn settings(
     {
         return Err(problem);
     }
-    let limit = match &args.limit {
-        None => None,
-        Some(limit) => {
-            let patterns = crate::inventory::limit_patterns(limit)?;
-            let selected = inventory.select(&patterns)?;
-            if let Some(problem) = selected.unmatched.into_iter().next() {
-                return Err(Diagnostic {
-                    severity: Severity::Error,
-                    ..problem
-                });
-            }
-            if selected.hosts.is_empty() {
-                return Err(Diagnostic::error(
-                    "SB0208",
-                    format!("`--limit {limit}` matches no host"),
-                ));
-            }
-            Some(
-                selected
-                    .hosts
-                    .iter()
-                    .map(std::string::ToString::to_string)
-                    .collect(),
-            )
-        }
-    };
+    let limit = limit_of(args, inventory)?;
     let stem = args
         .playbook
         .file_stem()

@@ -263,8 +263,8 @@ impl Run {
         let mut state = self.state.borrow_mut();
         for host in hosts {
             let known = state.hosts.entry(host.clone()).or_default();
-            Arc::make_mut(&mut known.role_defaults).extend(scope.defaults.clone());
-            Arc::make_mut(&mut known.role_vars).extend(scope.vars.clone());
+            Arc::make_mut(&mut known.role_defaults).extend((*scope.defaults).clone());
+            Arc::make_mut(&mut known.role_vars).extend((*scope.vars).clone());
         }
     }
 

@@ -432,7 +432,7 @@ fn role_key(block: &Block, role: &crate::model::RoleScope) -> String {
     let tags = block.keywords.tags.iter().map(|t| t.as_str().into());
     let parts = Value::from(vec![
         Value::from(role.name.as_str()),
-        Value::from(role.params.clone()),
+        Value::Map(role.params.clone()),
         Value::from(block.keywords.vars.clone()),
         Value::from(conditions),
         Value::from(tags.collect::<Vec<Value>>()),

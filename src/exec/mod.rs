@@ -34,6 +34,7 @@ mod secrets;
 mod start;
 mod state;
 mod task;
+mod tracked;
 mod world;
 
 pub use action::ACTIONS;

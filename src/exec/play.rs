@@ -50,7 +50,7 @@ impl Run {
         let name = self.play_name(play, &view);
         self.state.borrow_mut().play.name.clone_from(&name);
         let hosts = self.play_hosts(play, &view)?;
-        self.state.borrow_mut().play.all_hosts.clone_from(&hosts);
+        *self.state.borrow_mut().play.all_hosts = hosts.clone();
         if hosts.is_empty() {
             let why = "no hosts matched".to_owned();
             self.port.emit(Event::PlaySkipped { name, why });
@@ -71,7 +71,7 @@ impl Run {
             }
             {
                 let mut state = self.state.borrow_mut();
-                state.play.batch.clone_from(&batch);
+                *state.play.batch = batch.clone();
                 state.play.batch_index = u32::try_from(index).unwrap_or(u32::MAX);
                 state.play.notified.clear();
                 state.play.pending_handlers.clear();
@@ -110,13 +110,9 @@ impl Run {
             role_defaults: play
                 .role_scopes
                 .iter()
-                .map(|r| Arc::new(r.defaults.clone()))
+                .map(|r| r.defaults.clone())
                 .collect(),
-            role_vars: play
-                .role_scopes
-                .iter()
-                .map(|r| Arc::new(r.vars.clone()))
-                .collect(),
+            role_vars: play.role_scopes.iter().map(|r| r.vars.clone()).collect(),
             vars_layers: frame.vars(super::frame::Kind::Play),
             folder: entry.folder.clone(),
             frame: Some(frame.clone()),

@@ -421,8 +421,8 @@ impl Run {
         let frame = Frame::play(&Keywords::default());
         {
             let mut state = self.state.borrow_mut();
-            state.play.all_hosts = hosts.to_vec();
-            state.play.batch = hosts.to_vec();
+            *state.play.all_hosts = hosts.to_vec();
+            *state.play.batch = hosts.to_vec();
             state.play.frame = Some(frame.clone());
         }
         let place = Place {

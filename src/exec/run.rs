@@ -125,6 +125,29 @@ impl Run {
         }
     }
 
+    /// A keyword in seconds, which may have a fraction, as milliseconds.
+    pub(crate) fn millis(
+        &self,
+        field: Option<&Field>,
+        view: &View,
+    ) -> Result<Option<u64>, Problem> {
+        let Some(value) = self
+            .keyword(field, view)?
+            .filter(|value| *value != Value::Null)
+        else {
+            return Ok(None);
+        };
+        let seconds: Option<f64> = plain_text(&value).and_then(|text| text.trim().parse().ok());
+        let seconds = seconds.filter(|seconds| seconds.is_finite() && *seconds >= 0.0);
+        match seconds.and_then(|seconds| std::time::Duration::try_from_secs_f64(seconds).ok()) {
+            Some(time) => Ok(Some(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))),
+            None => Err(Problem::new(format!(
+                "expected seconds, found {}",
+                describe(&value)
+            ))),
+        }
+    }
+
     /// A keyword as a whole number.
     pub(crate) fn number(
         &self,

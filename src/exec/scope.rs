@@ -3,12 +3,14 @@
 //! Source: ansible-core 2.19, `vars/manager.py` and "Variable precedence: where should I put a
 //! variable?" in its documentation.
 
+use std::path::{Component, Path};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use super::controller::{Search, View};
 use super::frame::{Frame, Kind};
 use super::run::Run;
+use super::state::PlayState;
 use crate::model::Task;
 use crate::value::{Map, Value};
 use crate::vars::{HostVars, Layers, TaskScope};
@@ -36,7 +38,7 @@ impl Run {
 
     fn layers(&self, host: &str, task: Option<&Task>, frame: Option<&Frame>) -> Layers {
         let role = task.and_then(|t| t.role.clone());
-        let magic = Arc::new(self.magic(host, task));
+        let magic = [self.shared_magic(), Arc::new(self.own_magic(host, task))];
         let state = self.state.borrow();
         let nothing = HostVars::default();
         let known = state.hosts.get(host).unwrap_or(&nothing);
@@ -44,7 +46,7 @@ impl Run {
         layers.push(self.settings.connection_defaults.clone());
         layers.extend(state.play.role_defaults.iter().cloned());
         layers.push(known.role_defaults.clone());
-        layers.extend(role.iter().map(|r| Arc::new(r.defaults.clone())));
+        layers.extend(role.iter().map(|r| r.defaults.clone()));
         layers.extend(
             state
                 .inventory
@@ -56,28 +58,28 @@ impl Run {
         layers.extend(state.play.vars_layers.iter().cloned());
         layers.extend(state.play.role_vars.iter().cloned());
         layers.push(known.role_vars.clone());
-        layers.extend(role.iter().map(|r| Arc::new(r.vars.clone())));
+        layers.extend(role.iter().map(|r| r.vars.clone()));
         if let Some(frame) = frame {
             layers.extend(frame.vars(Kind::Inner));
         }
         layers.push(known.included.clone());
         layers.push_learnt(known.set.clone());
-        layers.extend(role.iter().map(|r| Arc::new(r.params.clone())));
+        layers.extend(role.iter().map(|r| r.params.clone()));
         if let Some(frame) = frame {
             layers.extend(frame.vars(Kind::Include));
         }
         layers.push(self.settings.extra_vars.clone());
-        layers.push_learnt(magic);
+        magic.into_iter().for_each(|vars| layers.push_learnt(vars));
         layers
     }
 
     /// A path of the project as Ansible shows it: absolute, without `.` and `..`.
-    pub(crate) fn absolute(&self, path: &str) -> Value {
+    pub(crate) fn absolute(&self, path: &Path) -> Value {
         let mut whole = self.settings.cwd.clone();
-        for part in std::path::Path::new(path).components() {
+        for part in path.components() {
             match part {
-                std::path::Component::CurDir => {}
-                std::path::Component::ParentDir => {
+                Component::CurDir => {}
+                Component::ParentDir => {
                     whole.pop();
                 }
                 part => whole.push(part),
@@ -86,24 +88,58 @@ impl Run {
         whole.display().to_string().into()
     }
 
-    /// The variables that nobody can override.
-    fn magic(&self, host: &str, task: Option<&Task>) -> Map {
+    /// The variables that nobody can override and that are the same for all hosts of the play. They
+    /// are kept until a host joins or leaves: made anew for every task and host, the lists of hosts
+    /// would cost their square.
+    fn shared_magic(&self) -> Arc<Map> {
+        let mut state = self.state.borrow_mut();
+        let play = &state.play;
+        let made_of = [&play.all_hosts, &play.batch].map(|hosts| hosts.changes());
+        let made_of = [made_of[0], made_of[1], play.gone.changes()];
+        if let Some((known, magic)) = &play.magic
+            && *known == made_of
+        {
+            return magic.clone();
+        }
+        let magic = Arc::new(self.make_shared_magic(play));
+        state.play.magic = Some((made_of, magic.clone()));
+        magic
+    }
+
+    fn make_shared_magic(&self, play: &PlayState) -> Map {
+        let list = |hosts: &mut dyn Iterator<Item = &String>| -> Value {
+            Value::from(hosts.map(|h| Value::from(h.as_str())).collect::<Vec<_>>())
+        };
+        let live = |hosts: &[String]| list(&mut hosts.iter().filter(|h| !play.gone.contains(*h)));
+        let settings = &self.settings;
+        let forks = i64::try_from(settings.forks).unwrap_or(i64::MAX);
+        let mut magic = Map::with_capacity(16);
+        let mut set = |name: &str, value: Value| magic.insert(name.to_owned(), value);
+        set("ansible_play_name", play.name.as_str().into());
+        set("ansible_play_hosts_all", list(&mut play.all_hosts.iter()));
+        set("ansible_play_hosts", live(&play.all_hosts));
+        set("ansible_play_batch", live(&play.batch));
+        set("play_hosts", live(&play.batch));
+        set("playbook_dir", self.absolute(play.folder.as_ref()));
+        set("ansible_check_mode", settings.is_check.into());
+        set("ansible_diff_mode", settings.shows_diff.into());
+        set("ansible_forks", Value::Int(forks));
+        set("ansible_version", ansible_version());
+        if let Some(limit) = &settings.limit_text {
+            set("ansible_limit", limit.as_str().into());
+        }
+        set("ansible_run_tags", tags(&settings.tags, "all"));
+        set("ansible_skip_tags", tags(&settings.skip_tags, ""));
+        set("switchback_run_id", settings.run.as_str().into());
+        magic
+    }
+
+    /// The variables that nobody can override and that are a host's own.
+    fn own_magic(&self, host: &str, task: Option<&Task>) -> Map {
         let groups = self.groups();
         let state = self.state.borrow();
-        let play = &state.play;
-        let list = |hosts: Vec<&String>| {
-            Value::from(
-                hosts
-                    .into_iter()
-                    .map(|h| Value::from(h.as_str()))
-                    .collect::<Vec<_>>(),
-            )
-        };
-        let live = |hosts: &'_ [String]| -> Value {
-            list(hosts.iter().filter(|h| !play.gone.contains(*h)).collect())
-        };
         let names = state.inventory.groups_of(host);
-        let mut magic = Map::with_capacity(24);
+        let mut magic = Map::with_capacity(12);
         let mut set = |name: &str, value: Value| magic.insert(name.to_owned(), value);
         set("inventory_hostname", host.into());
         set(
@@ -115,47 +151,15 @@ impl Run {
             Value::from(names.iter().map(|g| Value::from(&**g)).collect::<Vec<_>>()),
         );
         set("groups", groups);
-        set("ansible_play_name", play.name.as_str().into());
-        set(
-            "ansible_play_hosts_all",
-            list(play.all_hosts.iter().collect()),
-        );
-        set("ansible_play_hosts", live(&play.all_hosts));
-        set("ansible_play_batch", live(&play.batch));
-        set("play_hosts", live(&play.batch));
-        set("playbook_dir", self.absolute(&play.folder));
-        set("ansible_check_mode", self.settings.is_check.into());
-        set("ansible_diff_mode", self.settings.shows_diff.into());
-        set(
-            "ansible_forks",
-            Value::Int(i64::try_from(self.settings.forks).unwrap_or(i64::MAX)),
-        );
-        set("ansible_version", ansible_version());
-        if let Some(limit) = &self.settings.limit_text {
-            set("ansible_limit", limit.as_str().into());
-        }
-        set("ansible_run_tags", tags(&self.settings.tags, "all"));
-        set("ansible_skip_tags", tags(&self.settings.skip_tags, ""));
-        set("switchback_run_id", self.settings.run.as_str().into());
-        if let Some(source) = state.inventory.host(host).and_then(|h| h.source.clone()) {
-            set("inventory_file", source.display().to_string().into());
-            let folder = if source.is_dir() {
-                Some(&*source)
-            } else {
-                source.parent()
-            };
-            set(
-                "inventory_dir",
-                folder
-                    .map(|f| f.display().to_string())
-                    .unwrap_or_default()
-                    .into(),
-            );
+        if let Some(source) = state.inventory.host(host).and_then(|h| h.source.as_ref()) {
+            set("inventory_file", self.absolute(source));
+            let folder = source.parent().unwrap_or(source);
+            set("inventory_dir", self.absolute(folder));
         }
         if let Some(role) = task.and_then(|t| t.role.as_ref()) {
             set("role_name", role.name.as_str().into());
             set("ansible_role_name", role.name.as_str().into());
-            set("role_path", self.absolute(&role.path));
+            set("role_path", self.absolute(role.path.as_ref()));
         }
         if let Some(facts) = state.hosts.get(host).map(|h| h.facts.clone()) {
             set("ansible_facts", Value::Map(facts));

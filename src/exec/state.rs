@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::frame::Frame;
+use super::tracked::Tracked;
 use crate::event::Stats;
 use crate::inventory::Inventory;
 use crate::journal::{Instance, Record};
@@ -90,16 +91,16 @@ pub(crate) enum Pace {
 }
 
 /// State of the play that runs.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct PlayState {
     /// Hosts of the pattern, in order.
-    pub(crate) all_hosts: Vec<String>,
+    pub(crate) all_hosts: Tracked<Vec<String>>,
     /// Hosts of the batch.
-    pub(crate) batch: Vec<String>,
+    pub(crate) batch: Tracked<Vec<String>>,
     /// Index of the batch.
     pub(crate) batch_index: u32,
     /// Hosts that left the play: failed, ended, unreachable.
-    pub(crate) gone: HashSet<String>,
+    pub(crate) gone: Tracked<HashSet<String>>,
     /// Of those, the ones that failed.
     pub(crate) failed: HashSet<String>,
     /// Hosts that failed without a rescue, as soon as they did.
@@ -132,6 +133,8 @@ pub(crate) struct PlayState {
     pub(crate) max_fail_percentage: Option<f64>,
     /// The play's name.
     pub(crate) name: String,
+    /// The variables that are the same for all hosts, and which lists of hosts they were made of.
+    pub(crate) magic: Option<([u64; 3], Arc<Map>)>,
 }
 
 /// All state that changes.

@@ -55,6 +55,8 @@ enum Items {
     None(Box<ItemEnd>),
 }
 
+/// The default of `delay`: 5 seconds.
+const DELAY_MS: u64 = 5000;
 /// Tries of an item whose host keeps changing while it is looked at.
 const MOVES_MAX: u32 = 3;
 
@@ -286,12 +288,8 @@ impl Run {
             if index > 0
                 && let Some(field) = pause
             {
-                let seconds = self
-                    .number(Some(field), &item.view)
-                    .ok()
-                    .flatten()
-                    .unwrap_or(0);
-                self.port.sleep(seconds.unsigned_abs() * 1000).await;
+                let pause = self.millis(Some(field), &item.view).ok().flatten();
+                self.port.sleep(pause.unwrap_or(0)).await;
             }
             let mut end = self.run_item(run, item, None).await?;
             learnt.extend(end.set.clone());
@@ -407,11 +405,10 @@ impl Run {
                 left: retries + 1 - attempts,
             });
             let delay = self
-                .number(run.task.delay.as_ref(), &item.view)
+                .millis(run.task.delay.as_ref(), &item.view)
                 .ok()
-                .flatten()
-                .unwrap_or(5);
-            self.port.sleep(delay.unsigned_abs() * 1000).await;
+                .flatten();
+            self.port.sleep(delay.unwrap_or(DELAY_MS)).await;
             attempts += 1;
         }
     }

@@ -1,5 +1,7 @@
 //! Roles as they are used and what their tasks see.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Field, Keywords};
@@ -39,11 +41,11 @@ pub struct RoleScope {
     /// Its folder.
     pub path: String,
     /// `defaults/`, those of its dependencies below its own.
-    pub defaults: Map,
+    pub defaults: Arc<Map>,
     /// `vars/`, likewise.
-    pub vars: Map,
+    pub vars: Arc<Map>,
     /// Parameters of this use.
-    pub params: Map,
+    pub params: Arc<Map>,
     /// `allow_duplicates` of its metadata or of this use.
     pub allows_duplicates: bool,
     /// The names of the roles that depend on it, outermost first.

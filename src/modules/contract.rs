@@ -203,7 +203,7 @@ pub struct Failure {
     /// Other fields of the result (`rc`, `stderr`, …).
     pub result: Map,
     /// A path whose absence is the reason: in check mode another task may have planned to make it.
-    pub misses: Option<String>,
+    pub misses: Option<Box<str>>,
 }
 
 impl Failure {

@@ -143,7 +143,7 @@ impl OneFile<'_> {
             if !self.dest.ends_with('/') {
                 let parent = put.dest.rsplit_once('/').map_or(".", |(parent, _)| parent);
                 return Err(Failure {
-                    misses: Some(parent.to_owned()),
+                    misses: Some(parent.into()),
                     ..Failure::new(format!("Destination directory {parent} does not exist"))
                 });
             }

@@ -94,9 +94,9 @@ mod tests {
         let role = RoleScope {
             name: "r".into(),
             path: at("roles/r").display().to_string(),
-            defaults: crate::value::Map::new(),
-            vars: crate::value::Map::new(),
-            params: crate::value::Map::new(),
+            defaults: std::sync::Arc::default(),
+            vars: std::sync::Arc::default(),
+            params: std::sync::Arc::default(),
             allows_duplicates: false,
             parents: vec![],
             parent_paths: vec![],

@@ -26,9 +26,9 @@ struct Around {
 impl Around {
     fn of(scope: &RoleScope) -> Self {
         let mut around = Self {
-            defaults: scope.defaults.clone(),
-            vars: scope.vars.clone(),
-            params: scope.params.clone(),
+            defaults: (*scope.defaults).clone(),
+            vars: (*scope.vars).clone(),
+            params: (*scope.params).clone(),
             names: scope.parents.clone(),
             paths: scope.parent_paths.clone(),
         };
@@ -142,8 +142,8 @@ impl Session<'_> {
         for (index, dependency) in meta.dependencies.iter().enumerate() {
             let id = format!("{id}/dependencies/{index}");
             if let Some(opened) = self.open_role(dependency, &id, &inner) {
-                defaults.extend(opened.scope.defaults.clone());
-                vars.extend(opened.scope.vars.clone());
+                defaults.extend((*opened.scope.defaults).clone());
+                vars.extend((*opened.scope.vars).clone());
                 self.scopes.push(opened.scope);
                 items.extend(opened.items);
             }
@@ -154,9 +154,9 @@ impl Session<'_> {
         let scope = Arc::new(RoleScope {
             name,
             path: path.display().to_string(),
-            defaults,
-            vars,
-            params: inner.params.clone(),
+            defaults: Arc::new(defaults),
+            vars: Arc::new(vars),
+            params: Arc::new(inner.params.clone()),
             allows_duplicates: role.allows_duplicates.unwrap_or(meta.allows_duplicates),
             parents: around.names.clone(),
             parent_paths: around.paths.clone(),

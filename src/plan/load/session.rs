@@ -186,7 +186,7 @@ impl Surroundings for Session<'_> {
         let role_vars: Vec<&Map> = scope
             .role
             .iter()
-            .flat_map(|r| [&r.defaults, &r.vars, &r.params])
+            .flat_map(|r| [&*r.defaults, &*r.vars, &*r.params])
             .collect();
         let vars: Vec<&Map> = role_vars
             .into_iter()

@@ -342,6 +342,17 @@ impl Run {
         Ok((target, environment))
     }
 
+    /// A file that is to be written on the controller, as it is now.
+    async fn output(&self, item: &Item, path: &str) -> Resolved {
+        let path = item.view.search.playbook.join(path);
+        let kind = crate::modules::InputKind::Output;
+        let found = self.port.read(path.clone(), kind).await;
+        found.unwrap_or_else(|_| Resolved {
+            path,
+            ..Resolved::default()
+        })
+    }
+
     async fn resolve_inputs(
         &self,
         item: &Item,
@@ -350,6 +361,10 @@ impl Run {
     ) -> Flow<Result<Vec<Resolved>, Early>> {
         let mut resolved = Vec::new();
         for input in prepared.inputs() {
+            if input.kind == crate::modules::InputKind::Output {
+                resolved.push(self.output(item, &input.path).await);
+                continue;
+            }
             let path = match self
                 .controller
                 .find_file(input.folder, &input.path, &item.view.search)
@@ -381,7 +396,7 @@ impl Run {
     pub(crate) async fn carry_out(&self, item: &Item, ready: &Ready) -> Flow<Option<ItemEnd>> {
         let began = self.port.now().millis;
         let effect = ready.effect();
-        let attempt = if item.needs_intent(effect) && !item.is_check {
+        let mut attempt = if item.needs_intent(effect) && !item.is_check {
             Some(self.declare(item, ready).await?)
         } else {
             None
@@ -389,19 +404,13 @@ impl Run {
         let mut replies = Vec::new();
         let mut end = match self.apply(item, ready, attempt, &mut replies).await {
             Applied::Moved => {
-                if let Some(attempt) = attempt {
-                    let message = "the host had changed meanwhile; nothing was done".to_owned();
-                    self.record(
-                        vec![Record::Undone {
-                            attempt,
-                            is_done: true,
-                            message,
-                        }],
-                        true,
-                    )
-                    .await?;
-                }
+                self.withdraw(attempt).await?;
                 return Ok(None);
+            }
+            // Nothing was sent, so the intent has no undo and seals nothing.
+            Applied::Failed(Failed::Unreachable { reason, help }) if replies.is_empty() => {
+                self.withdraw(attempt.take()).await?;
+                unreachable_end(&reason, help.as_deref())
             }
             Applied::Failed(failed) => apply_failed(failed, &replies),
             Applied::Refused(why) => ItemEnd::failed(why),
@@ -427,6 +436,19 @@ impl Run {
         end.summary.clone_from(&ready.change.summary);
         end.diff = ready.diffs();
         Ok(Some(end))
+    }
+
+    /// Takes an intent back whose attempt provably never started.
+    async fn withdraw(&self, attempt: Option<u64>) -> Flow<()> {
+        let Some(attempt) = attempt else {
+            return Ok(());
+        };
+        {
+            let mut state = self.state.borrow_mut();
+            state.undo_depth = state.undo_depth.saturating_sub(1);
+        }
+        self.record(vec![Record::NeverStarted { attempt }], true)
+            .await
     }
 
     /// `start`, `end` and `delta` of a command, by the controller's clock: the host is not asked
@@ -571,6 +593,35 @@ fn is_moved(reply: &Reply) -> bool {
     reply.stderr_text().contains(MOVED_MARK)
 }
 
+/// What `sb_stat` writes where `SB_atime` is `-`: its fields with the times of access left out.
+fn without_access_times(reply: &[u8]) -> Vec<u8> {
+    const ATIME: usize = 11;
+    const NUMBERS: usize = 14;
+    let end = reply.windows(2).position(|pair| pair == b"\n\n");
+    let (head, body) = reply.split_at(end.unwrap_or(reply.len()));
+    let Ok(head) = std::str::from_utf8(head) else {
+        return reply.to_vec();
+    };
+    let masked: Vec<String> = head
+        .split('\n')
+        .map(|line| match line.split_once('=') {
+            Some((name, value)) if name.ends_with(".stat") => {
+                let mut numbers: Vec<&str> = value.split(' ').collect();
+                if numbers.len() == NUMBERS {
+                    numbers[ATIME] = "-";
+                }
+                format!("{name}={}", numbers.join(" "))
+            }
+            Some((name, value)) if name.ends_with(".times") => {
+                let rest = value.split_once('|').map_or(value, |(_, rest)| rest);
+                format!("{name}=-|{rest}")
+            }
+            _ => line.to_owned(),
+        })
+        .collect();
+    [masked.join("\n").as_bytes(), body].concat()
+}
+
 fn guarded(guard: Option<&str>, sh: &str) -> String {
     match guard {
         None => sh.to_owned(),
@@ -583,7 +634,9 @@ impl Ready {
     fn guard(&self) -> Option<String> {
         let (probe, seen) = (self.probe.as_ref()?, self.seen.first()?);
         let mut probe = with_environment(&self.environment, &probe.sh);
-        let mut seen = seen.stdout.as_slice();
+        // Looking at a file is itself an access to it.
+        let seen = without_access_times(&seen.stdout);
+        let mut seen = seen.as_slice();
         if self.prepared.compares() == Compares::Fields {
             let end = seen.windows(2).position(|pair| pair == b"\n\n");
             seen = &seen[..end.map_or(seen.len(), |end| end + 2)];
@@ -595,11 +648,13 @@ impl Ready {
         Some(if let Some(text) = text {
             // A command substitution drops trailing newlines; the dot keeps them.
             let expected = crate::script::quote(&format!("{text}."));
+            let probe = format!("SB_atime=-\n{probe}");
             format!(
                 "[ \"$( ({probe}\n) </dev/null 2>/dev/null; printf . )\" = {expected} ] || {refuse}"
             )
         } else {
             let expected = super::digest::cksum(seen);
+            let probe = format!("SB_atime=-\n{probe}");
             format!(
                 "[ \"$( ({probe}\n) </dev/null 2>/dev/null | cksum )\" = '{expected}' ] || {refuse}"
             )

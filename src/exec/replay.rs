@@ -8,7 +8,7 @@ use super::run::Run;
 use crate::event::Status;
 use crate::journal::Record;
 use crate::model::Action;
-use crate::value::{Map, Value};
+use crate::value::{MASK, Map, Value};
 
 impl Run {
     /// How an item ended in an earlier process of this run, if it did.
@@ -29,11 +29,15 @@ impl Run {
             return None;
         };
         let mut end = ItemEnd::new(*status, result.as_map().cloned().unwrap_or_default());
+        if is_set_fact(item) && result.to_masked_json().to_string().contains(MASK) {
+            // What was secret is not in the journal: it is rendered again.
+            return None;
+        }
         end.facts.clone_from(facts);
         end.duration_ms = *duration_ms;
         end.attempt = *attempt;
         end.is_hidden = item.is_hidden;
-        if matches!(&item.task.action, Action::Module { name, .. } if name == "set_fact") {
+        if is_set_fact(item) {
             end.set = end
                 .result
                 .get("ansible_facts")
@@ -109,6 +113,10 @@ impl Run {
             _ => Ok(Some(lost)),
         }
     }
+}
+
+fn is_set_fact(item: &Item) -> bool {
+    matches!(&item.task.action, Action::Module { name, .. } if name == "set_fact")
 }
 
 /// Actions without trips whose effects are on the controller's state: they run again.

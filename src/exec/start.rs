@@ -10,7 +10,7 @@ use super::run::Run;
 use super::state::{Replay, Settings, State};
 use crate::event::Status;
 use crate::inventory::Inventory;
-use crate::journal::{Record, RunState};
+use crate::journal::{Instance, Record, RunState};
 use crate::model::{Change, Item, Playbook};
 
 /// A machine that runs a playbook; `replay` holds what an earlier process of the run did.
@@ -88,10 +88,19 @@ pub fn replay_of(journal: &RunState) -> Replay {
             .open
             .values()
             .map(|a| (a.instance.clone(), a.converges))
+            .chain(lost_without_intent(journal))
             .collect(),
         next_attempt: journal.next_attempt.saturating_sub(1),
         released: journal.released.keys().cloned().collect(),
     }
+}
+
+/// Commands without an intent (a literal `changed_when: false`) whose reply was lost.
+fn lost_without_intent(journal: &RunState) -> impl Iterator<Item = (Instance, bool)> {
+    let lost = journal.done.iter().filter(|(_, outcome)| {
+        outcome.status == Status::Lost && outcome.attempt.is_none() && !outcome.was_passed
+    });
+    lost.map(|(instance, _)| (instance.clone(), false))
 }
 
 /// The number of tasks that are known before the run.

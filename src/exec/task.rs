@@ -224,7 +224,7 @@ impl Run {
         let throttle = run
             .frame
             .keyword(|k| k.throttle.as_ref())
-            .and_then(|field| field.value.as_int())
+            .and_then(|field| self.number(Some(field), &self.play_view()).ok().flatten())
             .and_then(|n| usize::try_from(n).ok())
             .filter(|n| *n > 0);
         throttle
@@ -536,6 +536,10 @@ impl Run {
 
     /// The journal's record of an end. Those of attempts are synced at once.
     pub(crate) async fn record_end(&self, item: &Item, end: &ItemEnd) -> Flow<()> {
+        // A lost attempt has no end: its intent stays open, so that a resume asks about it.
+        if end.status == Status::Lost && end.attempt.is_some() {
+            return Ok(());
+        }
         let result = if item.is_hidden {
             end.report(false, &Value::clone).result
         } else {

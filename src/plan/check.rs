@@ -91,6 +91,21 @@ impl Check {
             Action::IncludeTasks { .. } | Action::IncludeRole { .. } => self.has_includes = true,
             Action::Meta { .. } => {}
         }
+        // `async: 0` means: not at all.
+        if let Some(field) = task
+            .r#async
+            .as_ref()
+            .filter(|f| f.value.as_int() != Some(0))
+        {
+            self.problems.push(
+                Diagnostic::error("SB0108", "`async` is not supported")
+                    .at(
+                        field.span,
+                        "the task would run outside of what is journaled",
+                    )
+                    .help("remove `async` and `poll`: the task is awaited; `timeout` limits it"),
+            );
+        }
         self.own_keys(task);
         if let Some(UndoSpec::Tasks(tasks)) = &task.undo {
             self.items(tasks, has_defaults);

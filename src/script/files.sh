@@ -6,7 +6,7 @@
 sb_home() { eval "printf %s ~$1"; }
 
 # sb_see NAME PATH: fields NAME.stat, .owner, .group, .times and .link of PATH itself; none if it
-# is not there. One fork, two for a link.
+# is not there. One fork, two for a link. Where SB_atime is set, it stands for the time of access.
 sb_see() {
   [ -L "$2" ] || [ -e "$2" ] || return 0
   sb_stat "$1" "$2"
@@ -16,10 +16,10 @@ sb_see() {
   fi
 }
 sb_stat() {
-  stat ${3-} -c "$1.stat=%f %u %g %s %h %i %d %b %o %t %T %X %Y %Z
+  stat ${3-} -c "$1.stat=%f %u %g %s %h %i %d %b %o %t %T ${SB_atime-%X} %Y %Z
 $1.owner=%U
 $1.group=%G
-$1.times=%x|%y|%z" "$2"
+$1.times=${SB_atime-%x}|%y|%z" "$2"
 }
 
 # sb_sum NAME PATH: field NAME.sha1, also in SB_sum; empty when PATH cannot be read.

@@ -1,0 +1,556 @@
+//! The promises of the engine, checked on the core itself: effects out, inputs in. The simulated
+//! host runs every script with a local `sh`; the journal is a list.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use switchback::exec::ask::{Answer, Question};
+use switchback::exec::{
+    Effect, Input, Machine, Now, Project, Replay, Settings, Wanted, replay_of, start,
+    start_rollback,
+};
+use switchback::inventory::Inventory;
+use switchback::journal::{Record, UndoRecord, fold};
+use switchback::model::Playbook;
+use switchback::modules::{InputKind, Resolved};
+use switchback::plan::Loader;
+use switchback::script::{PRELUDE, Reply};
+use switchback::transport::Failed;
+use switchback::value::{Map, Value};
+
+/// A project in a folder of its own, and the world around the core.
+struct World {
+    folder: tempfile::TempDir,
+    records: Vec<Record>,
+    /// What was done, in order: `trip HOST`, `intent`, `done`, `ask KIND`.
+    log: Vec<String>,
+    scripts: Vec<String>,
+    events: Vec<String>,
+    answers: VecDeque<Answer>,
+    /// The append with this number fails.
+    broken_append: Option<usize>,
+    appends: usize,
+    /// The trip with this number is answered so after it ran, or instead of running.
+    lost_trip: Option<(usize, bool)>,
+    unreachable_trip: Option<usize>,
+    trips: usize,
+    /// The process dies before this effect.
+    dies_at: Option<usize>,
+    effects: usize,
+    /// A file to be written by somebody else as soon as an intent is on disk.
+    meddle: Option<(PathBuf, &'static str)>,
+    settings: Settings,
+}
+
+impl World {
+    fn new(playbook: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let text = playbook.replace("$T", &folder.path().display().to_string());
+        std::fs::write(folder.path().join("site.yml"), text).unwrap();
+        let vars = Map::from([("ansible_connection".to_owned(), Value::from("local"))]);
+        let settings = Settings {
+            run: "run".into(),
+            playbook: "site.yml".into(),
+            change: "upgrade".into(),
+            forks: 5,
+            journal: Some("journal".into()),
+            connection_defaults: Arc::new(vars),
+            ..Settings::default()
+        };
+        Self {
+            folder,
+            records: Vec::new(),
+            log: Vec::new(),
+            scripts: Vec::new(),
+            events: Vec::new(),
+            answers: VecDeque::new(),
+            broken_append: None,
+            appends: 0,
+            lost_trip: None,
+            unreachable_trip: None,
+            trips: 0,
+            dies_at: None,
+            effects: 0,
+            meddle: None,
+            settings,
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn text(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap_or_default()
+    }
+
+    fn load(&self) -> (Rc<Project>, Playbook, Inventory) {
+        let mut loader = Loader::new(Vec::new(), Vec::new(), Map::new());
+        let playbook = loader.playbook(&self.path("site.yml")).unwrap();
+        let sources = ["a,b,".to_owned()];
+        let (inventory, _) = Inventory::read(&sources, None, &mut loader.sources).unwrap();
+        (Rc::new(Project::new(loader)), playbook, inventory)
+    }
+
+    /// Runs to the end, or to the death of the process.
+    fn run(&mut self) -> Option<u8> {
+        self.run_after(Replay::default())
+    }
+
+    fn run_after(&mut self, replay: Replay) -> Option<u8> {
+        let (project, playbook, inventory) = self.load();
+        let machine = start(project, self.settings.clone(), inventory, playbook, replay);
+        self.drive(machine)
+    }
+
+    fn resume(&mut self) -> Option<u8> {
+        let replay = replay_of(&fold(&self.records));
+        self.run_after(replay)
+    }
+
+    fn roll_back(&mut self, way: &str) -> Option<u8> {
+        let (project, playbook, inventory) = self.load();
+        let wanted = Wanted {
+            way: Some(way.to_owned()),
+            to: None,
+        };
+        let journal = fold(&self.records);
+        let settings = self.settings.clone();
+        let change = playbook.change;
+        self.drive(start_rollback(
+            project, settings, inventory, journal, change, wanted,
+        ))
+    }
+
+    fn drive(&mut self, mut machine: Machine) -> Option<u8> {
+        let mut inputs = VecDeque::from([Input::Start]);
+        while let Some(input) = inputs.pop_front() {
+            for effect in machine.step(input, Now::default()) {
+                self.effects += 1;
+                if self.dies_at == Some(self.effects) {
+                    return None;
+                }
+                inputs.extend(self.carry_out(effect));
+            }
+            if let Some(ended) = machine.ended() {
+                return Some(ended.exit_code);
+            }
+        }
+        panic!("the core waits for nothing: {:?}", self.log);
+    }
+
+    fn carry_out(&mut self, effect: Effect) -> Option<Input> {
+        Some(match effect {
+            Effect::Emit(event) => {
+                self.events.push(serde_json::to_string(&event).unwrap());
+                return None;
+            }
+            Effect::Trip {
+                ticket,
+                target,
+                job,
+                ..
+            } => {
+                self.trips += 1;
+                self.log.push(format!("trip {}", target.host));
+                self.scripts.push(job.script.sh.clone());
+                Input::Reply(ticket, self.trip(&job.script.sh))
+            }
+            Effect::Append {
+                ticket, records, ..
+            } => {
+                self.appends += 1;
+                if self.broken_append == Some(self.appends) {
+                    self.log.push("append fails".into());
+                    return Some(Input::Durable(ticket, Err("no space left".into())));
+                }
+                for record in records {
+                    self.append(record);
+                }
+                Input::Durable(ticket, Ok(()))
+            }
+            Effect::Ask { ticket, question } => {
+                let (kind, default) = match *question {
+                    Question::Task(_) => ("task", Answer::Run),
+                    Question::Failure(_) => ("failure", Answer::Run),
+                    Question::PointOfNoReturn(_) => ("point", Answer::Stop),
+                    Question::Text(_) => ("text", Answer::Text("hunter2-word".into())),
+                    _ => ("other", Answer::Stop),
+                };
+                self.log.push(format!("ask {kind}"));
+                let answer = self.answers.pop_front().unwrap_or(default);
+                Input::Answered(ticket, answer, "test".into())
+            }
+            Effect::Read { ticket, path, kind } => Input::File(ticket, read(&path, kind)),
+            Effect::Write {
+                ticket,
+                path,
+                bytes,
+            } => {
+                std::fs::write(&path, bytes).unwrap();
+                Input::Written(ticket, Ok(()))
+            }
+            Effect::Sleep { ticket, .. } | Effect::Reset { ticket, .. } => Input::Woken(ticket),
+            Effect::Reconnect { ticket, .. } => Input::Reply(ticket, Ok(Reply::default())),
+        })
+    }
+
+    fn append(&mut self, record: Record) {
+        let (json, kind) = (serde_json::to_value(&record).unwrap(), &record);
+        let what = json["record"].as_str().unwrap().to_owned();
+        self.log.push(what);
+        if matches!(kind, Record::Intent { .. })
+            && let Some((path, text)) = self.meddle.take()
+        {
+            std::fs::write(path, text).unwrap();
+        }
+        // What a later process reads is what was written.
+        self.records.push(serde_json::from_value(json).unwrap());
+    }
+
+    fn trip(&self, sh: &str) -> Result<Reply, Failed> {
+        let unreachable = self.unreachable_trip == Some(self.trips);
+        if unreachable {
+            return Err(Failed::Unreachable {
+                reason: "no route".into(),
+                help: None,
+            });
+        }
+        let lost = self.lost_trip.filter(|(number, _)| *number == self.trips);
+        if let Some((_, false)) = lost {
+            return Err(Failed::Lost {
+                reason: "connection reset".into(),
+            });
+        }
+        let script = format!("{PRELUDE}\nSB_SPOOL=$HOME/spool\n(\n{sh}\n)");
+        let output = Command::new("sh")
+            .arg("-c")
+            .arg(script)
+            .env("HOME", self.folder.path())
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        if lost.is_some() {
+            return Err(Failed::Lost {
+                reason: "connection reset".into(),
+            });
+        }
+        Ok(Reply {
+            rc: output.status.code().unwrap_or(255),
+            stdout: output.stdout,
+            stderr: output.stderr,
+        })
+    }
+
+    fn all_told(&self) -> String {
+        let records = serde_json::to_string(&self.records).unwrap();
+        format!("{}\n{records}", self.events.join("\n"))
+    }
+}
+
+fn read(path: &Path, _: InputKind) -> Result<Resolved, String> {
+    let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
+    Ok(Resolved {
+        path: path.to_owned(),
+        size: bytes.len() as u64,
+        bytes,
+        ..Resolved::default()
+    })
+}
+
+fn play(tasks: &str) -> String {
+    format!("- hosts: a\n  gather_facts: false\n  tasks:\n{tasks}")
+}
+
+fn change(header: &str, tasks: &str) -> String {
+    format!("- change: upgrade\n{header}{}", play(tasks))
+}
+
+const COPY: &str = "    - copy: {content: new, dest: $T/f}\n";
+const COUNT: &str = "    - shell: echo ran >> $T/count\n";
+
+#[test]
+fn an_intent_is_on_disk_before_its_change_leaves() {
+    let mut world = World::new(&play(&format!("{COPY}{COUNT}")));
+    assert_eq!(world.run(), Some(0));
+    let expected = [
+        "trip a", "intent", "trip a", "done", "intent", "trip a", "done", "closed",
+    ];
+    assert_eq!(world.log, expected);
+    assert_eq!(world.text("f"), "new");
+    assert_eq!(world.text("count"), "ran\n");
+}
+
+#[test]
+fn trips_are_counted() {
+    let tasks = "    - debug: {msg: x}\n    - set_fact: {x: 1}\n    - assert: {that: x == 1}\n";
+    for (tasks, before, trips) in [
+        (tasks, "", 0),
+        (COPY, "new", 1),
+        (COPY, "old", 2),
+        (COUNT, "", 1),
+    ] {
+        let mut world = World::new(&play(tasks));
+        std::fs::write(world.path("f"), before).unwrap();
+        assert_eq!(world.run(), Some(0), "{tasks}");
+        assert_eq!(
+            world.trips, trips,
+            "{tasks} {:?} {:#?}",
+            world.log, world.scripts
+        );
+    }
+}
+
+#[test]
+fn check_mode_only_looks() {
+    let mut world = World::new(&play(&format!(
+        "{COPY}{COUNT}    - fetch: {{src: $T/site.yml, dest: $T/out/}}\n"
+    )));
+    world.settings.is_check = true;
+    world.settings.journal = None;
+    assert_eq!(world.run(), Some(0), "{:#?}", world.events);
+    assert!(!world.path("f").exists() && !world.path("count").exists());
+    assert!(!world.path("out").exists(), "`fetch` wrote in check mode");
+    assert!(world.records.is_empty());
+    assert!(
+        world.log.iter().all(|line| line == "trip a"),
+        "{:?}",
+        world.log
+    );
+}
+
+#[test]
+fn a_declined_change_sends_nothing() {
+    let mut world = World::new(&play(COUNT));
+    world.settings.asks = true;
+    world.answers = [Answer::Skip {
+        reason: "not now".into(),
+    }]
+    .into();
+    assert_eq!(world.run(), Some(0));
+    assert_eq!(world.trips, 0);
+    assert!(!world.path("count").exists());
+    assert!(!world.log.contains(&"intent".to_owned()));
+}
+
+#[test]
+fn a_failed_append_stops_the_run_before_the_change() {
+    let mut world = World::new(&play(&format!("{COUNT}{COPY}")));
+    world.broken_append = Some(1);
+    assert_eq!(world.run(), Some(1));
+    assert_eq!(world.trips, 0);
+    assert!(!world.path("count").exists());
+}
+
+#[test]
+fn a_lost_reply_parks_the_host_and_nothing_is_sent_again() {
+    for ran in [true, false] {
+        let mut world = World::new(&play(&format!("{COUNT}{COPY}")));
+        world.lost_trip = Some((1, ran));
+        assert_eq!(world.run(), Some(9));
+        assert_eq!(
+            world.trips, 1,
+            "the parked host took a further step: {:?} {:#?}",
+            world.log, world.scripts
+        );
+        assert_eq!(world.text("count").lines().count(), usize::from(ran));
+        // A resume asks; without an answer it does not run it again.
+        world.lost_trip = None;
+        world.answers = [Answer::Nobody { hint: "x".into() }].into();
+        world.resume();
+        assert_eq!(world.text("count").lines().count(), usize::from(ran));
+        assert!(world.log.contains(&"ask failure".to_owned()));
+    }
+}
+
+#[test]
+fn a_change_that_was_never_sent_leaves_no_undo() {
+    let mut world = World::new(&play(COUNT));
+    world.unreachable_trip = Some(1);
+    assert_eq!(world.run(), Some(4));
+    assert!(
+        world.log.contains(&"never_started".to_owned()),
+        "{:?}",
+        world.log
+    );
+    let journal = fold(&world.records);
+    assert!(journal.undo.is_empty() && journal.open.is_empty());
+}
+
+#[test]
+fn a_host_that_moved_is_looked_at_again() {
+    let mut world = World::new(&play(COPY));
+    std::fs::write(world.path("f"), "old").unwrap();
+    world.settings.asks = true;
+    world.meddle = Some((world.path("f"), "by somebody else"));
+    world.answers = [
+        Answer::Run,
+        Answer::Skip {
+            reason: "look first".into(),
+        },
+    ]
+    .into();
+    assert_eq!(world.run(), Some(0));
+    assert_eq!(world.text("f"), "by somebody else");
+    let asked = world.log.iter().filter(|line| *line == "ask task").count();
+    assert_eq!(asked, 2);
+    assert!(fold(&world.records).undo.is_empty());
+}
+
+#[test]
+fn a_protected_host_takes_only_what_reads_or_can_be_undone() {
+    let header = "  protect: [a]\n";
+    let undo = "      undo:\n        - command: rm -f $T/count\n";
+    for (tasks, code, ran) in [
+        (COUNT.to_owned(), 2, false),
+        (format!("{COUNT}      undo: keep\n"), 2, false),
+        (format!("{COUNT}{undo}"), 0, true),
+        (format!("{COUNT}      reads: true\n"), 0, true),
+    ] {
+        let mut world = World::new(&change(header, &tasks));
+        assert_eq!(world.run(), Some(code), "{tasks}");
+        assert_eq!(world.path("count").exists(), ran, "{tasks}");
+    }
+}
+
+#[test]
+fn a_point_of_no_return_asks_and_seals() {
+    let tasks = format!(
+        "{COPY}      tags: data\n{COUNT}      point_of_no_return: {{reason: it is final, seals: [data]}}\n"
+    );
+    let mut world = World::new(&change("", &tasks));
+    world.answers = [Answer::Stop].into();
+    assert_eq!(world.run(), Some(10));
+    assert!(!world.path("count").exists());
+
+    let mut world = World::new(&change("", &tasks));
+    world.answers = [Answer::Text("upgrade".into())].into();
+    assert_eq!(world.run(), Some(0));
+    assert_eq!(world.text("count"), "ran\n");
+    assert_eq!(
+        fold(&world.records).undoable().count(),
+        1,
+        "only the point's own entry is left"
+    );
+    world.roll_back("undo");
+    assert_eq!(
+        world.text("f"),
+        "new",
+        "a rollback crossed the point of no return"
+    );
+}
+
+#[test]
+fn a_rollback_undoes_newest_first_and_keeps_what_is_kept() {
+    let tasks = format!(
+        "    - shell: echo one >> $T/order\n      undo:\n        - shell: echo undo one >> $T/order\n\
+         {COPY}    - shell: echo two >> $T/order\n      undo:\n        - shell: echo undo two >> $T/order\n\
+         \x20   - shell: touch $T/kept\n      undo: keep\n"
+    );
+    let mut world = World::new(&play(&tasks));
+    std::fs::write(world.path("f"), "old").unwrap();
+    assert_eq!(world.run(), Some(0));
+    assert_eq!(world.text("f"), "new");
+    assert_eq!(world.roll_back("undo"), Some(12));
+    assert_eq!(world.text("f"), "old");
+    assert_eq!(world.text("order"), "one\ntwo\nundo two\nundo one\n");
+    assert!(world.path("kept").exists());
+    let again = world.roll_back("undo");
+    assert_eq!(again, Some(13), "there is nothing left to undo");
+}
+
+#[test]
+fn what_cannot_be_undone_is_said() {
+    let mut world = World::new(&play(COUNT));
+    assert_eq!(world.run(), Some(0));
+    let intent = world.records.iter().find_map(|r| match r {
+        Record::Intent { undo, .. } => Some(undo.clone()),
+        _ => None,
+    });
+    assert!(matches!(intent, Some(UndoRecord::Unknown { .. })));
+    assert_eq!(world.roll_back("undo"), Some(13));
+}
+
+#[test]
+fn an_illegal_way_back_is_refused() {
+    let header = "  ways_back:\n    - name: restore\n      hosts: a\n      legal:\n        - {name: backup is there, hosts: a, command: test -e $T/backup, reads: true}\n      tasks:\n        - shell: echo restored >> $T/f\n";
+    let mut world = World::new(&change(header, COUNT));
+    assert_eq!(world.run(), Some(0));
+    assert_eq!(world.roll_back("restore"), Some(13));
+    assert!(!world.path("f").exists());
+    std::fs::write(world.path("backup"), "").unwrap();
+    assert_eq!(world.roll_back("restore"), Some(12));
+    assert_eq!(world.text("f"), "restored\n");
+}
+
+/// Killed before any effect and resumed, a run comes to the same end, and what may run only once
+/// runs at most once unless somebody is asked.
+#[test]
+fn a_run_killed_anywhere_is_resumed() {
+    let tasks = format!(
+        "{COPY}{COUNT}      register: r\n    - lineinfile: {{path: $T/f, line: \"rc {{{{ r.rc }}}}\"}}\n\
+         \x20   - debug: {{msg: \"{{{{ r.rc }}}}\"}}\n"
+    );
+    let mut whole = World::new(&play(&tasks));
+    assert_eq!(whole.run(), Some(0));
+    assert_eq!(whole.text("f"), "new\nrc 0\n");
+    let mut asked_ever = false;
+    for dies_at in 1..=whole.effects {
+        let mut world = World::new(&play(&tasks));
+        world.dies_at = Some(dies_at);
+        assert_eq!(world.run(), None);
+        world.dies_at = None;
+        // The operator has looked and says that it had happened.
+        world.answers = [Answer::Skip {
+            reason: "done".into(),
+        }]
+        .into();
+        let code = world.resume();
+        let ran = world.text("count").lines().count();
+        let asked = world.log.contains(&"ask failure".to_owned());
+        asked_ever |= asked;
+        assert!(
+            ran == 1 || ran == 0 && asked,
+            "killed before {dies_at}: ran {ran} times"
+        );
+        if !asked {
+            assert_eq!(code, Some(0), "killed before effect {dies_at}");
+            assert_eq!(
+                world.text("f"),
+                whole.text("f"),
+                "killed before effect {dies_at}"
+            );
+        }
+    }
+    assert!(asked_ever);
+}
+
+#[test]
+fn a_hidden_value_appears_nowhere() {
+    let tasks = "    - shell: echo \"{{ item }}\" > $T/secret; echo \"{{ item }}\"\n      loop: [hunter2-one, hunter2-two]\n      no_log: true\n      register: r\n    - shell: \"echo {{ r.results[0].stdout }}; exit 1\"\n      no_log: true\n      ignore_errors: true\n";
+    let mut world = World::new(&play(tasks));
+    // The playbook is the only place that has it in clear.
+    assert_eq!(world.run(), Some(0));
+    assert_eq!(world.text("secret"), "hunter2-two\n");
+    let told = world.all_told();
+    assert!(!told.contains("hunter2"), "{told}");
+}
+
+#[test]
+fn a_prompted_secret_appears_nowhere_and_survives_a_resume() {
+    let text = "- hosts: a\n  gather_facts: false\n  vars_prompt:\n    - {name: word, prompt: The word, private: true}\n  tasks:\n    - set_fact: {copied: \"{{ word }}\"}\n    - shell: echo {{ word }} | tee $T/secret\n      register: r\n      undo:\n        - shell: echo {{ word }} > $T/undone\n    - debug: {msg: \"{{ r.stdout }} {{ word }}\"}\n    - copy: {content: \"{{ copied }}\", dest: $T/f}\n    - command: test -e $T/go\n";
+    let mut world = World::new(text);
+    assert_eq!(world.run(), Some(2));
+    assert_eq!(world.text("secret"), "hunter2-word\n");
+    assert_eq!(world.text("f"), "hunter2-word");
+    let told = world.all_told();
+    assert!(!told.contains("hunter2"), "{told}");
+    std::fs::write(world.path("go"), "").unwrap();
+    assert_eq!(world.resume(), Some(0));
+    let told = world.all_told();
+    assert!(!told.contains("hunter2"), "{told}");
+}

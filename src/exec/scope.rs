@@ -69,7 +69,9 @@ impl Run {
             layers.extend(frame.vars(Kind::Include));
         }
         layers.push(self.settings.extra_vars.clone());
-        magic.into_iter().for_each(|vars| layers.push_learnt(vars));
+        for vars in magic {
+            layers.push_learnt(vars);
+        }
         layers
     }
 
@@ -94,8 +96,11 @@ impl Run {
     fn shared_magic(&self) -> Arc<Map> {
         let mut state = self.state.borrow_mut();
         let play = &state.play;
-        let made_of = [&play.all_hosts, &play.batch].map(|hosts| hosts.changes());
-        let made_of = [made_of[0], made_of[1], play.gone.changes()];
+        let made_of = [
+            play.all_hosts.changes(),
+            play.batch.changes(),
+            play.gone.changes(),
+        ];
         if let Some((known, magic)) = &play.magic
             && *known == made_of
         {

@@ -194,6 +194,7 @@ fn settings(
         tags: args.tags.clone(),
         skip_tags: args.skip_tags.clone(),
         limit,
+        limit_text: args.limit.clone(),
         start_at: args.start_at_task.clone(),
         force_handlers: args.force_handlers,
         connection_defaults: Arc::new(connection_defaults(args)),

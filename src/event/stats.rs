@@ -4,6 +4,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Report, Status};
+use crate::value::Value;
 
 /// Totals by host, in the order in which hosts were met.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +49,13 @@ impl Stats {
             }
             Status::Skipped => stats.skipped += 1,
             Status::Failed if report.is_ignored => {
+                stats.ok += 1;
+                stats.ignored += 1;
+                if report.result.get("changed").and_then(Value::to_bool) == Some(true) {
+                    stats.changed += 1;
+                }
+            }
+            Status::Unreachable if report.is_ignored => {
                 stats.ok += 1;
                 stats.ignored += 1;
             }

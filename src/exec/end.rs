@@ -45,6 +45,11 @@ impl ItemEnd {
             }
             Status::Ok | Status::Unknown => {}
         }
+        if matches!(status, Status::Ok | Status::Changed) {
+            result
+                .entry("failed".into())
+                .or_insert(Value::Bool(false));
+        }
         Self {
             status,
             result,
@@ -177,13 +182,18 @@ pub(crate) fn aggregate(items: &[ItemEnd]) -> ItemEnd {
         Value::from(items.iter().map(ItemEnd::value).collect::<Vec<_>>()),
     );
     result.insert("changed".into(), is_changed.into());
+    let is_failed = any(Status::Failed) || any(Status::Lost);
     let msg = match status {
-        Status::Failed | Status::Lost => "One or more items failed",
-        Status::Skipped => "All items skipped",
+        _ if all_skipped => "All items skipped",
+        _ if is_failed => "One or more items failed",
         _ => "All items completed",
     };
     result.insert("msg".into(), msg.into());
+    result.insert("skipped".into(), all_skipped.into());
     let mut end = ItemEnd::new(status, result);
+    if !is_failed {
+        end.result.shift_remove("failed");
+    }
     end.is_hidden = items.iter().any(|e| e.is_hidden);
     for item in items {
         end.facts.extend(item.facts.clone());

@@ -1,141 +1,141 @@
 //! Handlers: who is notified, and when they run.
 //!
-//! Source: ansible-core 2.19, `plugins/strategy/__init__.py` and `executor/play_iterator.py`:
-//! definition order, once per host and flush, the last definition of a name wins, topics fire all
-//! listeners.
+//! Source: ansible-core 2.19, `plugins/strategy/__init__.py` (`search_handlers_by_notification`)
+//! and `executor/play_iterator.py`: definition order, once per host and flush; of several handlers
+//! of a name those of the last file or role win, and in one file the first; topics fire all their
+//! listeners. A handler that notifies an earlier one has it run at the next flush.
+
+use std::collections::HashSet;
 
 use super::halt::Flow;
 use super::list::Place;
 use super::run::{Run, plain_text};
 use crate::model::{Item, Task};
 
-/// Names that a handler answers to.
-pub(crate) fn answers_to(handler: &Task, name: &str) -> bool {
-    if handler.listen.iter().any(|topic| topic == name) {
-        return true;
-    }
-    let own = handler
-        .keywords
-        .name
-        .as_ref()
-        .and_then(|f| plain_text(&f.value));
-    let Some(own) = own else { return false };
-    own == name
-        || handler.role.as_ref().is_some_and(|role| {
-            name == format!("{} : {own}", role.name) || name == format!("{}:{own}", role.name)
-        })
-}
-
 impl Run {
     /// Whether any handler of the play answers to this name.
     pub(crate) fn has_handler(&self, name: &str) -> bool {
-        self.state
-            .borrow()
-            .play
-            .handlers
-            .iter()
-            .any(|handler| answers_to(handler, name))
+        let handlers = self.state.borrow().play.handlers.clone();
+        !reached(&handlers, &self.handler_names(&handlers), name).is_empty()
     }
 
-    /// Runs the notified handlers in order of definition, each once per host, until none is left.
-    pub(crate) async fn flush_handlers(&self) -> Flow<()> {
+    /// Runs the notified handlers of these hosts in order of definition, each once per host.
+    pub(crate) async fn flush_handlers(&self, hosts: &[String]) -> Flow<()> {
         let Some(frame) = self.state.borrow().play.frame.clone() else {
             return Ok(());
         };
+        let mut failed_here: HashSet<String> = HashSet::new();
         let mut index = 0;
         loop {
+            self.expand_notifications();
             let next = self.state.borrow().play.handlers.get(index).cloned();
             let Some(handler) = next else { break };
-            let is_overridden = self.is_overridden(index, &handler);
-            let hosts = if is_overridden {
-                Vec::new()
-            } else {
-                self.take_notified(&handler)
-            };
-            if !hosts.is_empty() {
+            let mut notified = self.take_notified(index, hosts);
+            notified.retain(|host| !failed_here.contains(host));
+            if !notified.is_empty() {
                 let place = Place {
                     frame: frame.clone(),
                     is_rescued: false,
                     is_handler: true,
                 };
                 let items = [Item::Task(Box::new(handler))];
-                let failures = Box::pin(self.run_list(&items, &hosts, &place)).await?;
+                let failures = Box::pin(self.run_list(&items, &notified, &place)).await?;
+                failed_here.extend(failures.iter().map(|f| f.host.clone()));
                 self.fail_hosts(&failures);
-                // A handler may have notified an earlier one, which then runs in a new pass.
             }
             index += 1;
-            let is_last = index >= self.state.borrow().play.handlers.len();
-            if is_last && self.is_any_answerable() {
-                index = 0;
-            }
         }
         Ok(())
     }
 
-    /// The last definition of a name wins.
-    fn is_overridden(&self, index: usize, handler: &Task) -> bool {
-        let Some(name) = handler
-            .keywords
-            .name
-            .as_ref()
-            .and_then(|f| plain_text(&f.value))
-        else {
+    /// Turns the names that were notified since into handlers.
+    fn expand_notifications(&self) {
+        let notified = std::mem::take(&mut self.state.borrow_mut().play.notified);
+        if notified.is_empty() {
+            return;
+        }
+        let handlers = self.state.borrow().play.handlers.clone();
+        let names = self.handler_names(&handlers);
+        let mut state = self.state.borrow_mut();
+        for (host, notifications) in notified {
+            let pending = state.play.pending_handlers.entry(host).or_default();
+            for name in notifications {
+                pending.extend(reached(&handlers, &names, &name));
+            }
+        }
+    }
+
+    /// The hosts that notified a handler, which then is no longer pending on them.
+    fn take_notified(&self, index: usize, hosts: &[String]) -> Vec<String> {
+        let mut state = self.state.borrow_mut();
+        let forces = state.play.forces_handlers;
+        let play = &mut state.play;
+        let mut taken = Vec::new();
+        for host in hosts {
+            let is_forced = forces && play.failed.contains(host);
+            if play.gone.contains(host) && !is_forced {
+                continue;
+            }
+            let pending = play.pending_handlers.get_mut(host);
+            if pending.is_some_and(|pending| pending.remove(&index)) {
+                taken.push(host.clone());
+            }
+        }
+        taken
+    }
+
+    /// The names of handlers, rendered with the play's variables; none where that fails.
+    fn handler_names(&self, handlers: &[Task]) -> Vec<Option<String>> {
+        let view = self.play_view();
+        handlers
+            .iter()
+            .map(|handler| {
+                let field = handler.keywords.name.as_ref()?;
+                if !field.value.has_template() {
+                    return plain_text(&field.value);
+                }
+                self.text(Some(field), &view).ok().flatten()
+            })
+            .collect()
+    }
+}
+
+/// The handlers that a notification reaches: one by its name, and all that listen to it.
+fn reached(handlers: &[Task], names: &[Option<String>], notification: &str) -> Vec<usize> {
+    let order = search_order(handlers);
+    let is_named = |index: &usize| {
+        let Some(own) = &names[*index] else {
             return false;
         };
-        let state = self.state.borrow();
-        state.play.handlers[index + 1..].iter().any(|other| {
-            other.role.as_ref().map(|r| &r.name) == handler.role.as_ref().map(|r| &r.name)
-                && other
-                    .keywords
-                    .name
-                    .as_ref()
-                    .and_then(|f| plain_text(&f.value))
-                    .as_ref()
-                    == Some(&name)
-        })
-    }
-
-    fn take_notified(&self, handler: &Task) -> Vec<String> {
-        let mut state = self.state.borrow_mut();
-        let batch = state.play.batch.clone();
-        let mut hosts = Vec::new();
-        for host in batch {
-            if state.play.gone.contains(&host) && !self.settings.force_handlers {
-                continue;
-            }
-            let Some(names) = state.play.notified.get_mut(&host) else {
-                continue;
-            };
-            if names.iter().any(|name| answers_to(handler, name)) {
-                hosts.push(host);
-            }
+        let role = handlers[*index].role.as_ref();
+        own == notification
+            || role.is_some_and(|role| notification == format!("{} : {own}", role.name))
+    };
+    let mut found: Vec<usize> = order.iter().copied().find(is_named).into_iter().collect();
+    let mut seen: HashSet<&str> = HashSet::new();
+    for index in order {
+        if !handlers[index].listen.iter().any(|t| t == notification) {
+            continue;
         }
-        // A name is consumed by the handler of that name; a topic stays for its other listeners
-        // until the last of them has run.
-        let handlers = state.play.handlers.clone();
-        let position = handlers
-            .iter()
-            .position(|h| h.id == handler.id)
-            .unwrap_or(0);
-        for host in &hosts {
-            if let Some(names) = state.play.notified.get_mut(host) {
-                names.retain(|name| {
-                    !answers_to(handler, name)
-                        || handlers[position + 1..].iter().any(|h| answers_to(h, name))
-                });
-            }
+        let is_new = names[index].as_deref().is_none_or(|name| seen.insert(name));
+        if is_new && !found.contains(&index) {
+            found.push(index);
         }
-        hosts
     }
+    found
+}
 
-    fn is_any_answerable(&self) -> bool {
-        let state = self.state.borrow();
-        state.play.notified.iter().any(|(host, names)| {
-            !state.play.gone.contains(host)
-                && state.play.batch.contains(host)
-                && names
-                    .iter()
-                    .any(|n| state.play.handlers.iter().any(|h| answers_to(h, n)))
-        })
+/// Files and roles from last to first, the handlers of each from first to last.
+fn search_order(handlers: &[Task]) -> Vec<usize> {
+    let mut blocks: Vec<Vec<usize>> = Vec::new();
+    let mut last = None;
+    for (index, handler) in handlers.iter().enumerate() {
+        let role = handler.role.as_ref().map(|r| (&r.name, &r.path));
+        match blocks.last_mut().filter(|_| last == Some(role)) {
+            Some(block) => block.push(index),
+            None => blocks.push(vec![index]),
+        }
+        last = Some(role);
     }
+    blocks.into_iter().rev().flatten().collect()
 }

@@ -8,7 +8,8 @@ use super::halt::{Flow, Halt};
 use super::list::{Failures, Place};
 use super::run::Run;
 use super::task::{HostEnd, TaskRun};
-use crate::model::{Action, Field, Item, LoopKind};
+use crate::event::{Event, Status};
+use crate::model::{Action, Field, Item, Keywords, LoopKind};
 use crate::value::{Map, Value};
 
 /// One file or role to be included, for the hosts that chose it.
@@ -22,6 +23,9 @@ struct Inclusion {
     hosts: Vec<String>,
 }
 
+/// The label of an item, and what it includes; none where it is skipped.
+type Choice = (String, Option<Inclusion>);
+
 impl Run {
     /// A dynamic include: each host says what it includes; equal inclusions run together.
     pub(crate) async fn run_include(
@@ -32,25 +36,29 @@ impl Run {
     ) -> Flow<Failures> {
         let mut failures: Failures = Vec::new();
         let mut inclusions: Vec<Inclusion> = Vec::new();
+        self.announce(run, hosts, place.is_handler);
         for host in hosts {
             match self.inclusions_of(run, host) {
-                Ok(found) => found
-                    .into_iter()
-                    .for_each(|new| merge(&mut inclusions, new)),
+                Ok(chosen) => {
+                    self.tell_choice(run, host, &chosen);
+                    chosen
+                        .into_iter()
+                        .filter_map(|(_, inclusion)| inclusion)
+                        .for_each(|new| merge(&mut inclusions, new));
+                }
                 Err(problem) => {
-                    let end = ItemEnd::failed(problem.message);
                     let end = HostEnd {
                         host: host.clone(),
-                        end,
-                        is_ignored: false,
+                        end: ItemEnd::failed(self.placed(run, &problem)),
+                        is_ignored: self.ignores_errors(run, host),
                     };
-                    self.announce(run, std::slice::from_ref(host), place.is_handler);
                     self.finish_host(run, &end);
-                    failures.push(end);
+                    if end.is_failure() {
+                        failures.push(end);
+                    }
                 }
             }
         }
-        inclusions.sort_by_key(|inclusion| inclusion.index);
         for inclusion in inclusions {
             let hosts: Vec<String> = inclusion
                 .hosts
@@ -65,9 +73,54 @@ impl Run {
         Ok(failures)
     }
 
-    fn inclusions_of(&self, run: &TaskRun, host: &str) -> Result<Vec<Inclusion>, Problem> {
+    fn ignores_errors(&self, run: &TaskRun, host: &str) -> bool {
         let view = self.task_view(host, &run.task, &run.frame);
-        let mut layers: Vec<(Option<usize>, Map)> = vec![(None, Map::new())];
+        let field = run.frame.keyword(|k| k.ignore_errors.as_ref());
+        self.flag(field, &view, false).unwrap_or(false)
+    }
+
+    fn placed(&self, run: &TaskRun, problem: &Problem) -> String {
+        let place = self.controller.place(run.task.span);
+        let at = place.map(|p| format!(" (at {p})")).unwrap_or_default();
+        format!("{}{at}", problem.message)
+    }
+
+    /// Says what a host chose to include. What is included counts when it is loaded.
+    fn tell_choice(&self, run: &TaskRun, host: &str, chosen: &[Choice]) {
+        let end_of = |inclusion: &Option<Inclusion>| match inclusion {
+            Some(_) => ItemEnd::new(Status::Ok, Map::new()),
+            None => ItemEnd::new(Status::Skipped, Map::new()),
+        };
+        if run.task.r#loop.is_some() {
+            for (label, inclusion) in chosen {
+                self.port.emit(Event::ItemFinished {
+                    host: host.to_owned(),
+                    step: run.task.id.clone(),
+                    label: self.redact(label),
+                    report: end_of(inclusion).report(false, &Value::clone),
+                });
+            }
+        }
+        let is_skipped = chosen.iter().all(|(_, inclusion)| inclusion.is_none());
+        let status = if is_skipped {
+            Status::Skipped
+        } else {
+            Status::Ok
+        };
+        if is_skipped {
+            self.state.borrow_mut().stats.host(host).skipped += 1;
+        }
+        self.port.emit(Event::HostFinished {
+            host: host.to_owned(),
+            step: run.task.id.clone(),
+            name: run.name.clone(),
+            report: ItemEnd::new(status, Map::new()).report(false, &Value::clone),
+        });
+    }
+
+    fn inclusions_of(&self, run: &TaskRun, host: &str) -> Result<Vec<Choice>, Problem> {
+        let view = self.task_view(host, &run.task, &run.frame);
+        let mut layers: Vec<(Option<usize>, String, Map)> = vec![(None, String::new(), Map::new())];
         if let Some(looped) = &run.task.r#loop {
             let values = match &looped.kind {
                 LoopKind::With(name) => {
@@ -84,22 +137,24 @@ impl Run {
                 .into_iter()
                 .enumerate()
                 .map(|(index, value)| {
-                    let mut layer = Map::from([(var.to_owned(), value)]);
+                    let mut layer = Map::from([(var.to_owned(), value.clone())]);
                     if let Some(name) = &looped.control.index_var {
                         layer.insert(name.clone(), Value::Int(i64::try_from(index).unwrap_or(0)));
                     }
-                    (Some(index), layer)
+                    let label = self.label(looped, &value, &view.with(layer.clone()));
+                    (Some(index), label, layer)
                 })
                 .collect();
         }
         let mut inclusions = Vec::new();
-        for (index, params) in layers {
+        for (index, label, params) in layers {
             let view = view.with(params.clone());
             if self.first_false(run.frame.conditions(), &view)?.is_some() {
-                self.count_skip(host);
+                inclusions.push((label, None));
                 continue;
             }
-            inclusions.push(self.inclusion(run, host, index, params, &view)?);
+            let inclusion = self.inclusion(run, host, index, params, &view)?;
+            inclusions.push((label, Some(inclusion)));
         }
         Ok(inclusions)
     }
@@ -157,7 +212,7 @@ impl Run {
                             .extend(included.handlers);
                         (included.items, apply)
                     }
-                    Err(why) => return Ok(self.fail_all(run, hosts, &why, place)),
+                    Err(why) => return Ok(self.fail_all(run, hosts, &why)),
                 }
             }
             Action::IncludeRole { role, apply } => {
@@ -178,11 +233,14 @@ impl Run {
                         }
                         (included.items, apply)
                     }
-                    Err(why) => return Ok(self.fail_all(run, hosts, &why, place)),
+                    Err(why) => return Ok(self.fail_all(run, hosts, &why)),
                 }
             }
             Action::Module { .. } | Action::Meta { .. } => return Ok(Vec::new()),
         };
+        for host in hosts {
+            self.state.borrow_mut().stats.host(host).ok += 1;
+        }
         let items = match inclusion.index {
             Some(index) => items
                 .into_iter()
@@ -191,7 +249,8 @@ impl Run {
             None => items,
         };
         // The conditions of the include decided about the include, not about its tasks.
-        let frame = place.frame.include(apply, params);
+        let frame = place.frame.inner(apply);
+        let frame = frame.include(&Keywords::default(), params);
         let place = Place {
             frame,
             ..place.clone()
@@ -209,11 +268,11 @@ impl Run {
         }
     }
 
-    fn fail_all(&self, run: &TaskRun, hosts: &[String], why: &str, place: &Place) -> Failures {
-        self.announce(run, hosts, place.is_handler);
+    fn fail_all(&self, run: &TaskRun, hosts: &[String], why: &str) -> Failures {
         hosts
             .iter()
             .map(|host| {
+                // `ignore_errors` does not cover what cannot be loaded, as in Ansible.
                 let end = HostEnd {
                     host: host.clone(),
                     end: ItemEnd::failed(why),
@@ -227,8 +286,8 @@ impl Run {
 
     fn finish_host(&self, run: &TaskRun, end: &HostEnd) {
         let report = end.end.report(end.is_ignored, &Value::clone);
-        self.state.borrow_mut().stats.count(&end.host, &report);
-        self.port.emit(crate::event::Event::HostFinished {
+        self.count(run, &end.host, &report);
+        self.port.emit(Event::HostFinished {
             host: end.host.clone(),
             step: run.task.id.clone(),
             name: run.name.clone(),
@@ -236,13 +295,16 @@ impl Run {
         });
     }
 
-    fn count_skip(&self, host: &str) {
-        self.state.borrow_mut().stats.host(host).skipped += 1;
-    }
-
     /// `meta: …`.
     pub(crate) async fn run_meta(&self, run: &TaskRun, what: &str, hosts: &[String]) -> Flow<()> {
-        let chosen: Vec<String> = hosts
+        // These decide for the whole batch, by its first host (ansible-core 2.19,
+        // `plugins/strategy/linear.py`).
+        let is_once = matches!(
+            what,
+            "end_play" | "end_batch" | "clear_facts" | "clear_host_errors" | "refresh_inventory"
+        );
+        let asked = if is_once { &hosts[..1] } else { hosts };
+        let chosen: Vec<String> = asked
             .iter()
             .filter(|host| {
                 let view = self.task_view(host, &run.task, &run.frame);
@@ -250,29 +312,53 @@ impl Run {
             })
             .cloned()
             .collect();
+        if chosen.len() < asked.len() {
+            self.announce(run, asked, false);
+            for host in asked.iter().filter(|host| !chosen.contains(host)) {
+                self.port.emit(Event::HostFinished {
+                    host: host.clone(),
+                    step: run.task.id.clone(),
+                    name: run.name.clone(),
+                    report: ItemEnd::new(Status::Skipped, Map::new()).report(false, &Value::clone),
+                });
+            }
+        }
         if chosen.is_empty() {
             return Ok(());
         }
         match what {
             "noop" | "refresh_inventory" => Ok(()),
-            "flush_handlers" => Box::pin(self.flush_handlers()).await,
+            "flush_handlers" => Box::pin(self.flush_handlers(&chosen)).await,
             "end_play" => Err(Halt::EndPlay),
             "end_batch" => Err(Halt::EndBatch),
             "end_host" => {
                 self.state.borrow_mut().play.gone.extend(chosen);
                 Ok(())
             }
+            "end_role" => {
+                let Some(role) = &run.task.role else {
+                    return Err(Halt::Broken(
+                        "`meta: end_role` stands outside of a role".to_owned(),
+                    ));
+                };
+                let mut state = self.state.borrow_mut();
+                let ended = chosen.into_iter().map(|host| (host, role.name.clone()));
+                state.play.roles_ended.extend(ended);
+                Ok(())
+            }
             "clear_facts" => {
                 let mut state = self.state.borrow_mut();
-                for host in &chosen {
+                for host in hosts {
                     state.hosts.entry(host.clone()).or_default().clear_facts();
                 }
                 Ok(())
             }
             "clear_host_errors" => {
                 let mut state = self.state.borrow_mut();
+                let failing = std::mem::take(&mut state.play.failing);
+                state.play.forgiven.extend(failing);
                 state.play.failed.clear();
-                state.play.gone.clear();
+                state.failed.clear();
                 state.out.clear();
                 Ok(())
             }

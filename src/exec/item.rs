@@ -169,8 +169,9 @@ impl Run {
                 continue;
             };
             for (key, value) in defaults.iter() {
+                // Those of an inner level replace the outer ones of the module as a whole.
                 if key.rsplit('.').next() == Some(name) {
-                    map.extend(value.as_map().cloned().unwrap_or_default());
+                    map = value.as_map().cloned().unwrap_or_default();
                 }
             }
         }
@@ -236,7 +237,10 @@ impl Run {
                     let end = self.planned_end(item, &failure, &args);
                     return Ok(Err(end.unwrap_or_else(|| failure_end(failure)).into()));
                 }
-                Ok(Decision::Unchanged(outcome)) => {
+                Ok(Decision::Unchanged(mut outcome)) => {
+                    if item.is_check {
+                        foretell_in_words(&mut outcome.result);
+                    }
                     return Ok(Ok(Planned::Ended(Box::new(outcome_end(outcome)))));
                 }
                 Ok(Decision::Ask(script)) => next = Some(script),
@@ -291,8 +295,9 @@ impl Run {
 
     /// Check mode and protection: whether the change may be made at all.
     fn may_change(&self, item: &Item, ready: Ready) -> Result<Planned, Early> {
-        let effect = ready.effect();
-        if item.is_check && !item.reads(effect) {
+        // A module that only reads the host may still write on the controller (`fetch`) or ask
+        // another machine (`uri`): in check mode only `reads: true` runs.
+        if item.is_check && !item.task.reads {
             self.plan_path(item, &ready.args);
             return Err(foretold(&ready).into());
         }
@@ -411,13 +416,40 @@ impl Run {
                 }
             }
         };
-        end.duration_ms = self.port.now().millis.saturating_sub(began);
+        let took = self.port.now().millis.saturating_sub(began);
+        if matches!(ready.module.name(), "command" | "shell") && end.status != Status::Lost {
+            end.result.extend(self.times(took));
+        }
+        end.duration_ms = took;
         end.attempt = attempt;
         end.module_changed = end.status != Status::Ok && end.status != Status::Skipped;
         end.is_hidden = item.is_hidden;
         end.summary.clone_from(&ready.change.summary);
         end.diff = ready.diffs();
         Ok(Some(end))
+    }
+
+    /// `start`, `end` and `delta` of a command, by the controller's clock: the host is not asked
+    /// for its own.
+    fn times(&self, took_ms: u64) -> Map {
+        let end = self.port.now().wall;
+        let start = end - chrono::Duration::milliseconds(i64::try_from(took_ms).unwrap_or(0));
+        let shown = |at: chrono::DateTime<chrono::Utc>| {
+            Value::from(at.format("%Y-%m-%d %H:%M:%S%.6f").to_string())
+        };
+        let seconds = took_ms / 1000;
+        let delta = format!(
+            "{}:{:02}:{:02}.{:06}",
+            seconds / 3600,
+            seconds / 60 % 60,
+            seconds % 60,
+            took_ms % 1000 * 1000
+        );
+        Map::from([
+            ("start".to_owned(), shown(start)),
+            ("end".to_owned(), shown(end)),
+            ("delta".to_owned(), delta.into()),
+        ])
     }
 
     async fn apply(
@@ -611,6 +643,9 @@ fn foretold(ready: &Ready) -> ItemEnd {
         Foretell::Changed(result) => ItemEnd::new(Status::Changed, result.clone()),
         Foretell::Skipped(msg) => {
             let mut result = message(msg.clone());
+            if matches!(ready.module.name(), "command" | "shell") {
+                result.extend(never_run(ready));
+            }
             result.insert("_switchback_unknown".into(), Value::Bool(true));
             ItemEnd::new(Status::Skipped, result)
         }
@@ -618,6 +653,45 @@ fn foretold(ready: &Ready) -> ItemEnd {
     end.summary.clone_from(&ready.change.summary);
     end.diff = ready.diffs();
     end
+}
+
+/// In check mode a command that `creates` or `removes` rules out "would not" run.
+fn foretell_in_words(result: &mut Map) {
+    let msg = result.get("msg").and_then(Value::as_str);
+    let rest = msg.and_then(|msg| msg.strip_prefix("Did not run command"));
+    if let Some(rest) = rest {
+        let msg = format!("Would not run command{rest}");
+        result.insert("msg".into(), msg.into());
+    }
+}
+
+/// What a skipped command registers besides (ansible-core 2.19, `modules/command.py`).
+fn never_run(ready: &Ready) -> Map {
+    let args = &ready.args;
+    let cmd = ["argv", "_raw_params", "cmd"]
+        .iter()
+        .find_map(|key| args.get(key))
+        .cloned()
+        .unwrap_or_default();
+    let cmd = match (&cmd, ready.module.name()) {
+        (Value::Str(text), "command") => match shlex::split(text.as_str()) {
+            Some(words) => Value::from(words.into_iter().map(Value::from).collect::<Vec<_>>()),
+            None => cmd,
+        },
+        _ => cmd,
+    };
+    let empty = || Value::from(Vec::new());
+    Map::from([
+        ("cmd".to_owned(), cmd),
+        ("rc".to_owned(), Value::Int(0)),
+        ("stdout".to_owned(), "".into()),
+        ("stdout_lines".to_owned(), empty()),
+        ("stderr".to_owned(), "".into()),
+        ("stderr_lines".to_owned(), empty()),
+        ("start".to_owned(), Value::Null),
+        ("end".to_owned(), Value::Null),
+        ("delta".to_owned(), Value::Null),
+    ])
 }
 
 pub(crate) fn outcome_end(outcome: Outcome) -> ItemEnd {

@@ -25,6 +25,13 @@ pub(crate) struct Place {
     pub(crate) is_handler: bool,
 }
 
+impl Place {
+    /// Whether a host that failed takes part nevertheless: handlers that are forced.
+    fn is_forced(&self, host: &str, state: &super::state::State) -> bool {
+        self.is_handler && state.play.forces_handlers && state.play.failed.contains(host)
+    }
+}
+
 /// Hosts that failed in a list, with the failure.
 pub(crate) type Failures = Vec<HostEnd>;
 
@@ -38,7 +45,7 @@ impl Run {
     ) -> Flow<Failures> {
         let mut failures: Failures = Vec::new();
         for item in items {
-            let live = self.live_hosts(hosts, &failures);
+            let live = self.live_hosts(hosts, &failures, place);
             if live.is_empty() {
                 break;
             }
@@ -50,7 +57,7 @@ impl Run {
             };
             failures.extend(more);
             if self.is_fatal(item, place, &failures, hosts) {
-                let rest = self.live_hosts(hosts, &failures);
+                let rest = self.live_hosts(hosts, &failures, place);
                 failures.extend(rest.into_iter().map(|host| HostEnd {
                     host,
                     end: ItemEnd::failed("another host failed and `any_errors_fatal` is set"),
@@ -62,13 +69,14 @@ impl Run {
         Ok(failures)
     }
 
-    fn live_hosts(&self, hosts: &[String], failures: &Failures) -> Vec<String> {
+    fn live_hosts(&self, hosts: &[String], failures: &Failures, place: &Place) -> Vec<String> {
         let failed: HashSet<&str> = failures.iter().map(|f| f.host.as_str()).collect();
         let state = self.state.borrow();
         hosts
             .iter()
             .filter(|h| !failed.contains(h.as_str()))
-            .filter(|h| !state.play.gone.contains(*h) && !state.out.contains(*h))
+            .filter(|h| !state.play.gone.contains(*h) || place.is_forced(h, &state))
+            .filter(|h| !state.out.contains(*h))
             .filter(|h| !state.parked.contains(*h))
             .cloned()
             .collect()
@@ -94,6 +102,7 @@ impl Run {
 
     async fn run_block(&self, block: &Block, hosts: &[String], place: &Place) -> Flow<Failures> {
         let hosts = self.hosts_of_role(block, hosts);
+        let ran_before: Vec<u32> = hosts.iter().map(|host| self.tasks_run(host)).collect();
         if hosts.is_empty() {
             return Ok(Vec::new());
         }
@@ -131,7 +140,29 @@ impl Run {
             failures.extend(self.run_list(&block.always, &reached, &outside).await?);
         }
         failures.dedup_by(|a, b| a.host == b.host);
+        for (host, before) in hosts.iter().zip(ran_before) {
+            self.leave_role(block, host, self.tasks_run(host) > before);
+        }
         Ok(failures)
+    }
+
+    /// Number of tasks that ran on a host so far.
+    fn tasks_run(&self, host: &str) -> u32 {
+        let state = self.state.borrow();
+        let stats = state.stats.hosts.get(host);
+        stats.map_or(0, |s| s.ok + s.failed + s.rescued)
+    }
+
+    /// A role counts as done where a task of it really ran.
+    fn leave_role(&self, block: &Block, host: &str, has_run: bool) {
+        let Some(role) = &block.role else { return };
+        let mut state = self.state.borrow_mut();
+        let ended = (host.to_owned(), role.name.clone());
+        state.play.roles_ended.remove(&ended);
+        if has_run {
+            let key = (host.to_owned(), role_key(block, role));
+            state.play.roles_done.insert(key);
+        }
     }
 
     async fn rescue(&self, block: &Block, failures: Failures, place: &Place) -> Flow<Failures> {
@@ -155,15 +186,6 @@ impl Run {
         }
         let hosts: Vec<String> = failed.iter().map(|f| f.host.clone()).collect();
         let again = self.run_list(&block.rescue, &hosts, place).await?;
-        let mut state = self.state.borrow_mut();
-        for host in hosts
-            .iter()
-            .filter(|h| !again.iter().any(|f| &f.host == *h))
-        {
-            let counts = state.stats.host(host);
-            counts.rescued += 1;
-            counts.failed = counts.failed.saturating_sub(1);
-        }
         lasting.extend(again);
         Ok(lasting)
     }
@@ -176,15 +198,11 @@ impl Run {
         if role.allows_duplicates {
             return hosts.to_vec();
         }
-        let key = format!(
-            "{}\0{}",
-            role.name,
-            Value::Map(role.params.clone()).to_exposed_json()
-        );
-        let mut state = self.state.borrow_mut();
+        let key = role_key(block, role);
+        let state = self.state.borrow();
         hosts
             .iter()
-            .filter(|host| state.play.roles_done.insert(((*host).clone(), key.clone())))
+            .filter(|host| !state.play.roles_done.contains(&((*host).clone(), key.clone())))
             .cloned()
             .collect()
     }
@@ -196,8 +214,13 @@ impl Run {
         hosts: &[String],
         place: &Place,
     ) -> Flow<Failures> {
+        let hosts = &self.hosts_in_role(task, hosts, place);
+        if hosts.is_empty() {
+            return Ok(Vec::new());
+        }
         let frame = place.frame.inner(&task.keywords);
-        if !self.is_selected(&frame, task) {
+        // Handlers run whatever their tags (ansible-core 2.19 filters the sections only).
+        if !place.is_handler && !self.is_selected(&frame, task) {
             return Ok(Vec::new());
         }
         self.pause_if_wanted(&task.id).await?;
@@ -229,13 +252,34 @@ impl Run {
         }
     }
 
+    /// The hosts on which the task's role has not ended early (`meta: end_role`).
+    fn hosts_in_role(&self, task: &Task, hosts: &[String], place: &Place) -> Vec<String> {
+        let state = self.state.borrow();
+        let Some(role) = task.role.as_ref().filter(|_| !place.is_handler) else {
+            return hosts.to_vec();
+        };
+        let has_ended = |host: &String| {
+            let ended = &state.play.roles_ended;
+            ended.contains(&(host.clone(), role.name.clone()))
+        };
+        hosts.iter().filter(|h| !has_ended(h)).cloned().collect()
+    }
+
     /// Parks lost hosts, takes unreachable ones out of the run, and returns all that failed.
     fn leave(&self, run: &TaskRun, ends: Vec<HostEnd>) -> Failures {
         let mut failures: Failures = ends.into_iter().filter(HostEnd::is_failure).collect();
         let mut state = self.state.borrow_mut();
         for failure in &mut failures {
+            let own_name = match (&run.task.keywords.name, &run.task.role) {
+                (None, _) => "",
+                (Some(_), Some(role)) => {
+                    let prefix = format!("{} : ", role.name);
+                    run.name.strip_prefix(&prefix).unwrap_or(&run.name)
+                }
+                (Some(_), None) => &run.name,
+            };
             let task = Map::from([
-                ("name".to_owned(), Value::from(run.name.as_str())),
+                ("name".to_owned(), Value::from(own_name)),
                 ("action".to_owned(), Value::from(run.module.as_str())),
             ]);
             failure
@@ -243,6 +287,9 @@ impl Run {
                 .result
                 .insert("_switchback_task".into(), Value::from(task));
             match failure.end.status {
+                Status::Failed if !run.is_rescued => {
+                    state.play.failing.insert(failure.host.clone());
+                }
                 Status::Unreachable => {
                     state.out.insert(failure.host.clone());
                 }
@@ -271,7 +318,13 @@ impl Run {
                 .flatten()
                 .or_else(|| field.value.as_str().map(str::to_owned))
         });
-        let name = own.unwrap_or_else(|| module_name(&task.action).to_owned());
+        let name = own.unwrap_or_else(|| match &task.action {
+            Action::IncludeRole { role, .. } => {
+                let role = super::run::plain_text(&role.name.value).unwrap_or_default();
+                format!("include_role : {role}")
+            }
+            other => module_name(other).to_owned(),
+        });
         match &task.role {
             Some(role) => format!("{} : {name}", role.name),
             None => name,
@@ -345,11 +398,13 @@ impl Run {
         let Some(max) = state.play.max_fail_percentage else {
             return Ok(());
         };
-        let failed = state.play.failed.len()
-            + failures
-                .iter()
-                .filter(|f| !state.play.failed.contains(&f.host))
-                .count();
+        let batch = &state.play.batch;
+        let failed = batch
+            .iter()
+            .filter(|h| {
+                state.play.failed.contains(*h) || failures.iter().any(|f| &f.host == *h)
+            })
+            .count();
         #[expect(clippy::cast_precision_loss, reason = "numbers of hosts are small")]
         let share = 100.0 * failed as f64 / state.play.batch.len().max(1) as f64;
         if failed > 0 && share > max {
@@ -358,4 +413,26 @@ impl Run {
             Ok(())
         }
     }
+}
+
+/// What makes two uses of a role the same: name, parameters, and the keywords of the use.
+fn role_key(block: &Block, role: &crate::model::RoleScope) -> String {
+    let conditions: Vec<Value> = block
+        .keywords
+        .when
+        .iter()
+        .map(|condition| match condition {
+            crate::model::Cond::Literal(is_true) => Value::Bool(*is_true),
+            crate::model::Cond::Expr { text, .. } => text.as_str().into(),
+        })
+        .collect();
+    let tags = block.keywords.tags.iter().map(|t| t.as_str().into());
+    let parts = Value::from(vec![
+        Value::from(role.name.as_str()),
+        Value::Map(role.params.clone()),
+        Value::from(block.keywords.vars.clone()),
+        Value::from(conditions),
+        Value::from(tags.collect::<Vec<Value>>()),
+    ]);
+    parts.to_exposed_json().to_string()
 }

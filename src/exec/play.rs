@@ -74,6 +74,8 @@ impl Run {
                 *state.play.batch = batch.clone();
                 state.play.batch_index = u32::try_from(index).unwrap_or(u32::MAX);
                 state.play.notified.clear();
+                state.play.pending_handlers.clear();
+                state.play.failing.clear();
             }
             match self.run_batch(play, &frame, &batch).await {
                 Ok(()) | Err(Halt::EndBatch) => {}
@@ -92,8 +94,18 @@ impl Run {
 
     fn begin_play(&self, entry: &PlaybookEntry, frame: &Rc<Frame>) {
         let play = &entry.play;
+        let forces_handlers = self.settings.force_handlers
+            || self
+                .flag(play.force_handlers.as_ref(), &self.play_view(), false)
+                .unwrap_or(false);
         let mut state = self.state.borrow_mut();
+        // What `include_role` with `public` showed ends with its play.
+        for known in state.hosts.values_mut() {
+            known.role_defaults = Arc::default();
+            known.role_vars = Arc::default();
+        }
         state.play = PlayState {
+            forces_handlers,
             handlers: play.handlers.clone(),
             role_defaults: play
                 .role_scopes
@@ -109,7 +121,7 @@ impl Run {
     }
 
     /// What the play's own keywords see: extra vars, play vars, and no host.
-    fn play_view(&self) -> View {
+    pub(crate) fn play_view(&self) -> View {
         self.host_view("localhost").with_layers(self.play_layers())
     }
 
@@ -336,10 +348,7 @@ impl Run {
     async fn run_sections(&self, play: &Play, place: &Place, hosts: &[String]) -> Flow<()> {
         let roles_and_tasks: [&[Item]; 2] = [&play.roles, &play.tasks];
         let sections: [&[&[Item]]; 3] = [&[&play.pre_tasks], &roles_and_tasks, &[&play.post_tasks]];
-        let forces = self.settings.force_handlers
-            || self
-                .flag(play.force_handlers.as_ref(), &self.play_view(), false)
-                .unwrap_or(false);
+        let forces = self.state.borrow().play.forces_handlers;
         for section in sections {
             for items in section {
                 let result = self.run_list(items, hosts, place).await;
@@ -347,13 +356,13 @@ impl Run {
                     Ok(failures) => self.fail_hosts(&failures),
                     Err(halt) => {
                         if forces {
-                            self.flush_handlers().await?;
+                            self.flush_handlers(hosts).await?;
                         }
                         return Err(halt);
                     }
                 }
             }
-            self.flush_handlers().await?;
+            self.flush_handlers(hosts).await?;
         }
         Ok(())
     }
@@ -363,8 +372,10 @@ impl Run {
         let mut state = self.state.borrow_mut();
         for failure in failures {
             state.play.gone.insert(failure.host.clone());
-            if failure.end.status == crate::event::Status::Failed {
+            let is_forgiven = state.play.forgiven.contains(&failure.host);
+            if failure.end.status == crate::event::Status::Failed && !is_forgiven {
                 state.play.failed.insert(failure.host.clone());
+                state.failed.insert(failure.host.clone());
             }
         }
     }

@@ -258,7 +258,8 @@ impl Run {
                 break;
             }
         }
-        self.flush_handlers().await?;
+        let batch = self.state.borrow().play.batch.clone();
+        self.flush_handlers(&batch).await?;
         Ok(is_complete)
     }
 
@@ -431,7 +432,7 @@ impl Run {
         };
         let failures = Box::pin(self.run_list(items, hosts, &place)).await?;
         self.fail_hosts(&failures);
-        self.flush_handlers().await
+        self.flush_handlers(hosts).await
     }
 
     fn way_hosts(&self, hosts: &Field, way: &WayBack) -> Flow<Vec<String>> {

@@ -145,7 +145,7 @@ impl Run {
                 code::LOST
             } else if any(|h| h.unreachable) {
                 code::UNREACHABLE
-            } else if any(|h| h.failed) {
+            } else if !state.failed.is_empty() || matches!(result, Err(Halt::EndRun)) {
                 code::FAILED
             } else {
                 code::OK

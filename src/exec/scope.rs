@@ -130,6 +130,9 @@ impl Run {
         set("ansible_diff_mode", settings.shows_diff.into());
         set("ansible_forks", Value::Int(forks));
         set("ansible_version", ansible_version());
+        if let Some(limit) = &settings.limit_text {
+            set("ansible_limit", limit.as_str().into());
+        }
         set("ansible_run_tags", tags(&settings.tags, "all"));
         set("ansible_skip_tags", tags(&settings.skip_tags, ""));
         set("switchback_run_id", settings.run.as_str().into());

@@ -47,6 +47,8 @@ pub struct Settings {
     pub skip_tags: Vec<String>,
     /// `--limit`, resolved.
     pub limit: Option<HashSet<String>>,
+    /// `--limit` as given.
+    pub limit_text: Option<String>,
     /// `--start-at-task`.
     pub start_at: Option<String>,
     /// `--force-handlers`.
@@ -101,10 +103,20 @@ pub(crate) struct PlayState {
     pub(crate) gone: Tracked<HashSet<String>>,
     /// Of those, the ones that failed.
     pub(crate) failed: HashSet<String>,
+    /// Hosts that failed without a rescue, as soon as they did.
+    pub(crate) failing: HashSet<String>,
+    /// Of those, the ones that `meta: clear_host_errors` forgave: they take part in later plays.
+    pub(crate) forgiven: HashSet<String>,
     /// Notified handlers by host.
     pub(crate) notified: HashMap<String, Vec<String>>,
+    /// Handlers that are to run at the next flush, by host and index.
+    pub(crate) pending_handlers: HashMap<String, BTreeSet<usize>>,
     /// Handlers of the play, those of included roles added.
     pub(crate) handlers: Vec<Task>,
+    /// `force_handlers` of the play or of the command line.
+    pub(crate) forces_handlers: bool,
+    /// Roles that ended early on a host (`meta: end_role`), by host and name.
+    pub(crate) roles_ended: HashSet<(String, String)>,
     /// Roles that ran, by host and name with parameters.
     pub(crate) roles_done: HashSet<(String, String)>,
     /// Defaults of the play's static roles.
@@ -133,6 +145,8 @@ pub(crate) struct State {
     pub(crate) stats: Stats,
     /// Hosts out of the run: unreachable, excluded, or failed in an earlier play.
     pub(crate) out: HashSet<String>,
+    /// Hosts that failed and were not forgiven, of all plays.
+    pub(crate) failed: HashSet<String>,
     /// Hosts whose last attempt is lost or still running.
     pub(crate) parked: HashSet<String>,
     pub(crate) replay: Replay,

@@ -66,7 +66,8 @@ impl Run {
         let mut hosts = hosts.to_vec();
         let mut ends: Vec<HostEnd> = Vec::new();
         let whole_batch = hosts.clone();
-        let is_once = self.is_run_once(run, &hosts);
+        // `add_host` has no host of its own (ansible-core 2.19, `BYPASS_HOST_LOOP`).
+        let is_once = run.module == "add_host" || self.is_run_once(run, &hosts);
         if is_once {
             hosts.truncate(1);
         }
@@ -277,7 +278,13 @@ impl Run {
         let mut ends = Vec::with_capacity(items.len());
         let control = run.task.r#loop.as_ref().map(|l| &l.control);
         let pause = control.and_then(|c| c.pause.as_ref());
+        // What an item registers or sets is seen by the next ones.
+        let mut learnt = Map::new();
         for (index, (item, label)) in items.iter().enumerate() {
+            let item = &Item {
+                view: item.view.with(learnt.clone()),
+                ..item.clone()
+            };
             if index > 0
                 && let Some(field) = pause
             {
@@ -285,6 +292,10 @@ impl Run {
                 self.port.sleep(pause.unwrap_or(0)).await;
             }
             let mut end = self.run_item(run, item, None).await?;
+            learnt.extend(end.set.clone());
+            if let Some(name) = &run.task.register {
+                learnt.insert(name.clone(), end.value());
+            }
             for (key, value) in item_keys(&run.task, item) {
                 end.result.insert(key, value);
             }
@@ -517,7 +528,8 @@ impl Run {
     }
 
     fn spoil(&self, item: &Item, end: &mut ItemEnd, problem: &Problem) {
-        let spoilt = self.problem_end(item, problem);
+        let mut spoilt = self.problem_end(item, problem);
+        spoilt.result.shift_remove("changed");
         end.status = spoilt.status;
         end.result.extend(spoilt.result);
     }
@@ -645,7 +657,7 @@ impl Run {
         layer
     }
 
-    fn label(&self, looped: &Loop, value: &Value, view: &View) -> String {
+    pub(crate) fn label(&self, looped: &Loop, value: &Value, view: &View) -> String {
         let shown = match &looped.control.label {
             Some(field) => self
                 .keyword(Some(field), view)
@@ -654,7 +666,17 @@ impl Run {
                 .unwrap_or_default(),
             None => value.clone(),
         };
-        plain_text(&shown).unwrap_or_else(|| shown.to_masked_json().to_string())
+        plain_text(&shown).unwrap_or_else(|| self.as_text(&shown, view))
+    }
+
+    /// A value as a template writes it into text; a secret as a mask.
+    fn as_text(&self, value: &Value, view: &View) -> String {
+        let view = view.with(Map::from([("_shown".to_owned(), value.clone())]));
+        let template = Value::Str(crate::value::Text::from_user("{{ _shown }} "));
+        match self.controller.render(&template, &view) {
+            Ok(Some(Value::Str(text))) if !text.is_secret() => text.as_str().trim().to_owned(),
+            _ => value.to_masked_json().to_string(),
+        }
     }
 
     fn item(&self, run: &TaskRun, host: &str, view: View, index: Option<usize>) -> Item {
@@ -705,8 +727,8 @@ impl Run {
             )
             .unwrap_or(false);
         {
+            self.count(run, &end.host, &report);
             let mut state = self.state.borrow_mut();
-            state.stats.count(&end.host, &report);
             let key = (
                 run.task.id.clone(),
                 end.host.clone(),
@@ -720,15 +742,12 @@ impl Run {
                     .filter(|_| to_delegate)
                     .unwrap_or(host)
                     .clone();
-                state
-                    .hosts
-                    .entry(fact_host)
-                    .or_default()
-                    .add_facts(&end.end.facts);
-                let known = state.hosts.entry(host.clone()).or_default();
+                let facts = state.hosts.entry(fact_host.clone()).or_default();
+                facts.add_facts(&end.end.facts);
                 for (name, value) in &end.end.set {
-                    known.set(name, value.clone());
+                    facts.set(name, value.clone());
                 }
+                let known = state.hosts.entry(host.clone()).or_default();
                 if let Some(name) = &run.task.register {
                     known.set(name, end.end.value());
                 }
@@ -741,6 +760,16 @@ impl Run {
             }
         }
         Ok(())
+    }
+
+    /// Adds to the totals of a host; a failure that a rescue will deal with counts as rescued.
+    pub(crate) fn count(&self, run: &TaskRun, host: &str, report: &crate::event::Report) {
+        let mut state = self.state.borrow_mut();
+        if run.is_rescued && report.status == Status::Failed && !report.is_ignored {
+            state.stats.host(host).rescued += 1;
+        } else {
+            state.stats.count(host, report);
+        }
     }
 
     fn notify(&self, run: &TaskRun, end: &HostEnd, field: &Field, view: &View) -> Flow<()> {

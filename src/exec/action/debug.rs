@@ -47,7 +47,10 @@ impl Run {
         match self.controller.render(&template, &item.view) {
             Ok(value) => Ok(value.unwrap_or_default()),
             Err(problem) if problem.is_undefined => {
-                Ok(format!("<< error 1 - {} >>", problem.message).into())
+                let suffix = format!(", in `{{{{ {expression} }}}}`");
+                let what = problem.message.strip_suffix(&suffix);
+                let what = what.unwrap_or(&problem.message);
+                Ok(format!("<< error 1 - {what} >>").into())
             }
             Err(problem) => Err(problem.into()),
         }

@@ -41,6 +41,9 @@ impl Run {
         }
         let result = Map::from([("ansible_facts".to_owned(), Value::from(set.clone()))]);
         let mut end = ItemEnd::new(Status::Ok, result);
+        if args.get("cacheable").and_then(Value::to_bool) == Some(true) {
+            end.facts.clone_from(&set);
+        }
         end.set = set;
         Ok(end)
     }

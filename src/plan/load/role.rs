@@ -169,7 +169,8 @@ impl Session<'_> {
                 Item::Block(_) => None,
             }));
         // The keywords of a role's use reach its dependencies too, whereas "once per play" is
-        // decided for each role by itself: hence two blocks where there are dependencies.
+        // decided for each role by itself, keywords included: hence two blocks with the same
+        // keywords where there are dependencies.
         let items = if items.is_empty() {
             vec![block(
                 id,
@@ -183,7 +184,7 @@ impl Session<'_> {
                 id,
                 role.span,
                 tasks,
-                Keywords::default(),
+                role.keywords.clone(),
                 Some(&scope),
             ));
             vec![block(id, role.span, items, role.keywords.clone(), None)]

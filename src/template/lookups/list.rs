@@ -162,7 +162,21 @@ fn subelements(eval: &Eval<'_>, args: &Args) -> Result<Vec<Val>> {
         named: Vec::new(),
     };
     let pairs = eval.filter("subelements", Val::list(elements), &inner)?;
-    eval.items(&pairs)
+    // The lookup, unlike the filter, takes the list out of each element (ansible-core 2.19,
+    // `plugins/lookup/subelements.py`).
+    let key = eval.text(path)?;
+    let mut without = Vec::new();
+    for pair in eval.items(&pairs)? {
+        let parts = eval.items(&pair)?;
+        let [element, sub] = parts.as_slice() else {
+            without.push(pair);
+            continue;
+        };
+        let rest = eval.entries(element)?.into_iter();
+        let rest = rest.filter(|(name, _)| name.as_str() != &*key);
+        without.push(Val::list(vec![Val::dict(rest.collect()), sub.clone()]));
+    }
+    Ok(without)
 }
 
 /// `start`, `end`, `stride`, `count` and `format` of a sequence.

@@ -53,7 +53,14 @@ async fn run(words: &[String]) -> Outcome<()> {
 async fn connect(config: &str, host: &str) -> Outcome<Session> {
     let socket = Path::new(config).with_file_name(format!("f{}-{host}", std::process::id()));
     let status = Command::new("ssh")
-        .args(["-F", config, "-o", "ControlMaster=yes", "-o", "ControlPersist=60"])
+        .args([
+            "-F",
+            config,
+            "-o",
+            "ControlMaster=yes",
+            "-o",
+            "ControlPersist=60",
+        ])
         .arg("-o")
         .arg(format!("ControlPath={}", socket.display()))
         .args(["-N", host])

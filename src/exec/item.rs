@@ -299,7 +299,10 @@ impl Run {
         // another machine (`uri`): in check mode only `reads: true` runs.
         if item.is_check && !item.task.reads {
             self.plan_path(item, &ready.args);
-            return Err(foretold(&ready).into());
+            let mut end = foretold(&ready);
+            end.summary = self.redact(&end.summary);
+            end.diff = end.diff.iter().map(|d| self.redact(d)).collect();
+            return Err(end.into());
         }
         if let Some(refusal) = self.protection_refusal(item, &ready) {
             return Err(ItemEnd::failed(refusal).into());
@@ -433,8 +436,8 @@ impl Run {
         end.attempt = attempt;
         end.module_changed = end.status != Status::Ok && end.status != Status::Skipped;
         end.is_hidden = item.is_hidden;
-        end.summary.clone_from(&ready.change.summary);
-        end.diff = ready.diffs();
+        end.summary = self.redact(&ready.change.summary);
+        end.diff = ready.diffs().iter().map(|d| self.redact(d)).collect();
         Ok(Some(end))
     }
 

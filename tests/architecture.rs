@@ -148,11 +148,6 @@ const LONG_FUNCTIONS: &[(&str, &str, &str)] = &[
         "one match over all effects, an arm each",
     ),
     (
-        "src/exec/scope.rs",
-        "magic",
-        "a list of the magic variables, a line each",
-    ),
-    (
         "src/exec/task.rs",
         "run_item",
         "one loop of tries with its early ends",

@@ -4,6 +4,8 @@
 //! The oracle's side is committed beside each playbook (`tests/differential/NAME.out`), written by
 //! `tests/differential/generate` from a real ansible-core 2.19.
 
+#![expect(clippy::unwrap_used, reason = "a test stops where it stands")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -161,7 +163,7 @@ impl Told {
                 self.tasks.insert(step.clone(), named);
                 self.step = step;
             }
-            "item_finished" => self.line(event, Some(text(&event["label"]))),
+            "item_finished" => self.line(event, Some(&text(&event["label"]))),
             "host_finished" => self.line(event, None),
             "run_finished" => {
                 self.close();
@@ -185,7 +187,7 @@ impl Told {
         }
     }
 
-    fn line(&mut self, event: &Value, label: Option<String>) {
+    fn line(&mut self, event: &Value, label: Option<&str>) {
         let step = text(&event["step"]);
         if self.step != step {
             self.close();
@@ -198,9 +200,9 @@ impl Told {
         }
         let host = text(&event["host"]);
         let mut line = format!("  {host}: {status}");
-        if let Some(label) = &label {
+        if let Some(label) = label {
             let label = label.replace("(hidden)", "(censored due to no_log)");
-            line.push_str(&format!(" ({label})"));
+            line = format!("{line} ({label})");
         }
         let has_items = report["result"].get("results").is_some();
         let shows = ["debug", "assert", "fail"].contains(&self.module());

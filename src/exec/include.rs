@@ -295,8 +295,8 @@ impl Run {
         });
     }
 
-    /// `meta: …`.
-    pub(crate) async fn run_meta(&self, run: &TaskRun, what: &str, hosts: &[String]) -> Flow<()> {
+    /// The hosts whose conditions hold for a `meta`; the others are told as skipped.
+    fn chosen_for_meta(&self, run: &TaskRun, what: &str, hosts: &[String]) -> Vec<String> {
         // These decide for the whole batch, by its first host (ansible-core 2.19,
         // `plugins/strategy/linear.py`).
         let is_once = matches!(
@@ -323,6 +323,12 @@ impl Run {
                 });
             }
         }
+        chosen
+    }
+
+    /// `meta: …`.
+    pub(crate) async fn run_meta(&self, run: &TaskRun, what: &str, hosts: &[String]) -> Flow<()> {
+        let chosen = self.chosen_for_meta(run, what, hosts);
         if chosen.is_empty() {
             return Ok(());
         }

@@ -149,8 +149,8 @@ impl Run {
     /// Number of tasks that ran on a host so far.
     fn tasks_run(&self, host: &str) -> u32 {
         let state = self.state.borrow();
-        let stats = state.stats.hosts.get(host);
-        stats.map_or(0, |s| s.ok + s.failed + s.rescued)
+        let counts = state.stats.hosts.get(host);
+        counts.map_or(0, |c| c.ok + c.failed + c.rescued)
     }
 
     /// A role counts as done where a task of it really ran.

@@ -50,7 +50,7 @@ impl Run {
         let name = self.play_name(play, &view);
         self.state.borrow_mut().play.name.clone_from(&name);
         let hosts = self.play_hosts(play, &view)?;
-        *self.state.borrow_mut().play.all_hosts = hosts.clone();
+        self.state.borrow_mut().play.all_hosts.clone_from(&hosts);
         if hosts.is_empty() {
             let why = "no hosts matched".to_owned();
             self.port.emit(Event::PlaySkipped { name, why });
@@ -71,7 +71,7 @@ impl Run {
             }
             {
                 let mut state = self.state.borrow_mut();
-                *state.play.batch = batch.clone();
+                state.play.batch.clone_from(&batch);
                 state.play.batch_index = u32::try_from(index).unwrap_or(u32::MAX);
                 state.play.notified.clear();
                 state.play.pending_handlers.clear();

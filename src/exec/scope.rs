@@ -69,7 +69,9 @@ impl Run {
             layers.extend(frame.vars(Kind::Include));
         }
         layers.push(self.settings.extra_vars.clone());
-        magic.into_iter().for_each(|vars| layers.push_learnt(vars));
+        for vars in magic {
+            layers.push_learnt(vars);
+        }
         layers
     }
 

@@ -1,6 +1,8 @@
 //! The command line's promises: for each kind of bad input the exit code of the table and a message
 //! that says where.
 
+#![expect(clippy::unwrap_used, reason = "a test stops where it stands")]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 

@@ -1,6 +1,8 @@
 //! The promises of the engine, checked on the core itself: effects out, inputs in. The simulated
 //! host runs every script with a local `sh`; the journal is a list.
 
+#![expect(clippy::unwrap_used, reason = "a test stops where it stands")]
+
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -167,7 +169,7 @@ impl World {
                     self.log.push("append fails".into());
                     return Some(Input::Durable(ticket, Err("no space left".into())));
                 }
-                for record in records {
+                for record in &records {
                     self.append(record);
                 }
                 Input::Durable(ticket, Ok(()))
@@ -198,8 +200,8 @@ impl World {
         })
     }
 
-    fn append(&mut self, record: Record) {
-        let (json, kind) = (serde_json::to_value(&record).unwrap(), &record);
+    fn append(&mut self, record: &Record) {
+        let (json, kind) = (serde_json::to_value(record).unwrap(), record);
         let what = json["record"].as_str().unwrap().to_owned();
         self.log.push(what);
         if matches!(kind, Record::Intent { .. })

@@ -295,8 +295,15 @@ impl Run {
         });
     }
 
-    /// The hosts on which a `meta` task's conditions hold; the others are said to be skipped.
-    fn chosen_for_meta(&self, run: &TaskRun, asked: &[String]) -> Vec<String> {
+    /// The hosts whose conditions hold for a `meta`; the others are told as skipped.
+    fn chosen_for_meta(&self, run: &TaskRun, what: &str, hosts: &[String]) -> Vec<String> {
+        // These decide for the whole batch, by its first host (ansible-core 2.19,
+        // `plugins/strategy/linear.py`).
+        let is_once = matches!(
+            what,
+            "end_play" | "end_batch" | "clear_facts" | "clear_host_errors" | "refresh_inventory"
+        );
+        let asked = if is_once { &hosts[..1] } else { hosts };
         let chosen: Vec<String> = asked
             .iter()
             .filter(|host| {
@@ -321,14 +328,7 @@ impl Run {
 
     /// `meta: …`.
     pub(crate) async fn run_meta(&self, run: &TaskRun, what: &str, hosts: &[String]) -> Flow<()> {
-        // These decide for the whole batch, by its first host (ansible-core 2.19,
-        // `plugins/strategy/linear.py`).
-        let is_once = matches!(
-            what,
-            "end_play" | "end_batch" | "clear_facts" | "clear_host_errors" | "refresh_inventory"
-        );
-        let asked = if is_once { &hosts[..1] } else { hosts };
-        let chosen = self.chosen_for_meta(run, asked);
+        let chosen = self.chosen_for_meta(run, what, hosts);
         if chosen.is_empty() {
             return Ok(());
         }

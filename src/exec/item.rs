@@ -596,6 +596,11 @@ fn is_moved(reply: &Reply) -> bool {
     reply.stderr_text().contains(MOVED_MARK)
 }
 
+/// The part of a field's name after its last dot.
+fn field_of(name: &str) -> &str {
+    name.rsplit_once('.').map_or("", |(_, field)| field)
+}
+
 /// What `sb_stat` writes where `SB_atime` is `-`: its fields with the times of access left out.
 fn without_access_times(reply: &[u8]) -> Vec<u8> {
     const ATIME: usize = 11;
@@ -608,14 +613,14 @@ fn without_access_times(reply: &[u8]) -> Vec<u8> {
     let masked: Vec<String> = head
         .split('\n')
         .map(|line| match line.split_once('=') {
-            Some((name, value)) if name.ends_with(".stat") => {
+            Some((name, value)) if field_of(name) == "stat" => {
                 let mut numbers: Vec<&str> = value.split(' ').collect();
                 if numbers.len() == NUMBERS {
                     numbers[ATIME] = "-";
                 }
                 format!("{name}={}", numbers.join(" "))
             }
-            Some((name, value)) if name.ends_with(".times") => {
+            Some((name, value)) if field_of(name) == "times" => {
                 let rest = value.split_once('|').map_or(value, |(_, rest)| rest);
                 format!("{name}=-|{rest}")
             }

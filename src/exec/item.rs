@@ -285,11 +285,17 @@ impl Run {
                 state.planned_paths.contains(&(item.host.clone(), path))
             })
         };
-        is_planned.then(|| {
+        if is_planned {
             self.plan_path(item, args);
             let mut end = ItemEnd::new(Status::Changed, Map::new());
             end.summary = format!("in `{missing}`, which an earlier task would make");
-            end
+            return Some(end);
+        }
+        // A command that check mode left out may be what makes it: nobody can tell.
+        let is_unclear = self.state.borrow().has_left_out.contains(&item.host);
+        is_unclear.then(|| {
+            let why = "a command that check mode does not run may make it";
+            ItemEnd::new(Status::Unknown, message(format!("{}; {why}", failure.msg)))
         })
     }
 
@@ -299,6 +305,12 @@ impl Run {
         // another machine (`uri`): in check mode only `reads: true` runs.
         if item.is_check && !item.task.reads {
             self.plan_path(item, &ready.args);
+            if matches!(ready.change.foretell, Foretell::Skipped(_)) {
+                self.state
+                    .borrow_mut()
+                    .has_left_out
+                    .insert(item.host.clone());
+            }
             let mut end = foretold(&ready);
             end.summary = self.redact(&end.summary);
             end.diff = end.diff.iter().map(|d| self.redact(d)).collect();

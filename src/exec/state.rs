@@ -170,6 +170,8 @@ pub(crate) struct State {
     pub(crate) is_undoing: bool,
     /// Paths by host that check mode would have made.
     pub(crate) planned_paths: HashSet<(String, String)>,
+    /// Hosts on which check mode left a command out.
+    pub(crate) has_left_out: HashSet<String>,
     /// Values to be masked wherever they turn up.
     pub(crate) secrets: BTreeSet<String>,
     /// Health checks of the change.

@@ -187,11 +187,6 @@ const LONG_FUNCTIONS: &[(&str, &str, &str)] = &[
         "creation",
         "a list of useradd's options, a line or two each",
     ),
-    (
-        "src/plan/load/role.rs",
-        "role_at",
-        "the parts of a role in Ansible's order of precedence",
-    ),
 ];
 
 fn root() -> PathBuf {

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::Write;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -471,5 +472,10 @@ fn control_dir(run_folder: Option<&Path>) -> Result<PathBuf, String> {
         .filter(|dir| dir.is_dir())
         .or_else(|| std::env::home_dir().map(|home| home.join(".ssh")))
         .ok_or("neither XDG_RUNTIME_DIR nor HOME is set")?;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&base)
+        .map_err(|error| format!("{}: {error}", base.display()))?;
     Ok(base.join(format!("sb-{}", std::process::id())))
 }

@@ -163,11 +163,7 @@ impl Session<'_> {
         });
         let tasks = self.role_list(path, "tasks", role.tasks_from.as_ref(), &scope, id);
         let handlers = self.role_list(path, "handlers", role.handlers_from.as_ref(), &scope, id);
-        self.handlers
-            .extend(handlers.into_iter().filter_map(|item| match item {
-                Item::Task(task) => Some(*task),
-                Item::Block(_) => None,
-            }));
+        self.take_handlers(handlers);
         // The keywords of a role's use reach its dependencies too, whereas "once per play" is
         // decided for each role by itself, keywords included: hence two blocks with the same
         // keywords where there are dependencies.
@@ -514,10 +510,32 @@ impl Session<'_> {
             return;
         }
         let items = read_items(self, "handlers", node, &scope, &format!("{id}/handlers"));
-        self.handlers
-            .extend(items.into_iter().filter_map(|item| match item {
-                Item::Task(task) => Some(*task),
-                Item::Block(_) => None,
-            }));
+        self.take_handlers(items);
+    }
+
+    /// Keeps handlers; those of a static import (a block without keywords) one by one.
+    fn take_handlers(&mut self, items: Vec<Item>) {
+        for item in items {
+            match item {
+                Item::Task(task) => self.handlers.push(*task),
+                Item::Block(block) => {
+                    let is_plain = block.rescue.is_empty()
+                        && block.always.is_empty()
+                        && Keywords {
+                            name: None,
+                            ..block.keywords.clone()
+                        } == Keywords::default();
+                    if is_plain {
+                        self.take_handlers(block.block);
+                    } else {
+                        self.problems.push(
+                            Diagnostic::error("SB0108", "a block of handlers is not supported")
+                                .at(block.span, "it has keywords, `rescue` or `always`")
+                                .help("give the keywords to each handler"),
+                        );
+                    }
+                }
+            }
+        }
     }
 }

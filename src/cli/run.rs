@@ -138,7 +138,7 @@ fn open_journal(
         inventory: args
             .inventory
             .iter()
-            .map(|i| absolute(Path::new(i)))
+            .map(|given| inventory_source(given))
             .collect(),
         playbook_hash: loaded.hashes.0.clone(),
         inventory_hash: loaded.hashes.1.clone(),
@@ -149,6 +149,15 @@ fn open_journal(
     };
     writer.append_sync(&record).map_err(|e| e.to_string())?;
     Ok(Opened { id, writer, run })
+}
+
+/// An inventory source as a later process finds it: a list of hosts as it is, a path absolute.
+fn inventory_source(given: &str) -> String {
+    let path = Path::new(given);
+    if given.contains(',') && !path.exists() {
+        return given.to_owned();
+    }
+    std::path::absolute(path).map_or_else(|_| given.to_owned(), |path| path.display().to_string())
 }
 
 /// Runs the machine, and after it the rollback that its end asks for.
@@ -210,4 +219,17 @@ pub(super) async fn drive(
     }
     driver.pool.close().await;
     ended.exit_code
+}
+
+#[cfg(test)]
+mod tests {
+    use super::inventory_source;
+
+    #[test]
+    fn a_list_of_hosts_is_found_again_as_the_same_hosts() {
+        assert_eq!(inventory_source("localhost,"), "localhost,");
+        assert_eq!(inventory_source("/etc/hosts.ini"), "/etc/hosts.ini");
+        assert!(inventory_source("hosts.ini").ends_with("/hosts.ini"));
+        assert!(inventory_source("hosts.ini").starts_with('/'));
+    }
 }

@@ -200,6 +200,9 @@ pub(crate) struct ResumeArgs {
     /// Go on although the playbook or the inventory has changed
     #[arg(long)]
     pub(crate) accept_drift: bool,
+    /// The run's key, as `runs key` gave it where the run began
+    #[arg(long, value_name = "FILE")]
+    pub(crate) run_key: Option<PathBuf>,
     /// Do not ask
     #[arg(short = 'y', long)]
     pub(crate) yes: bool,
@@ -217,6 +220,9 @@ pub(crate) struct RollbackArgs {
     /// Undo down to this step, which stays
     #[arg(long, value_name = "STEP", conflicts_with = "way")]
     pub(crate) to: Option<String>,
+    /// The run's key, as `runs key` gave it where the run began
+    #[arg(long, value_name = "FILE")]
+    pub(crate) run_key: Option<PathBuf>,
     /// Do not ask
     #[arg(short = 'y', long)]
     pub(crate) yes: bool,
@@ -244,6 +250,12 @@ pub(crate) enum RunsCommand {
     List,
     /// Show what a run did and what of it can be undone
     Show {
+        /// The run
+        #[arg(default_value = "latest")]
+        run: String,
+    },
+    /// Write the key to what a run keeps secret, for going on with it on another machine
+    Key {
         /// The run
         #[arg(default_value = "latest")]
         run: String,

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use super::args::{RunsArgs, RunsCommand};
 use super::exit;
-use super::start::{give, tell};
+use super::resume::told;
+use super::start::give;
 use crate::journal::{self, EntryState, Error, Record, RunStatus, RunStore, UndoRecord};
 
 /// Lists runs, shows or checks one.
@@ -13,6 +14,7 @@ pub(super) fn run(args: &RunsArgs) -> u8 {
         RunStore::from_env(&|name| std::env::var_os(name)).and_then(|store| match &args.what {
             None | Some(RunsCommand::List) => list(&store),
             Some(RunsCommand::Show { run }) => show(&store, run),
+            Some(RunsCommand::Key { run }) => key(&store, run),
             Some(RunsCommand::Verify { run }) => verify(&store, run),
         });
     match result {
@@ -20,14 +22,7 @@ pub(super) fn run(args: &RunsArgs) -> u8 {
             give(text.trim_end());
             exit::OK
         }
-        Err(error) => {
-            tell(&format!("error: {error}"));
-            if matches!(error, Error::Locked { .. }) {
-                exit::LOCKED
-            } else {
-                exit::ERROR
-            }
-        }
+        Err(error) => told(error),
     }
 }
 
@@ -88,7 +83,9 @@ fn show(store: &RunStore, name: &str) -> Result<String, Error> {
     );
     for entry in &state.undo {
         let how = match &entry.undo {
-            UndoRecord::Acts { summary, .. } | UndoRecord::Tasks { summary, .. } => summary.clone(),
+            UndoRecord::Acts { summary, .. }
+            | UndoRecord::Tasks { summary, .. }
+            | UndoRecord::Sealed { summary, .. } => summary.clone(),
             UndoRecord::Keep => "stays on purpose".to_owned(),
             UndoRecord::Unknown { why } => format!("NONE: {why}"),
             UndoRecord::NotNeeded => "not needed".to_owned(),
@@ -165,6 +162,18 @@ fn line(record: &Record) -> Option<String> {
         Record::Closed { exit_code, at } => format!("{at} ended with {exit_code}"),
         Record::Intent { .. } | Record::NeverStarted { .. } => return None,
     })
+}
+
+/// The key of a run as a line.
+fn key(store: &RunStore, name: &str) -> Result<String, Error> {
+    let id = store.find(name)?;
+    match store.key(&id)? {
+        Some(key) => Ok(key.to_text()),
+        None => Err(Error::NoKey {
+            path: store.keys().path(&id),
+            run: id,
+        }),
+    }
 }
 
 fn verify(store: &RunStore, name: &str) -> Result<String, Error> {

@@ -297,6 +297,11 @@ impl Run {
                 learnt.insert(name.clone(), end.value());
             }
             for (key, value) in item_keys(&run.task, item) {
+                let value = if item.is_hidden {
+                    value.into_secret()
+                } else {
+                    value
+                };
                 end.result.insert(key, value);
             }
             self.port.emit(Event::ItemFinished {
@@ -385,6 +390,9 @@ impl Run {
                 },
             };
             self.judge(run, item, &mut end);
+            if item.is_hidden {
+                end.hide();
+            }
             end.attempts = attempts;
             let is_met = self.until_is_met(run, item, &mut end);
             if is_met || attempts > retries || end.status == Status::Lost {
@@ -552,11 +560,8 @@ impl Run {
             module_changed: end.module_changed,
             is_ignored: false,
             result,
-            facts: if item.is_hidden {
-                Map::new()
-            } else {
-                end.facts.clone()
-            },
+            facts: self.shown_facts(item, end),
+            sealed: self.sealed_end(item, end),
             duration_ms: end.duration_ms,
         };
         self.record(vec![record], end.attempt.is_some()).await

@@ -29,13 +29,13 @@ pub(super) struct TakenUp {
 /// # Errors
 /// As [`take_up`], and where there is no key.
 pub(super) fn take_up_open(name: &str, key_file: Option<PathBuf>) -> Result<TakenUp, u8> {
-    let store = store().map_err(told)?;
+    let store = store().map_err(|e| told(&e))?;
     let keys = store.keys().clone();
     let taken_up = taken_up(&store.with_key_file(key_file), name)?;
     if taken_up.is_closed {
         let run = taken_up.run.id.clone();
         let path = keys.path(&run);
-        return Err(told(Error::NoKey { run, path }));
+        return Err(told(&Error::NoKey { run, path }));
     }
     Ok(taken_up)
 }
@@ -45,7 +45,7 @@ pub(super) fn take_up_open(name: &str, key_file: Option<PathBuf>) -> Result<Take
 /// # Errors
 /// The exit code; the reason was told.
 pub(super) fn take_up(name: &str) -> Result<TakenUp, u8> {
-    taken_up(&store().map_err(told)?, name)
+    taken_up(&store().map_err(|e| told(&e))?, name)
 }
 
 fn store() -> Result<RunStore, Error> {
@@ -53,7 +53,7 @@ fn store() -> Result<RunStore, Error> {
 }
 
 /// Says what is wrong and what to do about it, and returns the exit code.
-pub(super) fn told(error: Error) -> u8 {
+pub(super) fn told(error: &Error) -> u8 {
     tell(&format!("error[{}]: {error}", error.code()));
     tell(&format!("help: {}", error.help()));
     if matches!(error, Error::Locked { .. }) {
@@ -66,7 +66,7 @@ pub(super) fn told(error: Error) -> u8 {
 fn taken_up(store: &RunStore, name: &str) -> Result<TakenUp, u8> {
     let (run, writer, recovered) = store
         .open(name, &operator(), Box::new(Utc::now))
-        .map_err(told)?;
+        .map_err(|e| told(&e))?;
     let is_closed = recovered.has_closed();
     let records: Vec<Record> = recovered
         .records
@@ -80,6 +80,7 @@ fn taken_up(store: &RunStore, name: &str) -> Result<TakenUp, u8> {
         ));
         return Err(exit::ERROR);
     };
+    let writer = writer.with_signer(run::signer(store, &run.id, &args));
     Ok(TakenUp {
         run,
         writer,

@@ -1,6 +1,6 @@
 //! `switchback run` and `switchback check`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use chrono::Utc;
 
@@ -9,7 +9,7 @@ use super::session::{Loaded, Stage, load, operator};
 use super::start::tell;
 use super::{exit, listing};
 use crate::exec::{Replay, Wanted, start, start_rollback};
-use crate::journal::{self, FORMAT, Record, RunStore, Sealed, Writer};
+use crate::journal::{self, FORMAT, Record, RunStore, Sealed, Signer, Writer};
 use crate::report::Reporter;
 use crate::value::{MASK, Map, Value};
 
@@ -111,6 +111,7 @@ fn open_journal(
     let (run, mut writer) = store
         .create(&id, &operator(), Box::new(Utc::now))
         .map_err(|e| e.to_string())?;
+    writer = writer.with_signer(signer(&store, &id, args));
     let absolute = |path: &Path| {
         std::path::absolute(path)
             .unwrap_or_else(|_| path.to_owned())
@@ -140,7 +141,7 @@ fn open_journal(
         )
     });
     let is_plain = args.extra_vars.is_empty() && args.answer.is_empty();
-    let argv = without_values(&command_line, args);
+    let shown_words = without_values(&command_line, args);
     let record = Record::Opened {
         format: FORMAT,
         run: id.clone(),
@@ -159,13 +160,21 @@ fn open_journal(
         playbook_hash: loaded.hashes.0.clone(),
         inventory_hash: loaded.hashes.1.clone(),
         extra_vars: shown.collect(),
-        options: options(argv),
+        options: options(shown_words),
         sealed: (!is_plain).then(|| Sealed::of(&(&extra_vars, options(command_line)))),
         operator: operator(),
         at: Utc::now(),
     };
     writer.append_sync(&record).map_err(|e| e.to_string())?;
     Ok(Opened { id, writer, run })
+}
+
+/// What signs the heads of a run's journal, where that is wanted.
+pub(super) fn signer(store: &RunStore, id: &str, args: &RunArgs) -> Option<Signer> {
+    let from_env = || std::env::var_os("SWITCHBACK_SIGN_WITH").map(PathBuf::from);
+    let key = args.sign_with.clone().or_else(from_env)?;
+    let key = std::path::absolute(&key).unwrap_or(key);
+    Some(store.signer(id, &key))
 }
 
 /// The command line with what was given to `-e` and `--answer` masked, as nobody can know which of

@@ -151,4 +151,6 @@ codes! {
     "What the run keeps secret is encrypted, and its key is not on this machine. Where the run began, `switchback runs key RUN` gives it; name it here with `--run-key FILE`."
     "SB0812" "wrong key"
     "A record cannot be decrypted: the key is of another run, or the record was changed after it was written."
+    "SB0813" "not signed"
+    "`--sign-with` names a key that `ssh-keygen -Y sign` cannot use now: nothing more is done unsigned."
 }

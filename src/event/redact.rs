@@ -17,12 +17,11 @@ impl Event {
                 mask(playbook);
                 change.iter_mut().for_each(mask);
             }
-            Self::PlayStarted { name, .. } => mask(name),
             Self::PlaySkipped { name, why } => {
                 mask(name);
                 mask(why);
             }
-            Self::TaskStarted { name, .. } => mask(name),
+            Self::PlayStarted { name, .. } | Self::TaskStarted { name, .. } => mask(name),
             Self::Output { text, .. } | Self::Progress { text, .. } | Self::Notice { text, .. } => {
                 mask(text);
             }

@@ -48,6 +48,10 @@ impl Run {
                 vec![Record::Answered {
                     question: line,
                     answer: shown,
+                    is_gate: matches!(
+                        question,
+                        Question::PointOfNoReturn(_) | Question::WayBack(_) | Question::Word(_)
+                    ),
                     sealed,
                     by,
                     at,

@@ -91,6 +91,12 @@ pub enum Error {
         /// The record.
         seq: u64,
     },
+    /// The head cannot be signed; the journal itself is written.
+    #[error("the journal cannot be signed: {source}")]
+    Unsigned {
+        /// Why not.
+        source: io::Error,
+    },
     /// Others could write where the journals are.
     #[error("`{}` is not safe for journals: {why}", path.display())]
     Unsafe {
@@ -123,6 +129,7 @@ impl Error {
             Self::NotKey { .. } => "SB0810",
             Self::NoKey { .. } => "SB0811",
             Self::WrongKey { .. } => "SB0812",
+            Self::Unsigned { .. } => "SB0813",
         }
     }
 
@@ -144,6 +151,7 @@ impl Error {
                 "where the run began, `switchback runs key RUN` gives its key: bring it here and \
                  name it with `--run-key FILE`"
             }
+            Self::Unsigned { .. } => "see to the key or its agent, or run without `--sign-with`",
             Self::Unsafe { .. } => {
                 "make it yours with mode 0700, or set SWITCHBACK_RUNS to another folder"
             }

@@ -18,6 +18,8 @@ pub struct Entry {
     pub seq: u64,
     /// When it was written, on the controller's wall clock.
     pub at: DateTime<Utc>,
+    /// The hash of its line, in hex.
+    pub hash: String,
     /// The record.
     pub record: Record,
 }
@@ -116,6 +118,7 @@ pub(super) fn recover(
         found.records.push(Entry {
             seq,
             at: line.at,
+            hash: found.head.clone(),
             record: line.record,
         });
         rest = &rest[end + 1..];

@@ -77,6 +77,9 @@ pub enum Record {
         question: String,
         /// The answer.
         answer: String,
+        /// Whether it decided about something that cannot be taken back: such an answer is signed.
+        #[serde(default)]
+        is_gate: bool,
         /// The answer where it is secret.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         sealed: Option<Sealed>,
@@ -215,6 +218,20 @@ impl Record {
             } => Some(sealed),
             _ => None,
         }
+    }
+
+    /// Whether the journal's head is signed after it, where it is signed at all.
+    pub(super) fn is_signed(&self) -> bool {
+        matches!(
+            self,
+            Self::Opened { .. }
+                | Self::Resumed { .. }
+                | Self::Answered { is_gate: true, .. }
+                | Self::Released { .. }
+                | Self::RollbackStarted { .. }
+                | Self::RollbackEnded { .. }
+                | Self::Closed { .. }
+        )
     }
 
     /// Whether a part of it must be encrypted before it is written.

@@ -145,6 +145,7 @@ impl RunState {
                 sealed,
                 by,
                 at,
+                ..
             } => self.answers.push(Answered {
                 question: question.clone(),
                 answer: answer.clone(),

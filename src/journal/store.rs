@@ -13,6 +13,7 @@ use super::error::{Error, Result};
 use super::reader::{self, Recovered};
 use super::record::Record;
 use super::seal::{KeyFolder, RunKey};
+use super::signature::Signer;
 use super::storage::{Disk, sync_dir};
 use super::writer::{Clock, Writer};
 
@@ -298,6 +299,7 @@ impl RunStore {
             let entry = entry.map_err(Error::io(doing()))?;
             if entry.path().join(JOURNAL).is_file()
                 && let Ok(id) = entry.file_name().into_string()
+                && !id.starts_with('.')
             {
                 ids.push(id);
             }
@@ -385,6 +387,34 @@ impl RunStore {
         if self.is_shared { 0o660 } else { 0o600 }
     }
 
+    /// Signs the heads of a run with this SSH key.
+    pub fn signer(&self, id: &str, key: &Path) -> Signer {
+        Signer::new(key.to_owned(), id, &self.root.join(id), self.file_mode())
+    }
+
+    /// The folder of a run.
+    pub fn folder(&self, id: &str) -> PathBuf {
+        self.root.join(id)
+    }
+
+    /// Removes a run and its key, unless somebody works on it.
+    ///
+    /// # Errors
+    /// `Locked`, `Io`.
+    pub fn remove(&self, id: &str, holder: &str) -> Result<()> {
+        let run = self.lock(id, holder)?;
+        let doing = || format!("remove the run `{}`", run.folder.display());
+        // Under a name of no run first, so that no half of a run is ever found.
+        let gone = self.root.join(format!(".{id}"));
+        let removed = || -> io::Result<()> {
+            std::fs::rename(&run.folder, &gone)?;
+            sync_dir(&self.root)?;
+            std::fs::remove_dir_all(&gone)?;
+            self.keys.remove(id)
+        };
+        removed().map_err(Error::io(doing()))
+    }
+
     /// Opens a new folder for the group of a shared store, whatever the umask is.
     fn open_folder(&self, folder: &Path) -> io::Result<()> {
         let mode = if self.is_shared { 0o2770 } else { 0o700 };
@@ -453,7 +483,11 @@ fn ends(path: &Path) -> std::result::Result<(Option<Record>, Option<Record>), St
     let first = lines.next().filter(|l| !l.is_empty());
     let last = lines.next_back().or(first).filter(|_| !is_torn);
     let record = |line: &[u8]| -> std::result::Result<Option<Record>, String> {
-        let line: serde_json::Value = serde_json::from_slice(line).map_err(|e| e.to_string())?;
+        let mut line: serde_json::Value =
+            serde_json::from_slice(line).map_err(|e| e.to_string())?;
+        if let Some(record) = line["record"].as_object_mut() {
+            record.shift_remove("sealed");
+        }
         // Only the ends matter here, and they hold no blobs; any other record is left unread.
         Ok(serde_json::from_value(line["record"].clone()).ok())
     };

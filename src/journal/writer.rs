@@ -9,6 +9,7 @@ use super::line::{self, NO_HASH};
 use super::reader::Recovered;
 use super::record::Record;
 use super::seal::{KeyFolder, RunKey};
+use super::signature::Signer;
 use super::storage::Storage;
 
 /// Tells the wall clock.
@@ -22,6 +23,8 @@ pub struct Writer {
     head: String,
     is_poisoned: bool,
     has_unsynced: bool,
+    needs_signature: bool,
+    signer: Option<Signer>,
     keys: Option<(KeyFolder, String)>,
     key: Option<RunKey>,
 }
@@ -46,6 +49,8 @@ impl Writer {
             head: NO_HASH.to_owned(),
             is_poisoned: false,
             has_unsynced: false,
+            needs_signature: false,
+            signer: None,
             keys: None,
             key: None,
         }
@@ -57,6 +62,14 @@ impl Writer {
     pub fn with_key(mut self, key: Option<RunKey>, keys: KeyFolder, run: &str) -> Self {
         self.key = key;
         self.keys = Some((keys, run.to_owned()));
+        self
+    }
+
+    /// Signs the head at the start, after each answer that decides about something final, and at
+    /// the end.
+    #[must_use]
+    pub fn with_signer(mut self, signer: Option<Signer>) -> Self {
+        self.signer = signer;
         self
     }
 
@@ -104,6 +117,7 @@ impl Writer {
         let written = self.storage.append((line + "\n").as_bytes());
         self.guard("write the journal", written)?;
         self.has_unsynced = true;
+        self.needs_signature |= record.is_signed();
         self.seq += 1;
         self.head = hash;
         Ok(self.seq)
@@ -123,6 +137,14 @@ impl Writer {
         let synced = self.storage.sync();
         self.guard("make the journal durable", synced)?;
         self.has_unsynced = false;
+        if let Some(signer) = &self.signer
+            && self.needs_signature
+        {
+            signer
+                .sign(self.seq, &self.head)
+                .map_err(|source| Error::Unsigned { source })?;
+            self.needs_signature = false;
+        }
         Ok(())
     }
 

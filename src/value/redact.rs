@@ -415,7 +415,9 @@ mod tests {
             pieces in proptest::collection::vec("\\PC{0,6}", 1..5),
         ) {
             let mut redactor = Redactor::default();
-            secrets.iter().for_each(|s| redactor.add(s));
+            for secret in &secrets {
+                redactor.add(secret);
+            }
             redactor.prepare();
             let mut text = String::new();
             for (piece, secret) in pieces.iter().zip(secrets.iter().cycle()) {

@@ -33,7 +33,10 @@ fn ended() -> World {
 }
 
 fn journal(world: &World) -> PathBuf {
-    world.path("runs").join(world.run_id()).join("journal.ndjson")
+    world
+        .path("runs")
+        .join(world.run_id())
+        .join("journal.ndjson")
 }
 
 #[test]
@@ -41,12 +44,30 @@ fn the_story_of_a_run_says_who_what_where_and_what_can_be_undone() {
     let world = ended();
     let (code, text) = said(&world.switchback(&["runs", "show"]));
     assert_eq!(code, 0, "{text}");
-    let order = ["began", "extra vars: a", "say something", "write a file", "a secret one"];
+    let order = [
+        "began",
+        "extra vars: a",
+        "say something",
+        "write a file",
+        "a secret one",
+    ];
     let places: Vec<_> = order.iter().map(|part| text.find(part)).collect();
-    assert!(places.is_sorted() && places[0].is_some(), "{places:?}\n{text}");
-    assert!(text.contains("CHANGED") && text.contains("ended with 0"), "{text}");
-    assert!(text.contains("undo stack") && text.contains("[stands]"), "{text}");
-    assert!(!text.contains("hidden-word") && !text.contains('\u{1b}'), "{text}");
+    assert!(
+        places.is_sorted() && places[0].is_some(),
+        "{places:?}\n{text}"
+    );
+    assert!(
+        text.contains("CHANGED") && text.contains("ended with 0"),
+        "{text}"
+    );
+    assert!(
+        text.contains("undo stack") && text.contains("[stands]"),
+        "{text}"
+    );
+    assert!(
+        !text.contains("hidden-word") && !text.contains('\u{1b}'),
+        "{text}"
+    );
 }
 
 #[test]
@@ -54,10 +75,16 @@ fn output_comes_back_as_it_was_and_hidden_output_does_not() {
     let world = ended();
     let output = world.switchback(&["runs", "output", "latest", "say something"]);
     // Into a pipe, as here, nothing is changed.
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "one\u{1b}[31m\ntwo\n");
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "one\u{1b}[31m\ntwo\n"
+    );
     let output = world.switchback(&["runs", "output", "latest", "one"]);
     let all = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(all.ends_with("1999\n2000\n") && !all.contains("hidden-word"), "{all}");
+    assert!(
+        all.ends_with("1999\n2000\n") && !all.contains("hidden-word"),
+        "{all}"
+    );
     let (code, text) = said(&world.switchback(&["runs", "output", "latest", "nobody"]));
     assert_eq!(code, 1, "{text}");
 }
@@ -71,7 +98,10 @@ fn verify_finds_every_changed_record_and_blob() {
     let whole = fs::read_to_string(&path).unwrap();
     let (code, text) = said(&world.switchback(&["runs", "verify"]));
     assert_eq!(code, 0, "{text}");
-    assert!(text.contains("not signed") && text.contains("can be decrypted"), "{text}");
+    assert!(
+        text.contains("not signed") && text.contains("can be decrypted"),
+        "{text}"
+    );
     let lines: Vec<&str> = whole.lines().collect();
     let mut wrong = Vec::new();
     for at in 0..lines.len() - 1 {
@@ -130,7 +160,10 @@ fn every_flipped_byte_is_found_and_every_prefix_is_recovered() {
         fs::write(&copy, &whole[..len]).unwrap();
         let found = switchback::journal::read(&copy).unwrap();
         assert_eq!(found.records, records[..found.records.len()]);
-        assert_eq!(found.torn_tail, whole[..len].last().is_some_and(|b| *b != b'\n'));
+        assert_eq!(
+            found.torn_tail,
+            whole[..len].last().is_some_and(|b| *b != b'\n')
+        );
     }
 }
 
@@ -166,7 +199,10 @@ fn a_signed_run_says_by_whom_and_a_changed_or_cut_one_is_refused() {
     let (code, text) = verify(&world, "allowed");
     let covers_all = format!("records 1 to {total} are signed by anna@example.org");
     assert!(code == 0 && text.contains(&covers_all), "{text}");
-    assert!(text.contains("records 1 to 1 are signed by anna@example.org"), "{text}");
+    assert!(
+        text.contains("records 1 to 1 are signed by anna@example.org"),
+        "{text}"
+    );
     let (code, text) = verify(&world, "others");
     assert!(code == 1 && text.contains("none of the allowed"), "{text}");
 

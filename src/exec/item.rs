@@ -11,7 +11,7 @@ use super::controller::{Problem, View};
 use super::effect::Live;
 use super::end::{ItemEnd, message};
 use super::frame::Frame;
-use super::halt::Flow;
+use super::halt::{Flow, Halt};
 use super::run::Run;
 use crate::event::Status;
 use crate::journal::{Instance, Record};
@@ -62,6 +62,8 @@ pub(crate) struct Ready {
 pub(crate) enum Early {
     End(Box<ItemEnd>),
     Problem(Problem),
+    /// A protected host would be changed.
+    Refused(String),
 }
 
 impl From<Problem> for Early {
@@ -101,6 +103,7 @@ impl Run {
         let mut planned = match self.try_plan(item).await? {
             Ok(planned) => planned,
             Err(Early::End(end)) => Planned::Ended(end),
+            Err(Early::Refused(why)) => return Err(Halt::Refused(why)),
             Err(Early::Problem(problem)) => {
                 Planned::Ended(Box::new(self.problem_end(item, &problem)))
             }
@@ -317,7 +320,9 @@ impl Run {
             return Err(end.into());
         }
         if let Some(refusal) = self.protection_refusal(item, &ready) {
-            return Err(ItemEnd::failed(refusal).into());
+            // Neither the host nor the task has failed, so no `rescue`, `ignore_errors` or failure
+            // prompt sees it: the run stops before the step.
+            return Err(Early::Refused(refusal));
         }
         Ok(Planned::Change(Box::new(ready)))
     }

@@ -52,7 +52,7 @@ impl Run {
             Ok(false) | Err(Halt::EndPlay | Halt::EndBatch | Halt::EndRun) => {
                 code::ROLLBACK_INCOMPLETE
             }
-            Err(Halt::Broken(why)) => {
+            Err(Halt::Broken(why) | Halt::Refused(why)) => {
                 self.notice(true, why);
                 code::ROLLBACK_INCOMPLETE
             }

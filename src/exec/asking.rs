@@ -29,6 +29,7 @@ impl Run {
             let (answer, by) = self.port.ask(question.clone()).await;
             let shown = match &question {
                 Question::Text(text) if text.is_secret => "(hidden)".to_owned(),
+                Question::Failure(_) if answer == Answer::Run => "go on without them".to_owned(),
                 _ => answer_line(&answer),
             };
             self.port.emit(Event::Answered {

@@ -203,6 +203,7 @@ fn settings(
         way: None,
         injects_failure_at: None,
         window_s: playbook.change.as_ref().and_then(|change| change.window_s),
+        window_spent_s: 0,
     })
 }
 

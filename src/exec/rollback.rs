@@ -5,9 +5,9 @@
 
 use super::ask::{Answer, Question, WayOffer, WaysQuestion, WordQuestion};
 use super::controller::HostScopes as _;
+use super::end::{failure_end, unreachable_end};
 use super::frame::Frame;
 use super::halt::{Flow, Halt};
-use super::item::{failure_end, unreachable_end};
 use super::list::Place;
 use super::root::{Ended, code};
 use super::run::Run;

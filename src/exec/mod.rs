@@ -6,6 +6,7 @@
 //! undone.
 
 mod action;
+mod apply;
 pub mod ask;
 mod asking;
 mod connect;
@@ -14,12 +15,16 @@ mod digest;
 mod driver;
 mod effect;
 mod end;
+mod foretell;
 mod frame;
+mod guard;
 mod halt;
 mod handlers;
 mod include;
 mod item;
+mod judge;
 mod list;
+mod looping;
 mod machine;
 mod play;
 mod progress;
@@ -31,6 +36,7 @@ mod run;
 mod safety;
 mod scope;
 mod secrets;
+mod settle;
 mod start;
 mod state;
 mod task;

@@ -342,11 +342,12 @@ impl Run {
         self.gather_facts(play, batch, &place).await?;
         let strategy = self
             .text(play.strategy.as_ref(), &self.play_view())
-            .ok()
-            .flatten()
+            .map_err(|problem| Halt::Broken(problem.message))?
             .unwrap_or_else(|| "linear".to_owned());
-        let strategy = strategy.rsplit('.').next().unwrap_or("linear").to_owned();
-        match strategy.as_str() {
+        let strategy = strategy
+            .strip_prefix("ansible.builtin.")
+            .unwrap_or(&strategy);
+        match strategy {
             "free" | "host_pinned" if !self.settings.asks => {
                 let each = batch.iter().map(|host| async {
                     self.run_sections(play, &place, std::slice::from_ref(host))
@@ -356,7 +357,11 @@ impl Run {
                 results.into_iter().collect::<Flow<Vec<()>>>()?;
                 Ok(())
             }
-            _ => self.run_sections(play, &place, batch).await,
+            // Where somebody is asked, the hosts of a task are asked about together.
+            "linear" | "free" | "host_pinned" => self.run_sections(play, &place, batch).await,
+            other => Err(Halt::Broken(format!(
+                "`strategy: {other}` is not supported; there are `linear`, `free` and `host_pinned`"
+            ))),
         }
     }
 
@@ -429,42 +434,19 @@ fn setup_task(play: &Play) -> Task {
         value: "Gathering Facts".into(),
         span: play.span,
     };
-    Task {
-        id: StepId(format!("{}/facts", play.id)),
+    let action = Action::Module {
+        name: "setup".into(),
         span: play.span,
-        text_hash: String::new(),
+        args: Args::default(),
+    };
+    let is_tagged = !play.keywords.tags.is_empty();
+    Task {
         keywords: Keywords {
             name: Some(name),
-            tags: if play.keywords.tags.is_empty() {
-                vec!["always".to_owned()]
-            } else {
-                Vec::new()
-            },
+            tags: Vec::from_iter((!is_tagged).then(|| "always".to_owned())),
             ..Keywords::default()
         },
-        action: Action::Module {
-            name: "setup".into(),
-            span: play.span,
-            args: Args::default(),
-        },
-        register: None,
-        r#loop: None,
-        until: None,
-        retries: None,
-        delay: None,
-        changed_when: None,
-        failed_when: None,
-        notify: Vec::new(),
-        listen: Vec::new(),
-        r#async: None,
-        poll: None,
-        undo: None,
-        reads: false,
-        verify: None,
-        point_of_no_return: None,
-        progress: None,
-        role: None,
-        folder: String::new(),
+        ..Task::new(StepId(format!("{}/facts", play.id)), play.span, action)
     }
 }
 

@@ -135,7 +135,8 @@ impl Run {
         vars
     }
 
-    /// Checks a condition on its hosts: name with host, whether it holds, what was seen.
+    /// Checks a condition on its hosts: name with host, whether it holds, what was seen. With
+    /// `at_least` it is one line for all of them.
     pub(crate) async fn check_condition(
         &self,
         condition: &Condition,
@@ -159,6 +160,7 @@ impl Run {
         let checks = hosts.iter().map(|host| self.check_on(condition, host));
         let results = futures_util::future::join_all(checks).await;
         let mut found = Vec::new();
+        let mut held = Vec::new();
         for (host, result) in hosts.iter().zip(results) {
             let (holds, seen) = result?;
             self.port.emit(Event::Checked {
@@ -167,6 +169,9 @@ impl Run {
                 holds,
                 seen: seen.clone(),
             });
+            if holds {
+                held.push(host.as_str());
+            }
             let name = if hosts.len() > 1 {
                 format!("{} ({host})", condition.name)
             } else {
@@ -174,7 +179,16 @@ impl Run {
             };
             found.push((name, holds, seen));
         }
-        Ok(found)
+        let Some(at_least) = condition.at_least else {
+            return Ok(found);
+        };
+        let seen = if held.is_empty() {
+            format!("on none of {}", hosts.join(", "))
+        } else {
+            format!("on {}", held.join(", "))
+        };
+        let name = format!("{} (on {at_least} or more hosts)", condition.name);
+        Ok(vec![(name, held.len() >= at_least as usize, seen)])
     }
 
     async fn check_on(&self, condition: &Condition, host: &str) -> Flow<(bool, String)> {
@@ -267,34 +281,16 @@ fn glimpse(end: &ItemEnd) -> String {
 /// A condition's question as a task that only reads.
 fn condition_task(condition: &Condition) -> Task {
     let (name, args) = condition.module.clone().unwrap_or_default();
-    Task {
-        id: StepId(format!("condition/{}", condition.name)),
+    let action = Action::Module {
+        name,
         span: condition.span,
-        text_hash: String::new(),
+        args,
+    };
+    let id = StepId(format!("condition/{}", condition.name));
+    Task {
         keywords: condition.keywords.clone(),
-        action: Action::Module {
-            name,
-            span: condition.span,
-            args,
-        },
-        register: None,
-        r#loop: None,
-        until: None,
-        retries: None,
-        delay: None,
-        changed_when: None,
-        failed_when: None,
-        notify: Vec::new(),
-        listen: Vec::new(),
-        r#async: None,
-        poll: None,
-        undo: None,
         reads: true,
-        verify: None,
-        point_of_no_return: None,
-        progress: None,
-        role: None,
-        folder: String::new(),
+        ..Task::new(id, condition.span, action)
     }
 }
 

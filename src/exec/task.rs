@@ -6,15 +6,14 @@ use std::rc::Rc;
 use futures_util::stream::{self, StreamExt as _};
 
 use super::ask::Answer;
-use super::controller::{Problem, View};
-use super::end::{ItemEnd, aggregate, empty_loop};
+use super::end::ItemEnd;
 use super::frame::Frame;
-use super::halt::{Flow, Halt};
+use super::halt::Flow;
 use super::item::{Item, Planned};
-use super::run::{Run, plain_text};
+use super::looping::Items;
+use super::run::Run;
 use crate::event::{Event, Status};
-use crate::journal::{Instance, Record};
-use crate::model::{Action, Cond, Field, Loop, LoopKind, Task};
+use crate::model::{Action, Task};
 use crate::value::{Map, Value};
 
 /// A task as it is about to run on some hosts.
@@ -45,14 +44,6 @@ impl HostEnd {
             Status::Failed | Status::Unreachable | Status::Lost
         ) && !self.is_ignored
     }
-}
-
-/// The items of a task on one host, each with what it sees.
-enum Items {
-    One(Item),
-    Many(Vec<(Item, String)>),
-    /// It ended before there were any.
-    None(Box<ItemEnd>),
 }
 
 /// The default of `delay`: 5 seconds.
@@ -269,84 +260,8 @@ impl Run {
         })
     }
 
-    async fn run_items(
-        &self,
-        run: &TaskRun,
-        host: &str,
-        items: Vec<(Item, String)>,
-    ) -> Flow<ItemEnd> {
-        let mut ends = Vec::with_capacity(items.len());
-        let control = run.task.r#loop.as_ref().map(|l| &l.control);
-        let pause = control.and_then(|c| c.pause.as_ref());
-        // What an item registers or sets is seen by the next ones.
-        let mut learnt = Map::new();
-        for (index, (item, label)) in items.iter().enumerate() {
-            let item = &Item {
-                view: item.view.with(learnt.clone()),
-                ..item.clone()
-            };
-            if index > 0
-                && let Some(field) = pause
-            {
-                let pause = self.millis(Some(field), &item.view).ok().flatten();
-                self.port.sleep(pause.unwrap_or(0)).await;
-            }
-            let mut end = self.run_item(run, item, None).await?;
-            learnt.extend(end.set.clone());
-            if let Some(name) = &run.task.register {
-                learnt.insert(name.clone(), end.value());
-            }
-            for (key, value) in item_keys(&run.task, item) {
-                let value = if item.is_hidden {
-                    value.into_secret()
-                } else {
-                    value
-                };
-                end.result.insert(key, value);
-            }
-            self.port.emit(Event::ItemFinished {
-                host: host.to_owned(),
-                step: run.task.id.clone(),
-                label: if item.is_hidden {
-                    "(hidden)".to_owned()
-                } else {
-                    self.redact(label)
-                },
-                report: end.report(false, &|value| self.redacted(value)),
-            });
-            let stops = matches!(end.status, Status::Lost | Status::Unreachable)
-                || self.breaks(run, item, &end);
-            ends.push(end);
-            if stops {
-                break;
-            }
-        }
-        Ok(aggregate(&ends))
-    }
-
-    fn breaks(&self, run: &TaskRun, item: &Item, end: &ItemEnd) -> bool {
-        let Some(control) = run.task.r#loop.as_ref().map(|l| &l.control) else {
-            return false;
-        };
-        !control.break_when.is_empty()
-            && matches!(
-                self.first_false(
-                    &control.break_when,
-                    &Self::with_result(run, &item.view, end)
-                ),
-                Ok(None)
-            )
-    }
-
-    fn with_result(run: &TaskRun, view: &View, end: &ItemEnd) -> View {
-        match &run.task.register {
-            Some(name) => view.with(Map::from([(name.clone(), end.value())])),
-            None => view.clone(),
-        }
-    }
-
     /// One item with `until`, `changed_when`, `failed_when`, and its record.
-    async fn run_item(
+    pub(super) async fn run_item(
         &self,
         run: &TaskRun,
         item: &Item,
@@ -393,16 +308,14 @@ impl Run {
             if item.is_hidden {
                 end.hide();
             }
+            if item.is_hidden {
+                end.hide();
+            }
             end.attempts = attempts;
             let is_met = self.until_is_met(run, item, &mut end);
             if is_met || attempts > retries || end.status == Status::Lost {
                 if !is_met && attempts > retries && retries > 0 {
-                    end.result
-                        .insert("attempts".into(), Value::Int(i64::from(attempts - 1)));
-                    if end.status != Status::Lost {
-                        end.status = Status::Failed;
-                        end.result.insert("failed".into(), Value::Bool(true));
-                    }
+                    end.give_up(attempts - 1);
                 }
                 self.record_end(item, &end).await?;
                 return Ok(end);
@@ -447,364 +360,6 @@ impl Run {
         }
     }
 
-    /// Number of further tries after the first.
-    fn retries(&self, run: &TaskRun, item: &Item) -> u32 {
-        let wanted = self
-            .number(run.task.retries.as_ref(), &item.view)
-            .ok()
-            .flatten();
-        let default = if run.task.until.is_some() { 3 } else { 0 };
-        wanted
-            .and_then(|n| u32::try_from(n.max(0)).ok())
-            .unwrap_or(default)
-    }
-
-    fn until_is_met(&self, run: &TaskRun, item: &Item, end: &mut ItemEnd) -> bool {
-        if matches!(
-            end.status,
-            Status::Skipped | Status::Unreachable | Status::Unknown
-        ) {
-            return true;
-        }
-        if run.task.retries.is_some() || run.task.until.is_some() {
-            end.result
-                .insert("attempts".into(), Value::Int(i64::from(end.attempts)));
-        }
-        match &run.task.until {
-            None => end.status != Status::Failed,
-            Some(conditions) => {
-                match self.first_false(conditions, &Self::with_result(run, &item.view, end)) {
-                    Ok(unmet) => unmet.is_none(),
-                    Err(problem) => {
-                        end.result.insert("msg".into(), problem.message.into());
-                        false
-                    }
-                }
-            }
-        }
-    }
-
-    /// `changed_when`, then `failed_when` (ansible-core 2.19, `executor/task_executor.py`).
-    fn judge(&self, run: &TaskRun, item: &Item, end: &mut ItemEnd) {
-        if !matches!(end.status, Status::Ok | Status::Changed | Status::Failed) {
-            return;
-        }
-        if run.task.reads {
-            end.result.insert("changed".into(), false.into());
-            if end.status == Status::Changed {
-                end.status = Status::Ok;
-            }
-        }
-        let view = Self::with_result(run, &item.view, end);
-        if let Some(conditions) = run.task.changed_when.as_ref().filter(|c| !c.is_empty()) {
-            match self.all_hold(conditions, &view) {
-                Ok(is_changed) => {
-                    end.result.insert("changed".into(), is_changed.into());
-                    if end.status != Status::Failed {
-                        end.status = if is_changed {
-                            Status::Changed
-                        } else {
-                            Status::Ok
-                        };
-                    }
-                }
-                Err(problem) => return self.spoil(item, end, &problem),
-            }
-        }
-        let view = Self::with_result(run, &item.view, end);
-        if let Some(conditions) = run.task.failed_when.as_ref().filter(|c| !c.is_empty()) {
-            match self.all_hold(conditions, &view) {
-                Ok(is_failed) => {
-                    end.result
-                        .insert("failed_when_result".into(), is_failed.into());
-                    end.result.insert("failed".into(), is_failed.into());
-                    let is_changed = end.result.get("changed") == Some(&Value::Bool(true));
-                    end.status = match (is_failed, is_changed) {
-                        (true, _) => Status::Failed,
-                        (false, true) => Status::Changed,
-                        (false, false) => Status::Ok,
-                    };
-                }
-                Err(problem) => self.spoil(item, end, &problem),
-            }
-        }
-    }
-
-    fn all_hold(&self, conditions: &[Cond], view: &View) -> Result<bool, Problem> {
-        self.first_false(conditions, view)
-            .map(|unmet| unmet.is_none())
-    }
-
-    fn spoil(&self, item: &Item, end: &mut ItemEnd, problem: &Problem) {
-        let mut spoilt = self.problem_end(item, problem);
-        spoilt.result.shift_remove("changed");
-        end.status = spoilt.status;
-        end.result.extend(spoilt.result);
-    }
-
-    /// The journal's record of an end. Those of attempts are synced at once.
-    pub(crate) async fn record_end(&self, item: &Item, end: &ItemEnd) -> Flow<()> {
-        // A lost attempt has no end: its intent stays open, so that a resume asks about it.
-        if end.status == Status::Lost && end.attempt.is_some() {
-            return Ok(());
-        }
-        let result = if item.is_hidden {
-            end.report(false, &Value::clone).result
-        } else {
-            self.redacted(&end.value())
-        };
-        let record = Record::Done {
-            attempt: end.attempt,
-            instance: item.instance.clone(),
-            status: end.status,
-            module_changed: end.module_changed,
-            is_ignored: false,
-            result,
-            facts: self.shown_facts(item, end),
-            sealed: self.sealed_end(item, end),
-            duration_ms: end.duration_ms,
-        };
-        self.record(vec![record], end.attempt.is_some()).await
-    }
-
-    /// What a task's loop comes to on a host.
-    fn expand(&self, run: &TaskRun, host: &str) -> Items {
-        let view = self.task_view(host, &run.task, &run.frame);
-        let Some(looped) = &run.task.r#loop else {
-            return Items::One(self.item(run, host, view, None));
-        };
-        let values = match self.loop_values(looped, &view) {
-            Ok(values) => values,
-            Err(problem) => {
-                // An undefined list is forgiven where the task would be skipped anyway.
-                let end = match self.first_false(run.frame.conditions(), &view) {
-                    Ok(Some(condition)) => ItemEnd::skipped(&condition),
-                    _ => self.problem_end(&self.item(run, host, view, None), &problem),
-                };
-                return Items::None(Box::new(end));
-            }
-        };
-        if values.is_empty() {
-            return Items::None(Box::new(empty_loop()));
-        }
-        let all = Value::from(values.clone());
-        let items = values
-            .iter()
-            .enumerate()
-            .map(|(index, value)| {
-                let layer = self.loop_layer(looped, index, value, &values, &all, &view);
-                let item_view = view.with(layer);
-                let label = self.label(looped, value, &item_view);
-                (self.item(run, host, item_view, Some(index)), label)
-            })
-            .collect();
-        Items::Many(items)
-    }
-
-    fn loop_values(&self, looped: &Loop, view: &View) -> Result<Vec<Value>, Problem> {
-        match &looped.kind {
-            LoopKind::With(name) => self.controller.with_items(name, &looped.terms.value, view),
-            LoopKind::Loop => match self.controller.render(&looped.terms.value, view)? {
-                Some(Value::List(items)) => Ok(items.to_vec()),
-                None => Ok(Vec::new()),
-                Some(other) => Err(Problem::new(format!(
-                    "Invalid data passed to 'loop', it requires a list, got this instead: {}. \
-                     Hint: If you passed a list/dict of just one element, try adding wantlist=True \
-                     to your lookup invocation or use q/query instead of lookup.",
-                    self.redact(&other.to_masked_json().to_string())
-                ))),
-            },
-        }
-    }
-
-    fn loop_layer(
-        &self,
-        looped: &Loop,
-        index: usize,
-        value: &Value,
-        values: &[Value],
-        all: &Value,
-        view: &View,
-    ) -> Map {
-        let control = &looped.control;
-        let var = control
-            .loop_var
-            .clone()
-            .unwrap_or_else(|| "item".to_owned());
-        let count = |n: usize| Value::Int(i64::try_from(n).unwrap_or(i64::MAX));
-        let mut layer = Map::from([
-            (var.clone(), value.clone()),
-            ("ansible_loop_var".to_owned(), Value::from(var.as_str())),
-        ]);
-        if let Some(name) = &control.index_var {
-            layer.insert(name.clone(), count(index));
-            layer.insert("ansible_index_var".into(), name.as_str().into());
-        }
-        if self
-            .flag(control.extended.as_ref(), view, false)
-            .unwrap_or(false)
-        {
-            let last = values.len() - 1;
-            let mut extended = Map::from([
-                ("allitems".to_owned(), all.clone()),
-                ("index".to_owned(), count(index + 1)),
-                ("index0".to_owned(), count(index)),
-                ("first".to_owned(), (index == 0).into()),
-                ("last".to_owned(), (index == last).into()),
-                ("length".to_owned(), count(values.len())),
-                ("revindex".to_owned(), count(values.len() - index)),
-                ("revindex0".to_owned(), count(last - index)),
-            ]);
-            if index > 0 {
-                extended.insert("previtem".into(), values[index - 1].clone());
-            }
-            if index < last {
-                extended.insert("nextitem".into(), values[index + 1].clone());
-            }
-            layer.insert("ansible_loop".into(), Value::from(extended));
-        }
-        layer
-    }
-
-    pub(crate) fn label(&self, looped: &Loop, value: &Value, view: &View) -> String {
-        let shown = match &looped.control.label {
-            Some(field) => self
-                .keyword(Some(field), view)
-                .ok()
-                .flatten()
-                .unwrap_or_default(),
-            None => value.clone(),
-        };
-        plain_text(&shown).unwrap_or_else(|| self.as_text(&shown, view))
-    }
-
-    /// A value as a template writes it into text; a secret as a mask.
-    fn as_text(&self, value: &Value, view: &View) -> String {
-        let view = view.with(Map::from([("_shown".to_owned(), value.clone())]));
-        let template = Value::Str(crate::value::Text::from_user("{{ _shown }} "));
-        match self.controller.render(&template, &view) {
-            Ok(Some(Value::Str(text))) if !text.is_secret() => text.as_str().trim().to_owned(),
-            _ => value.to_masked_json().to_string(),
-        }
-    }
-
-    fn item(&self, run: &TaskRun, host: &str, view: View, index: Option<usize>) -> Item {
-        let is_hidden = self
-            .flag(run.frame.keyword(|k| k.no_log.as_ref()), &view, false)
-            .unwrap_or(true);
-        let check = run.frame.keyword(|k| k.check_mode.as_ref());
-        let is_check = self
-            .flag(check, &view, self.settings.is_check)
-            .unwrap_or(true);
-        let state = self.state.borrow();
-        let item = index.and_then(|i| u32::try_from(i).ok());
-        let batch = state.play.batch_index;
-        let key = (run.task.id.clone(), host.to_owned(), batch, None);
-        let occurrence = state.occurrences.get(&key).copied().unwrap_or(0);
-        Item {
-            task: run.task.clone(),
-            frame: run.frame.clone(),
-            host: host.to_owned(),
-            view,
-            instance: Instance {
-                step: run.task.id.clone(),
-                host: host.to_owned(),
-                batch,
-                item,
-                occurrence,
-            },
-            is_check,
-            is_hidden,
-        }
-    }
-
-    /// Draws the consequences of a task's end for a host: register, facts, handlers, totals.
-    fn settle(&self, run: &TaskRun, end: &HostEnd, batch: Option<&[String]>) -> Flow<()> {
-        let report = end.end.report(end.is_ignored, &Value::clone);
-        let own = [end.host.clone()];
-        let hosts = batch.unwrap_or(&own);
-        let view = self.task_view(&end.host, &run.task, &run.frame);
-        let delegate = self
-            .text(run.frame.keyword(|k| k.delegate_to.as_ref()), &view)
-            .ok()
-            .flatten();
-        let to_delegate = self
-            .flag(
-                run.frame.keyword(|k| k.delegate_facts.as_ref()),
-                &view,
-                false,
-            )
-            .unwrap_or(false);
-        {
-            self.count(run, &end.host, &report);
-            let mut state = self.state.borrow_mut();
-            let key = (
-                run.task.id.clone(),
-                end.host.clone(),
-                state.play.batch_index,
-                None,
-            );
-            *state.occurrences.entry(key).or_default() += 1;
-            for host in hosts {
-                let fact_host = delegate
-                    .as_ref()
-                    .filter(|_| to_delegate)
-                    .unwrap_or(host)
-                    .clone();
-                let facts = state.hosts.entry(fact_host.clone()).or_default();
-                facts.add_facts(&end.end.facts);
-                for (name, value) in &end.end.set {
-                    facts.set(name, value.clone());
-                }
-                let known = state.hosts.entry(host.clone()).or_default();
-                if let Some(name) = &run.task.register {
-                    known.set(name, end.end.value());
-                }
-            }
-        }
-        let is_changed = end.end.result.get("changed") == Some(&Value::Bool(true));
-        if is_changed && end.end.status == Status::Changed {
-            for field in &run.task.notify {
-                self.notify(run, end, field, &view)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Adds to the totals of a host; a failure that a rescue will deal with counts as rescued.
-    pub(crate) fn count(&self, run: &TaskRun, host: &str, report: &crate::event::Report) {
-        let mut state = self.state.borrow_mut();
-        if run.is_rescued && report.status == Status::Failed && !report.is_ignored {
-            state.stats.host(host).rescued += 1;
-        } else {
-            state.stats.count(host, report);
-        }
-    }
-
-    fn notify(&self, run: &TaskRun, end: &HostEnd, field: &Field, view: &View) -> Flow<()> {
-        let names = match self.keyword(Some(field), view) {
-            Ok(Some(Value::List(items))) => items.iter().filter_map(plain_text).collect(),
-            Ok(Some(value)) => plain_text(&value).into_iter().collect::<Vec<_>>(),
-            Ok(None) => Vec::new(),
-            Err(problem) => return Err(Halt::Broken(problem.message)),
-        };
-        for name in names {
-            if !self.has_handler(&name) {
-                return Err(Halt::Broken(format!(
-                    "task `{}` notifies `{name}`, but no handler of the play has that name or \
-                     listens to it",
-                    run.name
-                )));
-            }
-            let mut state = self.state.borrow_mut();
-            let notified = state.play.notified.entry(end.host.clone()).or_default();
-            if !notified.contains(&name) {
-                notified.push(name);
-            }
-        }
-        Ok(())
-    }
-
     fn skipped_everywhere(&self, run: &TaskRun, hosts: &[String], reason: &str) -> Vec<HostEnd> {
         hosts
             .iter()
@@ -846,35 +401,6 @@ impl Run {
             ));
         }
     }
-}
-
-/// The keys that a loop adds to an item's result.
-fn item_keys(task: &Task, item: &Item) -> Vec<(String, Value)> {
-    let Some(looped) = &task.r#loop else {
-        return Vec::new();
-    };
-    let var = looped.control.loop_var.as_deref().unwrap_or("item");
-    let names = [
-        Some(var),
-        Some("ansible_loop_var"),
-        looped.control.index_var.as_deref(),
-        looped
-            .control
-            .index_var
-            .as_ref()
-            .map(|_| "ansible_index_var"),
-        Some("ansible_loop"),
-    ];
-    names
-        .into_iter()
-        .flatten()
-        .filter_map(|name| {
-            item.view
-                .scope
-                .get(name)
-                .map(|v| (name.to_owned(), v.clone()))
-        })
-        .collect()
 }
 
 fn declined(reason: &str) -> ItemEnd {

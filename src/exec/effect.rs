@@ -194,7 +194,9 @@ impl Port {
 
     /// What masks secrets in all that goes out.
     pub(crate) fn with_redactor<T>(&self, use_it: impl FnOnce(&mut Redactor) -> T) -> T {
-        use_it(&mut self.0.borrow_mut().redactor)
+        let redactor = &mut self.0.borrow_mut().redactor;
+        redactor.prepare();
+        use_it(redactor)
     }
 
     /// Takes a request to pause, if there is one.
@@ -211,10 +213,7 @@ impl Port {
     ) -> Result<Reply, Failed> {
         let target = Box::new(target.clone());
         let live = live.map(|live| {
-            let redactor = self.with_redactor(|redactor| {
-                redactor.prepare();
-                Arc::new(redactor.clone())
-            });
+            let redactor = self.with_redactor(|redactor| Arc::new(redactor.clone()));
             Live { redactor, ..live }
         });
         match self

@@ -270,15 +270,8 @@ impl Run {
         if let Some(end) = self.replayed(item) {
             return Ok(end);
         }
-        if self
-            .settings
-            .injects_failure_at
-            .as_ref()
-            .is_some_and(|name| is_named(run, name))
-        {
-            return Ok(ItemEnd::failed(
-                "made to fail by the rehearsal's scenario; it was not run",
-            ));
+        if let Some(end) = self.injected_failure(run) {
+            return Ok(end);
         }
         if let Some(end) = self.decide_open(item).await? {
             return Ok(end);
@@ -332,6 +325,13 @@ impl Run {
             self.port.sleep(delay.unwrap_or(DELAY_MS)).await;
             attempts += 1;
         }
+    }
+
+    /// The failure that a rehearsal's scenario wants of this task.
+    fn injected_failure(&self, run: &TaskRun) -> Option<ItemEnd> {
+        let name = self.settings.injects_failure_at.as_ref()?;
+        is_named(run, name)
+            .then(|| ItemEnd::failed("made to fail by the rehearsal's scenario; it was not run"))
     }
 
     /// After the host moved: look again, and ask again if a person decides.

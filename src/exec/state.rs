@@ -80,6 +80,8 @@ pub struct Replay {
     pub next_attempt: u64,
     /// Hosts released from protection.
     pub released: BTreeSet<String>,
+    /// Questions with the answers that were given to them, in order.
+    pub answers: Vec<(String, String)>,
 }
 
 /// How far the operator lets the run go without being asked.
@@ -178,8 +180,6 @@ pub(crate) struct State {
     pub(crate) planned_paths: HashSet<(String, String)>,
     /// Hosts on which check mode left a command out.
     pub(crate) has_left_out: HashSet<String>,
-    /// Values to be masked wherever they turn up.
-    pub(crate) secrets: BTreeSet<String>,
     /// Health checks of the change.
     pub(crate) guards: Vec<Condition>,
     /// Number of undo entries so far.

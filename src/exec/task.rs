@@ -309,6 +309,12 @@ impl Run {
                 },
             };
             self.judge(run, item, &mut end);
+            if item.is_hidden {
+                end.hide();
+            }
+            if item.is_hidden {
+                end.hide();
+            }
             end.attempts = attempts;
             let is_met = self.until_is_met(run, item, &mut end);
             if is_met || attempts > retries || end.status == Status::Lost {

@@ -149,6 +149,8 @@ pub(super) fn run(args: &ResumeArgs) -> u8 {
         Err(code) => return code,
     };
     run_args.yes |= args.yes;
+    // It was stopped there; now it is to go on.
+    run_args.stop_before = None;
     let mut loaded = match load(&run_args) {
         Ok(loaded) => loaded,
         Err(code) => return code,

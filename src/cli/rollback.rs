@@ -25,6 +25,7 @@ pub(super) async fn roll_back(args: &RollbackArgs, listeners: Vec<Box<dyn Report
     run_args.tags.clear();
     run_args.skip_tags.clear();
     run_args.start_at_task = None;
+    run_args.stop_before = None;
     let loaded = match load(&run_args) {
         Ok(loaded) => loaded,
         Err(code) => return code,

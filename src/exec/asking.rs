@@ -28,17 +28,7 @@ impl Run {
                 question: line.clone(),
             });
             let (answer, by) = self.port.ask(question.clone()).await;
-            let (shown, sealed) = match (&question, &answer) {
-                (Question::Text(text), Answer::Text(answer)) if text.is_secret => {
-                    self.add_secret(answer);
-                    ("(hidden)".to_owned(), Some(Sealed::of(answer)))
-                }
-                (_, Answer::Text(answer)) if self.redact(answer) != *answer => {
-                    (self.redact(answer), Some(Sealed::of(answer)))
-                }
-                (Question::Failure(_), Answer::Run) => ("go on without them".to_owned(), None),
-                _ => (answer_line(&answer), None),
-            };
+            let (shown, sealed) = self.shown_answer(&question, &answer);
             self.port.emit(Event::Answered {
                 question: line.clone(),
                 answer: shown.clone(),
@@ -80,6 +70,21 @@ impl Run {
                 other => return Ok(other),
             }
             question = question.clone();
+        }
+    }
+
+    /// An answer as it is shown, and in full where that is not all of it.
+    fn shown_answer(&self, question: &Question, answer: &Answer) -> (String, Option<Sealed>) {
+        match (question, answer) {
+            (Question::Text(text), Answer::Text(answer)) if text.is_secret => {
+                self.add_secret(answer);
+                ("(hidden)".to_owned(), Some(Sealed::of(answer)))
+            }
+            (_, Answer::Text(answer)) if self.redact(answer) != *answer => {
+                (self.redact(answer), Some(Sealed::of(answer)))
+            }
+            (Question::Failure(_), Answer::Run) => ("go on without them".to_owned(), None),
+            _ => (answer_line(answer), None),
         }
     }
 

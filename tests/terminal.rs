@@ -85,7 +85,7 @@ fn look() -> Look {
     }
 }
 
-/// What the reporters write of some events: to a terminal (human, plain), to files (JSON, JUnit).
+/// What the reporters write of some events: to a terminal (human, plain), to files (`JSON`, `JUnit`).
 fn written(events: &[Event]) -> [String; 4] {
     let outs: [Shared; 4] = Default::default();
     let clock = || Box::new(|| chrono::DateTime::UNIX_EPOCH) as switchback::report::Clock;
@@ -139,8 +139,8 @@ fn events(text: &str, status: Status) -> Vec<Event> {
     let at = chrono::DateTime::UNIX_EPOCH;
     let own = || text.to_owned();
     let step = StepId(own());
-    let mut stats = switchback::event::Stats::default();
-    stats.host(text).ok = 1;
+    let mut totals = switchback::event::Stats::default();
+    totals.host(text).ok = 1;
     let started = |module: &str| Event::TaskStarted {
         step: step.clone(),
         name: own(),
@@ -230,7 +230,7 @@ fn events(text: &str, status: Status) -> Vec<Event> {
         Event::RunFinished {
             run: own(),
             at,
-            stats,
+            stats: totals,
             exit_code: 2,
             open: vec![own()],
         },

@@ -404,7 +404,7 @@ fn a_full_disk_starts_nothing_and_loses_no_end() {
                 "n=0; while : 2>/dev/null >$T/place/fill$n; do n=$((n+1)); done 2>/dev/null;",
             ),
         ] {
-            let mut target = Target::new(shell);
+            let target = Target::new(shell);
             std::fs::create_dir(target.path("place")).unwrap();
             let mut mounted = std::process::Command::new("mount");
             mounted
@@ -423,19 +423,18 @@ fn a_full_disk_starts_nothing_and_loses_no_end() {
                 },
                 "{shell} {options}"
             );
+            // The gate may have found the last room taken; then it is open still and nobody comes.
             let refused = target.fate(&start(&footing, &two, PROGRAM).script());
-            assert_eq!(
-                refused,
-                Fate::Refused(Refusal::NoSpace),
-                "{shell} {options}"
+            let is_refused = refused == Fate::Refused(Refusal::NoSpace);
+            assert!(
+                is_refused || refused == Fate::Claimed,
+                "{shell} {options} {refused:?}"
             );
             assert_eq!(target.runs(), 1, "{shell} {options}");
-            assert_eq!(
-                target.fate(&two.status(0, 0)),
-                Fate::Absent,
-                "{shell} {options}"
-            );
-            target.setup = String::new();
+            let left = target.fate(&two.resolve(0, 0));
+            let is_stopped = left == Fate::Never || left == Fate::Refused(Refusal::NoSpace);
+            assert!(is_stopped, "{shell} {options} {left:?}");
+            assert_eq!(target.runs(), 1, "{shell} {options}");
             let mut unmount = std::process::Command::new("umount");
             unmount.arg("-l").arg(target.path("place"));
             assert!(unmount.status().unwrap().success());

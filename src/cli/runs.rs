@@ -163,7 +163,15 @@ fn line(record: &Record) -> Option<String> {
             )
         }
         Record::Closed { exit_code, at } => format!("{at} ended with {exit_code}"),
-        Record::Intent { .. } | Record::NeverStarted { .. } => return None,
+        Record::TakenOver { by, hosts, at, .. } => {
+            format!("{at} {by} took over {}", hosts.join(", "))
+        }
+        Record::Intent { .. }
+        | Record::NeverStarted { .. }
+        | Record::Locking { .. }
+        | Record::HostReady { .. }
+        | Record::Issued(_)
+        | Record::Seen { .. } => return None,
     })
 }
 

@@ -5,7 +5,7 @@
 //! whether an effect is answered.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -164,6 +164,8 @@ struct State {
     effects: Vec<Effect>,
     answers: HashMap<Ticket, Input>,
     wakers: HashMap<Ticket, Waker>,
+    /// Tickets whose answers somebody still wants.
+    open: HashSet<Ticket>,
     now: Now,
     pause_wanted: Option<String>,
 }
@@ -293,6 +295,7 @@ impl Port {
         let ticket = Ticket(state.next_ticket);
         let effect = make(ticket);
         state.effects.push(effect);
+        state.open.insert(ticket);
         Pending {
             port: self.clone(),
             ticket,
@@ -305,7 +308,7 @@ impl Port {
         state.now = now;
         if let Input::PauseWanted(why) = input {
             state.pause_wanted = Some(why);
-        } else if let Some(ticket) = input.ticket() {
+        } else if let Some(ticket) = input.ticket().filter(|t| state.open.contains(t)) {
             state.answers.insert(ticket, input);
             if let Some(waker) = state.wakers.remove(&ticket) {
                 drop(state);
@@ -324,6 +327,16 @@ impl Port {
 struct Pending {
     port: Port,
     ticket: Ticket,
+}
+
+impl Drop for Pending {
+    /// An answer that comes after this is not kept.
+    fn drop(&mut self) {
+        let mut state = self.port.0.borrow_mut();
+        state.open.remove(&self.ticket);
+        state.answers.remove(&self.ticket);
+        state.wakers.remove(&self.ticket);
+    }
 }
 
 impl Future for Pending {

@@ -11,6 +11,7 @@ use super::frame::Frame;
 use super::halt::Flow;
 use super::item::{Item, Planned};
 use super::looping::Items;
+use super::replay::TakenUp;
 use super::run::Run;
 use crate::event::{Event, Status};
 use crate::model::{Action, Task};
@@ -280,15 +281,17 @@ impl Run {
                 "made to fail by the rehearsal's scenario; it was not run",
             ));
         }
-        if let Some(end) = self.decide_open(item).await? {
-            return Ok(end);
-        }
+        let mut taken_up = match self.take_up(item).await? {
+            TakenUp::Ended(end) => Some(*end),
+            TakenUp::Nothing => None,
+        };
         let retries = self.retries(run, item);
         let (mut attempts, mut moves) = (1, 0);
         loop {
-            let now = match planned.take() {
-                Some(planned) => planned,
-                None => self.plan_item(item).await?,
+            let now = match (taken_up.take(), planned.take()) {
+                (Some(end), _) => Planned::Ended(Box::new(end)),
+                (None, Some(planned)) => planned,
+                (None, None) => self.plan_item(item).await?,
             };
             let mut end = match now {
                 Planned::Ended(end) => *end,
@@ -304,6 +307,12 @@ impl Run {
                     ),
                 },
             };
+            if end.status == Status::Lost {
+                match self.verify(item, end).await? {
+                    Some(decided) => end = decided,
+                    None => continue,
+                }
+            }
             self.judge(run, item, &mut end);
             end.attempts = attempts;
             let is_met = self.until_is_met(run, item, &mut end);

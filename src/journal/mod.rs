@@ -21,7 +21,7 @@ mod crash_tests;
 
 pub use error::{Error, Result};
 pub use reader::{Entry, Recovered, read};
-pub use record::{FORMAT, Instance, Record, UndoRecord};
+pub use record::{FORMAT, Instance, Issued, Record, UndoRecord};
 pub use state::{Answered, Attempt, Outcome, RunState, fold};
 pub use storage::{Disk, Storage};
 pub use store::{LATEST, Run, RunStatus, RunStore, RunSummary};

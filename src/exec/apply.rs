@@ -31,23 +31,10 @@ impl Run {
         let has_intent = item.needs_intent(ready.effect()) && !item.is_check;
         let mut tries = 0;
         loop {
-            let mut attempt = None;
-            let mut issued = None;
-            if has_intent {
-                let (number, intent) = self.intent(item, ready);
-                let mut records = vec![intent];
-                if ready.is_durable(0) {
-                    let ground = match self.ground(&ready.target).await? {
-                        Ok(ground) => ground,
-                        Err(end) => return Ok(Some(*end)),
-                    };
-                    let first = self.issue(ready, &ground, (number, 0, 0));
-                    records.push(Record::Issued(Box::new(first.clone())));
-                    issued = Some(first);
-                }
-                self.record(records, true).await?;
-                attempt = Some(number);
-            }
+            let (mut attempt, issued) = match self.declare(item, ready, has_intent).await? {
+                Ok(declared) => declared,
+                Err(end) => return Ok(Some(*end)),
+            };
             let mut replies = Vec::new();
             let applied = self
                 .apply(item, ready, (attempt, issued), &mut replies)
@@ -81,6 +68,32 @@ impl Run {
             self.dress(item, ready, &mut end, (attempt, began));
             return Ok(Some(end));
         }
+    }
+
+    /// Puts an intent on disk, and with it how its first act is sent, where that is durable.
+    async fn declare(
+        &self,
+        item: &Item,
+        ready: &Ready,
+        has_intent: bool,
+    ) -> Flow<Result<(Option<u64>, Option<Issued>), Box<ItemEnd>>> {
+        if !has_intent {
+            return Ok(Ok((None, None)));
+        }
+        let ground = match self.ground(&ready.target).await? {
+            Ok(ground) => ground,
+            Err(end) => return Ok(Err(end)),
+        };
+        let (number, intent) = self.intent(item, ready);
+        let first = ready
+            .is_durable(0)
+            .then(|| self.issue(ready, &ground, (number, 0, 0)));
+        let mut records = vec![intent];
+        if let Some(first) = &first {
+            records.push(Record::Issued(Box::new(first.clone())));
+        }
+        self.record(records, true).await?;
+        Ok(Ok((Some(number), first)))
     }
 
     /// What every end of a change has besides its result.
@@ -165,22 +178,11 @@ impl Run {
         for (index, act) in ready.change.acts.iter().enumerate() {
             let guard = (index == 0).then(|| ready.guard()).flatten();
             let result = match act {
-                Act::Save { path, reply } => {
-                    let all: Vec<&Reply> = ready.seen.iter().chain(replies.iter()).collect();
-                    let bytes = all
-                        .get(*reply)
-                        .map(|r| r.body().to_vec())
-                        .unwrap_or_default();
-                    match self.port.write(path.into(), bytes).await {
-                        Ok(()) => Ok(Reply::default()),
-                        Err(why) => return Ok(Applied::Refused(why)),
-                    }
-                }
-                Act::Reconnect { timeout_s } => {
-                    let result = self.port.reconnect(&ready.target, *timeout_s).await;
-                    self.leave_ground(&ready.target.host);
-                    result
-                }
+                Act::Save { path, reply } => match self.save(ready, replies, path, *reply).await {
+                    Ok(()) => Ok(Reply::default()),
+                    Err(why) => return Ok(Applied::Refused(why)),
+                },
+                Act::Reconnect { timeout_s } => self.wait_for_host(ready, *timeout_s).await,
                 Act::Script { script, on } => {
                     let target = match self.act_target(item, ready, on.as_deref()) {
                         Ok(target) => target,
@@ -193,17 +195,13 @@ impl Run {
                         source: None,
                         number: (attempt.unwrap_or(0), index),
                     };
-                    if attempt.is_some() && ready.is_durable(index) {
-                        match self.act_durably(item, ready, &step, issued.take()).await? {
-                            Ok(reply) => Ok(reply),
-                            Err(applied) => return Ok(applied),
-                        }
-                    } else {
-                        let live = Self::live(item, ready);
-                        match self.act_now(item, ready, &step, live).await? {
-                            Ok(result) => result,
-                            Err(applied) => return Ok(applied),
-                        }
+                    let issued = issued.take();
+                    match self
+                        .act_scripted(item, ready, &step, attempt, issued)
+                        .await?
+                    {
+                        Ok(result) => result,
+                        Err(applied) => return Ok(applied),
                     }
                 }
                 Act::Stream { script, source } => {
@@ -235,6 +233,44 @@ impl Run {
             }
         }
         Ok(Applied::Done)
+    }
+
+    /// Writes the body of an earlier reply to a file of the controller.
+    async fn save(
+        &self,
+        ready: &Ready,
+        replies: &[Reply],
+        path: &str,
+        reply: usize,
+    ) -> Result<(), String> {
+        let found = ready.seen.iter().chain(replies).nth(reply);
+        let bytes = found.map(|reply| reply.body().to_vec());
+        self.port
+            .write(path.into(), bytes.unwrap_or_default())
+            .await
+    }
+
+    async fn wait_for_host(&self, ready: &Ready, timeout_s: u32) -> Result<Reply, Failed> {
+        let result = self.port.reconnect(&ready.target, timeout_s).await;
+        self.leave_ground(&ready.target.host);
+        result
+    }
+
+    /// A script, as a durable attempt or over the session itself.
+    async fn act_scripted(
+        &self,
+        item: &Item,
+        ready: &Ready,
+        step: &Step<'_>,
+        attempt: Option<u64>,
+        issued: Option<Issued>,
+    ) -> Flow<Result<Result<Reply, Failed>, Applied>> {
+        if attempt.is_some() && ready.is_durable(step.number.1) {
+            let acted = self.act_durably(item, ready, step, issued).await?;
+            return Ok(acted.map(Ok));
+        }
+        let live = Self::live(item, ready);
+        self.act_now(item, ready, step, live).await
     }
 
     /// An act over the session itself: one that only reads, or may run again.
@@ -309,25 +345,35 @@ impl Run {
             if !matches!(tried, Tried::Lost(..) | Tried::NotSent(_)) {
                 ground.gone.borrow_mut().push(issued.spot.id.clone());
             }
-            return Ok(match tried {
-                Tried::Ended(reply, false) => Ok(reply),
-                Tried::Ended(reply, true) => Err(Applied::Late(reply, limit_s.unwrap_or(0))),
-                Tried::Never if step.number.1 > 0 => continue,
-                Tried::Never => Err(Applied::Never),
-                Tried::NotSent(failed) => Err(Applied::Failed(failed)),
-                Tried::OtherBoot => {
-                    self.leave_ground(&step.target.host);
-                    Err(Applied::Moved)
-                }
-                Tried::Fenced(line) => {
-                    return Err(self.fenced(step, &line).await?);
-                }
-                Tried::Refused(why) => Err(Applied::Refused(why)),
-                Tried::Lost(why, reply) => Err(Applied::Lost(why, reply)),
-                Tried::Begun => Ok(Reply::default()),
-            });
+            if matches!(tried, Tried::Never) && step.number.1 > 0 {
+                continue;
+            }
+            return self.applied(step, tried, limit_s).await;
         }
         Ok(Err(Applied::Never))
+    }
+
+    /// What a try means for its act.
+    async fn applied(
+        &self,
+        step: &Step<'_>,
+        tried: Tried,
+        limit_s: Option<u64>,
+    ) -> Flow<Result<Reply, Applied>> {
+        Ok(match tried {
+            Tried::Ended(reply, false) => Ok(reply),
+            Tried::Ended(reply, true) => Err(Applied::Late(reply, limit_s.unwrap_or(0))),
+            Tried::Begun => Ok(Reply::default()),
+            Tried::Never => Err(Applied::Never),
+            Tried::NotSent(failed) => Err(Applied::Failed(failed)),
+            Tried::OtherBoot => {
+                self.leave_ground(&step.target.host);
+                Err(Applied::Moved)
+            }
+            Tried::Fenced(line) => return Err(self.fenced(step, &line).await?),
+            Tried::Refused(why) => Err(Applied::Refused(why)),
+            Tried::Lost(why, reply) => Err(Applied::Lost(why, reply)),
+        })
     }
 
     /// The halt of a run that finds its lock taken over; the act was not begun.

@@ -300,7 +300,11 @@ impl Course<'_> {
         }
         match &seen.fate {
             Fate::Running { .. } if self.issued.is_job => Some(Tried::Begun),
-            Fate::Running { .. } | Fate::Claimed | Fate::Absent => None,
+            // A host without room for the claim will have some, or the time of the start is over.
+            Fate::Running { .. }
+            | Fate::Claimed
+            | Fate::Absent
+            | Fate::Refused(Refusal::NoSpace) => None,
             Fate::Finished { rc, is_late } => {
                 let reply = Reply { rc: *rc, ..said() };
                 Some(Tried::Ended(reply, *is_late))
@@ -314,8 +318,6 @@ impl Course<'_> {
                 };
                 Some(Tried::Lost(why.to_owned(), said()))
             }
-            // There will be room again, or the time of its start is over.
-            Fate::Refused(Refusal::NoSpace) => None,
             Fate::Refused(Refusal::OtherSpool) => {
                 let why = "the place of its files on the host is gone or another one";
                 Some(Tried::Lost(why.to_owned(), said()))

@@ -51,28 +51,29 @@ impl Run {
     }
 
     /// What has become of an attempt whose intent has no end. One that is durable is looked for on
-    /// its host; else what converges runs again, and of the rest nobody can say.
-    pub(crate) async fn take_up(&self, item: &Item) -> Flow<TakenUp> {
+    /// its host; else what converges runs again, and of the rest nobody can say. `None`: there was
+    /// none, or it may run (again).
+    pub(crate) async fn take_up(&self, item: &Item) -> Flow<Option<Box<ItemEnd>>> {
         let open = self.state.borrow_mut().replay.open.remove(&item.instance);
         let Some(open) = open else {
-            return Ok(TakenUp::Nothing);
+            return Ok(None);
         };
         let Some(issued) = &open.issued else {
             return Ok(if open.converges || item.task.reads {
-                TakenUp::Nothing
+                None
             } else {
                 let why =
                     "an earlier process of this run started it, and nobody can say how it ended";
                 let mut end = ItemEnd::new(Status::Lost, message(why));
                 end.attempt = open.attempt;
-                TakenUp::Ended(Box::new(end))
+                Some(Box::new(end))
             });
         };
         let target = match self.where_and_how(item) {
             Ok((target, _)) => target,
             Err(problem) => {
                 let end = self.problem_end(item, &problem);
-                return Ok(TakenUp::Ended(Box::new(end)));
+                return Ok(Some(Box::new(end)));
             }
         };
         let began = self.port.now().millis;
@@ -93,18 +94,18 @@ impl Run {
                 let mut end = lost_end(&why, &reply);
                 end.attempt = attempt;
                 end.is_hidden = item.is_hidden;
-                Ok(TakenUp::Ended(Box::new(end)))
+                Ok(Some(Box::new(end)))
             }
             Tried::Ended(reply, is_late) if !open.converges => {
                 let mut end = self.revive(item, issued, reply, is_late).await?;
                 end.duration_ms = self.port.now().millis.saturating_sub(began);
-                Ok(TakenUp::Ended(Box::new(end)))
+                Ok(Some(Box::new(end)))
             }
             // It is over, and what converges is simply looked at again.
-            Tried::Ended(..) | Tried::Lost(..) => Ok(TakenUp::Nothing),
+            Tried::Ended(..) | Tried::Lost(..) => Ok(None),
             _ => {
                 self.withdraw(attempt).await?;
-                Ok(TakenUp::Nothing)
+                Ok(None)
             }
         }
     }
@@ -138,10 +139,15 @@ impl Run {
         Ok(end)
     }
 
-    /// What `verify` says of a lost attempt: it happened (an end), it did not (`None`), or it cannot
+    /// What `verify` says of an attempt, if it is lost: it happened (an end), it did not (`None`), or it cannot
     /// tell, and the attempt stays lost.
     pub(crate) async fn verify(&self, item: &Item, lost: ItemEnd) -> Flow<Option<ItemEnd>> {
-        let Some(verify) = &item.task.verify else {
+        let Some(verify) = item
+            .task
+            .verify
+            .as_ref()
+            .filter(|_| lost.status == Status::Lost)
+        else {
             return Ok(Some(lost));
         };
         let hosts = [item.host.clone()];
@@ -178,14 +184,6 @@ impl Run {
         end.is_hidden = lost.is_hidden;
         Ok(Some(end))
     }
-}
-
-/// What has become of an attempt of an earlier process.
-pub(crate) enum TakenUp {
-    /// There was none, or it may run (again).
-    Nothing,
-    /// It ended, or is lost.
-    Ended(Box<ItemEnd>),
 }
 
 /// The end of a command whose module cannot be asked any more.

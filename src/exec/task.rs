@@ -11,7 +11,6 @@ use super::frame::Frame;
 use super::halt::Flow;
 use super::item::{Item, Planned};
 use super::looping::Items;
-use super::replay::TakenUp;
 use super::run::Run;
 use crate::event::{Event, Status};
 use crate::model::{Action, Task};
@@ -281,17 +280,15 @@ impl Run {
                 "made to fail by the rehearsal's scenario; it was not run",
             ));
         }
-        let mut taken_up = match self.take_up(item).await? {
-            TakenUp::Ended(end) => Some(*end),
-            TakenUp::Nothing => None,
-        };
+        if let Some(end) = self.take_up(item).await? {
+            planned = Some(Planned::Ended(end));
+        }
         let retries = self.retries(run, item);
         let (mut attempts, mut moves) = (1, 0);
         loop {
-            let now = match (taken_up.take(), planned.take()) {
-                (Some(end), _) => Planned::Ended(Box::new(end)),
-                (None, Some(planned)) => planned,
-                (None, None) => self.plan_item(item).await?,
+            let now = match planned.take() {
+                Some(planned) => planned,
+                None => self.plan_item(item).await?,
             };
             let mut end = match now {
                 Planned::Ended(end) => *end,
@@ -307,12 +304,10 @@ impl Run {
                     ),
                 },
             };
-            if end.status == Status::Lost {
-                match self.verify(item, end).await? {
-                    Some(decided) => end = decided,
-                    None => continue,
-                }
-            }
+            let Some(decided) = self.verify(item, end).await? else {
+                continue;
+            };
+            end = decided;
             self.judge(run, item, &mut end);
             end.attempts = attempts;
             let is_met = self.until_is_met(run, item, &mut end);

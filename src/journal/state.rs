@@ -179,7 +179,6 @@ impl RunState {
                 let lock = (host.clone(), token.clone(), from.clone());
                 self.locks.push(lock);
             }
-            Record::HostReady { .. } => {}
             Record::Issued(issued) => {
                 if let Some(open) = self.open.get_mut(&issued.attempt) {
                     open.issued = Some((**issued).clone());
@@ -193,7 +192,7 @@ impl RunState {
             }
             Record::TakenOver { without, .. } => self.without.extend(without.iter().cloned()),
             Record::Done { .. } => self.add_done(record),
-            Record::Undone { .. } => {}
+            Record::HostReady { .. } | Record::Undone { .. } => {}
             Record::Released { host, by, .. } => {
                 self.released.insert(host.clone(), by.clone());
             }

@@ -67,11 +67,7 @@ impl Start<'_> {
             .replace("@PROGRAM@", &program);
         let epoch = self.epoch.map(|n| n.to_string()).unwrap_or_default();
         let limit = self.limit_s.map(|n| n.to_string()).unwrap_or_default();
-        let gone: String = self
-            .gone
-            .iter()
-            .map(|id| format!(" {}", quote(id)))
-            .collect();
+        let gone = words(self.gone);
         let call = format!(
             "sb_start {} {} {} {} {} {WINDOW_BYTES_MAX} {} {}{gone}",
             self.spot.words(),
@@ -229,7 +225,7 @@ pub fn seen(reply: &Reply) -> Option<Seen> {
 /// Removes the files of attempts of one place whose results are kept elsewhere.
 pub fn gone(spool: &str, is_home: bool, ids: &[String]) -> Script {
     let place = if is_home { "home" } else { "''" };
-    let ids: String = ids.iter().map(|id| format!(" {}", quote(id))).collect();
+    let ids = words(ids);
     Script::new(format!("sb_gone {place} {}{ids}\n", quote(spool)))
 }
 
@@ -265,7 +261,7 @@ pub fn meet(how: Meet<'_>, run: &str, tokens: &[String], owner: &str) -> Script 
         Meet::Root(uid) => ("root", uid),
         Meet::Home => ("home", ""),
     };
-    let tokens: String = tokens.iter().map(|t| format!(" {}", quote(t))).collect();
+    let tokens = words(tokens);
     Script::new(format!(
         "sb_meet {how} {} {}{tokens} {}\n",
         quote(run),
@@ -348,4 +344,13 @@ pub fn take_over(is_home: bool, run: &str, token: &str, owner: &str) -> Script {
         quote(token),
         quote(owner)
     ))
+}
+
+/// Words of sh, each with a blank before it.
+fn words(texts: &[String]) -> String {
+    texts.iter().fold(String::new(), |mut all, text| {
+        all.push(' ');
+        all.push_str(&quote(text));
+        all
+    })
 }

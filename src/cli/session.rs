@@ -203,6 +203,7 @@ fn settings(
         journal: None,
         way: None,
         injects_failure_at: None,
+        stops_before: args.stop_before.clone(),
         window_s: playbook.change.as_ref().and_then(|change| change.window_s),
         machine: (!args.check).then(machine),
         owner: format!(

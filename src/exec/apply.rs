@@ -127,7 +127,10 @@ impl Run {
             },
             boot: ground.footing.boot.clone(),
             up: ground.footing.up,
-            probed: ready.probed(),
+            // What a secret was seen in is not kept in clear.
+            probed: ready
+                .probed()
+                .filter(|seen| seen.iter().all(|(_, text)| self.redact(text) == *text)),
             is_job: false,
         }
     }
@@ -339,7 +342,7 @@ impl Run {
             };
             let script = Script::new(guarded(step.guard, &start.script().sh));
             let name = item.task.id.0.clone();
-            let live = Self::live(item, ready);
+            let live = Self::live(item, ready).map(|live| self.port.masked(live));
             let course = Course::new(step.target, &issued, name, live, (0, 0));
             let tried = self.try_attempt(course, script).await?;
             if !matches!(tried, Tried::Lost(..) | Tried::NotSent(_)) {
@@ -442,6 +445,7 @@ impl Run {
             step: item.task.id.clone(),
             progress: item.task.progress.clone(),
             is_hidden: item.is_hidden,
+            redactor: std::sync::Arc::default(),
         }
     }
 }

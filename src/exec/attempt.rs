@@ -10,7 +10,6 @@ use super::ground::plain;
 use super::halt::{Flow, Halt};
 use super::progress::Watcher;
 use super::run::Run;
-use crate::event::Event;
 use crate::journal::{Issued, Record};
 use crate::script::attempt::{self, Fate, Refusal, Seen, WINDOW_BYTES_MAX};
 use crate::script::{Reply, Script};
@@ -220,7 +219,7 @@ impl Run {
             is_new = true;
             if let Some(watcher) = &mut course.watcher {
                 for event in watcher.watch(is_stderr, fresh) {
-                    self.port.emit(self.without_secrets(event));
+                    self.port.emit(event);
                 }
             }
             *shown = all.len() as u64;
@@ -234,13 +233,6 @@ impl Run {
             self.record(vec![record], false).await?;
         }
         Ok(seen.out.len() >= WINDOW_BYTES_MAX || seen.err.len() >= WINDOW_BYTES_MAX)
-    }
-
-    fn without_secrets(&self, mut event: Event) -> Event {
-        if let Event::Output { text, .. } | Event::Progress { text, .. } = &mut event {
-            *text = self.redact(text);
-        }
-        event
     }
 
     fn say_unreachable(&self, course: &Course<'_>, why: &str, said: &mut Option<u64>) {

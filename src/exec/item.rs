@@ -9,7 +9,7 @@ use super::controller::{Problem, View};
 use super::end::{ItemEnd, failure_end, message, outcome_end, unreachable_end};
 use super::foretell::{foretell_in_words, foretold};
 use super::frame::Frame;
-use super::halt::Flow;
+use super::halt::{Flow, Halt};
 use super::run::Run;
 use crate::event::Status;
 use crate::journal::Instance;
@@ -57,6 +57,8 @@ pub(crate) struct Ready {
 pub(crate) enum Early {
     End(Box<ItemEnd>),
     Problem(Problem),
+    /// A protected host would be changed.
+    Refused(String),
 }
 
 impl From<Problem> for Early {
@@ -96,6 +98,7 @@ impl Run {
         let mut planned = match self.try_plan(item).await? {
             Ok(planned) => planned,
             Err(Early::End(end)) => Planned::Ended(end),
+            Err(Early::Refused(why)) => return Err(Halt::Refused(why)),
             Err(Early::Problem(problem)) => {
                 Planned::Ended(Box::new(self.problem_end(item, &problem)))
             }
@@ -136,6 +139,7 @@ impl Run {
             Ok(args) => args,
             Err(problem) => return Ok(Err(problem.into())),
         };
+        self.note_arguments(&args);
         if super::action::is_action(name) {
             return Ok(self
                 .act(item, name, &args)
@@ -329,7 +333,9 @@ impl Run {
             return Err(end.into());
         }
         if let Some(refusal) = self.protection_refusal(item, &ready) {
-            return Err(ItemEnd::failed(refusal).into());
+            // Neither the host nor the task has failed, so no `rescue`, `ignore_errors` or failure
+            // prompt sees it: the run stops before the step.
+            return Err(Early::Refused(refusal));
         }
         Ok(Planned::Change(Box::new(ready)))
     }
@@ -364,6 +370,7 @@ impl Run {
                 _ => Vec::new(),
             };
             for (name, value) in maps.iter().flat_map(|map| map.iter()) {
+                self.note_value(value);
                 let text = super::run::plain_text(value).unwrap_or_default();
                 environment.retain(|(known, _)| known != name);
                 environment.push((name.clone(), text));

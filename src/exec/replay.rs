@@ -10,7 +10,7 @@ use crate::event::Status;
 use crate::journal::{Issued, Record};
 use crate::model::Action;
 use crate::script::Reply;
-use crate::value::{MASK, Value};
+use crate::value::Value;
 
 impl Run {
     /// How an item ended in an earlier process of this run, if it did.
@@ -31,13 +31,11 @@ impl Run {
             return None;
         };
         let mut end = ItemEnd::new(*status, result.as_map().cloned().unwrap_or_default());
-        if is_set_fact(item) && result.to_masked_json().to_string().contains(MASK) {
-            // What was secret is not in the journal: it is rendered again.
-            return None;
-        }
         end.facts.clone_from(facts);
         end.duration_ms = *duration_ms;
         end.attempt = *attempt;
+        // What is secret here was so before: it is masked from now on too.
+        self.note_value(&end.value());
         end.is_hidden = item.is_hidden;
         if is_set_fact(item) {
             end.set = end
@@ -84,7 +82,7 @@ impl Run {
                 item.host, item.task.id
             ),
         );
-        let live = Some(Self::live_of(item));
+        let live = Some(self.port.masked(Self::live_of(item)));
         let name = item.task.id.0.clone();
         let course = Course::new(&target, issued, name, live, open.shown);
         let tried = self.find_again(course, None).await?;

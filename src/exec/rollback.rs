@@ -52,7 +52,7 @@ impl Run {
             Ok(false) | Err(Halt::EndPlay | Halt::EndBatch | Halt::EndRun) => {
                 code::ROLLBACK_INCOMPLETE
             }
-            Err(Halt::Broken(why)) => {
+            Err(Halt::Broken(why) | Halt::Refused(why)) => {
                 self.notice(true, why);
                 code::ROLLBACK_INCOMPLETE
             }
@@ -278,6 +278,9 @@ impl Run {
             UndoRecord::Acts { acts, .. } => self.undo_by_acts(entry, acts).await?,
             UndoRecord::Tasks { items, vars, .. } => self.undo_by_tasks(entry, items, vars).await?,
             UndoRecord::Unknown { why } => ItemEnd::failed(format!("there is no undo: {why}")),
+            UndoRecord::Sealed { .. } => {
+                ItemEnd::failed("its undo is encrypted and the run's key is not here")
+            }
             UndoRecord::Keep | UndoRecord::NotNeeded => return Ok(true),
         };
         let is_done = !matches!(
@@ -286,6 +289,8 @@ impl Run {
         );
         let message = if is_done {
             "done".to_owned()
+        } else if entry.is_hidden {
+            "it failed (hidden by no_log)".to_owned()
         } else {
             end.msg()
         };
@@ -297,6 +302,7 @@ impl Run {
         self.record(vec![record], true).await?;
         let mut end = end;
         end.duration_ms = self.port.now().millis.saturating_sub(began);
+        end.is_hidden = entry.is_hidden;
         let report = end.report(false, &|value| self.redacted(value));
         {
             let mut state = self.state.borrow_mut();

@@ -14,6 +14,7 @@ pub(crate) mod code {
     pub(crate) const LOAD: u8 = 3;
     pub(crate) const UNREACHABLE: u8 = 4;
     pub(crate) const LOCKED: u8 = 6;
+    pub(crate) const REFUSED: u8 = 8;
     pub(crate) const LOST: u8 = 9;
     pub(crate) const STOPPED: u8 = 10;
     pub(crate) const ROLLED_BACK: u8 = 12;
@@ -133,6 +134,15 @@ impl Run {
                 Some(code::WINDOW_OVER)
             }
             Err(Halt::Aborted) => Some(code::ABORTED),
+            Err(Halt::Refused(why)) => {
+                self.notice(true, format!("refused: {why}"));
+                self.add_open(format!(
+                    "refused before anything of the step was sent; after the release go on with \
+                     `switchback resume {}`",
+                    self.settings.run
+                ));
+                Some(code::REFUSED)
+            }
             Err(Halt::Undecided(hint)) => {
                 self.notice(
                     true,

@@ -15,7 +15,7 @@ use switchback::exec::{
     start_rollback,
 };
 use switchback::inventory::Inventory;
-use switchback::journal::{Record, UndoRecord, fold};
+use switchback::journal::{Record, RunKey, UndoRecord, fold};
 use switchback::model::Playbook;
 use switchback::modules::{InputKind, Resolved};
 use switchback::plan::Loader;
@@ -27,6 +27,9 @@ use switchback::value::{Map, Value};
 struct World {
     folder: tempfile::TempDir,
     records: Vec<Record>,
+    /// The records as they were written.
+    written: Vec<String>,
+    key: RunKey,
     /// What was done, in order: `trip HOST`, `intent`, `done`, `ask KIND`.
     log: Vec<String>,
     scripts: Vec<String>,
@@ -73,6 +76,8 @@ impl World {
         Self {
             folder,
             records: Vec::new(),
+            written: Vec::new(),
+            key: RunKey::random("run").unwrap(),
             log: Vec::new(),
             scripts: Vec::new(),
             events: Vec::new(),
@@ -232,7 +237,11 @@ impl World {
     }
 
     fn append(&mut self, record: &Record) {
-        let (json, kind) = (serde_json::to_value(record).unwrap(), record);
+        let seq = self.records.len() as u64 + 1;
+        let (mut closed, kind) = (record.clone(), record);
+        self.key.close(&mut closed, seq).unwrap();
+        let json = serde_json::to_value(&closed).unwrap();
+        self.written.push(json.to_string());
         let what = json["record"].as_str().unwrap().to_owned();
         self.log.push(what);
         if matches!(kind, Record::Intent { .. })
@@ -241,7 +250,9 @@ impl World {
             std::fs::write(path, text).unwrap();
         }
         // What a later process reads is what was written.
-        self.records.push(serde_json::from_value(json).unwrap());
+        let mut read = serde_json::from_value(json).unwrap();
+        assert!(self.key.open(&mut read, seq));
+        self.records.push(read);
     }
 
     fn trip(&self, sh: &str) -> Result<Reply, Failed> {
@@ -301,8 +312,7 @@ impl World {
     }
 
     fn all_told(&self) -> String {
-        let records = serde_json::to_string(&self.records).unwrap();
-        format!("{}\n{records}", self.events.join("\n"))
+        format!("{}\n{}", self.events.join("\n"), self.written.join("\n"))
     }
 }
 

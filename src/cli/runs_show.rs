@@ -189,15 +189,11 @@ fn lines(entry: &Entry, intents: &HashMap<u64, Intended<'_>>) -> Vec<String> {
             vec![format!("rollback by `{way}` {how}")]
         }
         Record::Closed { exit_code, .. } => vec![format!("ended with {exit_code}")],
-        Record::HostReady { .. } | Record::TakenOver { .. } => lock_lines(&entry.record),
-        Record::Intent { .. }
-        | Record::Locking { .. }
-        | Record::Issued(_)
-        | Record::Seen { .. } => Vec::new(),
+        other => lock_lines(other),
     }
 }
 
-/// What a record says of the locks of hosts.
+/// What a record says of the locks of hosts, if it does.
 fn lock_lines(record: &Record) -> Vec<String> {
     match record {
         Record::HostReady {

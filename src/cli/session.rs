@@ -394,8 +394,9 @@ impl Stage {
         journal: Option<Writer>,
         run_folder: Option<&Path>,
     ) -> Result<Driver, String> {
-        let pool =
-            Pool::new(PoolSettings::new(control_dir(run_folder)?)).map_err(|e| e.to_string())?;
+        let mut settings = PoolSettings::new(control_dir(run_folder)?);
+        settings.local_umask = super::harden::umask_of_tasks();
+        let pool = Pool::new(settings).map_err(|e| e.to_string())?;
         let mut reporters = std::mem::take(&mut self.reporters);
         let console = self.console.as_ref().map(Console::handle);
         let listener = move |event: &Event| {

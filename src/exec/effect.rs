@@ -196,15 +196,14 @@ impl Port {
 
     /// What masks secrets in all that goes out.
     pub(crate) fn with_redactor<T>(&self, use_it: impl FnOnce(&mut Redactor) -> T) -> T {
-        use_it(&mut self.0.borrow_mut().redactor)
+        let redactor = &mut self.0.borrow_mut().redactor;
+        redactor.prepare();
+        use_it(redactor)
     }
 
     /// The same output, shown without the secrets that are known now.
     pub(crate) fn masked(&self, live: Live) -> Live {
-        let redactor = self.with_redactor(|redactor| {
-            redactor.prepare();
-            Arc::new(redactor.clone())
-        });
+        let redactor = self.with_redactor(|redactor| Arc::new(redactor.clone()));
         Live { redactor, ..live }
     }
 

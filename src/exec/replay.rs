@@ -34,8 +34,6 @@ impl Run {
         end.facts.clone_from(facts);
         end.duration_ms = *duration_ms;
         end.attempt = *attempt;
-        // What is secret here was so before: it is masked from now on too.
-        self.note_value(&end.value());
         end.is_hidden = item.is_hidden;
         if is_set_fact(item) {
             end.set = end

@@ -22,6 +22,7 @@ pub fn start(
     replay: Replay,
 ) -> Machine {
     let port = Port::default();
+    know(&port, &replay.secrets);
     let state = State {
         inventory,
         replay,
@@ -43,6 +44,7 @@ pub fn start_rollback(
 ) -> Machine {
     let port = Port::default();
     let mut replay = replay_of(&journal);
+    know(&port, &replay.secrets);
     // What is done on the way back is new, even where the same task ran before.
     replay.done.clear();
     replay.open.clear();
@@ -55,6 +57,15 @@ pub fn start_rollback(
     };
     let run = Run::new(port.clone(), controller, settings, state);
     Machine::new(port, run.roll_back_root(journal, change, wanted))
+}
+
+/// Masks what earlier processes of the run have learnt to be secret.
+fn know(port: &Port, secrets: &[String]) {
+    port.with_redactor(|redactor| {
+        for secret in secrets {
+            redactor.add_known(secret);
+        }
+    });
 }
 
 /// What a resumed run need not do again. A step that failed is done again, unless the run went on
@@ -106,6 +117,7 @@ pub fn replay_of(journal: &RunState) -> Replay {
         next_attempt: journal.next_attempt.saturating_sub(1),
         released: journal.released.keys().cloned().collect(),
         answers: journal.answers.iter().map(answer).collect(),
+        secrets: journal.secrets.clone(),
     }
 }
 

@@ -92,6 +92,8 @@ pub struct Replay {
     pub next_attempt: u64,
     /// Hosts released from protection.
     pub released: BTreeSet<String>,
+    /// What was learnt to be secret.
+    pub secrets: Vec<String>,
     /// Questions with the answers that were given to them, in order.
     pub answers: Vec<(String, String)>,
 }

@@ -306,12 +306,6 @@ impl Run {
             };
             end = decided;
             self.judge(run, item, &mut end);
-            if item.is_hidden {
-                end.hide();
-            }
-            if item.is_hidden {
-                end.hide();
-            }
             end.attempts = attempts;
             let is_met = self.until_is_met(run, item, &mut end);
             if is_met || attempts > retries || end.status == Status::Lost {

@@ -1,9 +1,11 @@
 //! The records of a journal. Their JSON form is versioned by [`FORMAT`].
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::seal::{RunKey, Sealed};
+use super::seal::Sealed;
 use crate::event::Status;
 use crate::model::{Item, Seal, StepId};
 use crate::modules::Act;
@@ -195,7 +197,8 @@ pub enum Record {
         result: Value,
         /// Facts it set, redacted.
         facts: Map,
-        /// Result and facts in full, where they are not so already.
+        /// Result and facts in full, where they are not so already, and the secrets that are masked
+        /// from here on.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         sealed: Option<Sealed>,
         /// Milliseconds.
@@ -313,40 +316,59 @@ impl Record {
         self.sealed().is_some_and(Sealed::is_closed)
     }
 
-    /// Opens its sealed part and puts what was in it where it belongs; `false` where the key does
-    /// not fit.
-    pub(super) fn open(&mut self, key: &RunKey, seq: u64) -> bool {
-        let Some(sealed) = self.sealed_mut() else {
-            return true;
-        };
-        sealed.open(key, seq) && self.take_in()
+    /// The record with what is sealed in it where it belongs, as far as that is open.
+    pub(super) fn in_full(&self) -> Cow<'_, Self> {
+        if !self.has_open() {
+            return Cow::Borrowed(self);
+        }
+        let mut full = self.clone();
+        full.take_in();
+        Cow::Owned(full)
     }
 
-    fn take_in(&mut self) -> bool {
+    /// The secrets that were learnt up to this end, as far as they are open.
+    pub(super) fn learnt(&self) -> Vec<String> {
+        match self {
+            Self::Done {
+                sealed: Some(sealed),
+                ..
+            } => sealed
+                .read::<(Value, Map, Vec<String>)>()
+                .map_or_else(Vec::new, |(_, _, learnt)| learnt),
+            _ => Vec::new(),
+        }
+    }
+
+    fn take_in(&mut self) {
         match self {
             Self::Opened {
                 extra_vars,
                 options,
                 sealed: Some(sealed),
                 ..
-            } => sealed
-                .read()
-                .map(|full| (*extra_vars, *options) = full)
-                .is_some(),
+            } => {
+                if let Some(full) = sealed.read() {
+                    (*extra_vars, *options) = full;
+                }
+            }
             Self::Done {
                 result,
                 facts,
                 sealed: Some(sealed),
                 ..
-            } => sealed.read().map(|full| (*result, *facts) = full).is_some(),
-            Self::Intent { undo, .. } => {
-                let full = match undo {
-                    UndoRecord::Sealed { sealed, .. } => sealed.read(),
-                    _ => return true,
-                };
-                full.map(|full| *undo = full).is_some()
+            } => {
+                if let Some(full) = sealed.read::<(Value, Map, Vec<String>)>() {
+                    (*result, *facts, _) = full;
+                }
             }
-            _ => true,
+            Self::Intent { undo, .. } => {
+                if let UndoRecord::Sealed { sealed, .. } = undo
+                    && let Some(full) = sealed.read()
+                {
+                    *undo = full;
+                }
+            }
+            _ => {}
         }
     }
 }

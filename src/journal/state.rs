@@ -105,6 +105,8 @@ pub struct RunState {
     /// From when the change's window counts: the first start, or the resume after the last
     /// orderly end. A resume after a crash goes on in the same window.
     pub window_from: Option<DateTime<Utc>>,
+    /// What was learnt to be secret.
+    pub secrets: Vec<String>,
     /// The step that ended badly last on each host, until a later one ends there.
     failed: HashMap<String, Instance>,
 }
@@ -136,8 +138,10 @@ pub fn fold<'a>(records: impl IntoIterator<Item = &'a Record>) -> RunState {
     };
     let mut stack = undo::Stack::default();
     for record in records {
-        stack.add(record);
-        state.add(record);
+        state.secrets.extend(record.learnt());
+        let record = record.in_full();
+        stack.add(&record);
+        state.add(&record);
     }
     (state.undo, state.point_of_no_return) = stack.finish();
     state

@@ -96,7 +96,7 @@ fn a_start_that_is_cut_anywhere_runs_nothing() {
                 let cut = cut.trim_start_matches("(\n").trim_end_matches("\n)\n");
                 let file = target.path(&format!("cut{at}"));
                 std::fs::write(&file, format!("{PRELUDE}\n{cut}")).unwrap();
-                text.push_str(&format!("/bin/sh <{} >/dev/null 2>&1\n", file.display()));
+                text += &format!("/bin/sh <{} >/dev/null 2>&1\n", file.display());
             }
             reply(target.spawn(&text));
         }

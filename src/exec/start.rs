@@ -7,7 +7,7 @@ use super::effect::Port;
 use super::machine::Machine;
 use super::rollback::Wanted;
 use super::run::Run;
-use super::state::{Replay, Settings, State};
+use super::state::{Open, Replay, Settings, State};
 use crate::event::Status;
 use crate::inventory::Inventory;
 use crate::journal::{Answered, Instance, Record, RunState, Sealed};
@@ -101,9 +101,19 @@ pub fn replay_of(journal: &RunState) -> Replay {
         open: journal
             .open
             .values()
-            .map(|a| (a.instance.clone(), a.converges))
+            .map(|a| {
+                let open = Open {
+                    converges: a.converges,
+                    attempt: Some(a.attempt),
+                    issued: a.issued.clone(),
+                    shown: a.shown,
+                };
+                (a.instance.clone(), open)
+            })
             .chain(lost_without_intent(journal))
             .collect(),
+        locks: journal.locks.clone(),
+        lock_count: journal.locks.len(),
         next_attempt: journal.next_attempt.saturating_sub(1),
         released: journal.released.keys().cloned().collect(),
         answers: journal.answers.iter().map(answer).collect(),
@@ -119,11 +129,11 @@ fn answer(answered: &Answered) -> (String, String) {
 }
 
 /// Commands without an intent (a literal `changed_when: false`) whose reply was lost.
-fn lost_without_intent(journal: &RunState) -> impl Iterator<Item = (Instance, bool)> {
+fn lost_without_intent(journal: &RunState) -> impl Iterator<Item = (Instance, Open)> {
     let lost = journal.done.iter().filter(|(_, outcome)| {
         outcome.status == Status::Lost && outcome.attempt.is_none() && !outcome.was_passed
     });
-    lost.map(|(instance, _)| (instance.clone(), false))
+    lost.map(|(instance, _)| (instance.clone(), Open::default()))
 }
 
 /// The number of tasks that are known before the run.

@@ -9,6 +9,7 @@ use super::seal::Sealed;
 use crate::event::Status;
 use crate::model::{Item, Seal, StepId};
 use crate::modules::Act;
+use crate::script::attempt::Spot;
 use crate::value::{Map, Value};
 
 /// Version of the records; a reader refuses one it does not know.
@@ -122,6 +123,56 @@ pub enum Record {
         /// When.
         at: DateTime<Utc>,
     },
+    /// A lock of this run is about to be taken on a host. Synced before.
+    Locking {
+        /// The host.
+        host: String,
+        /// The token that will name it there.
+        token: String,
+        /// The machine that takes it: a copy of this journal elsewhere does not have the lock.
+        from: String,
+    },
+    /// A host was met: what its attempts are held against.
+    HostReady {
+        /// The host.
+        host: String,
+        /// The user there.
+        user: String,
+        /// The id of the place that attempts are kept in.
+        spool: String,
+        /// Where that is.
+        place: String,
+        /// The boot of the host.
+        boot: String,
+        /// Its uptime in seconds.
+        up: u64,
+        /// The lock of the host, where it was taken.
+        epoch: Option<u64>,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// A durable attempt is about to be sent. Synced before its first byte leaves.
+    Issued(Box<Issued>),
+    /// Output of a durable attempt was shown up to here. Need not be synced.
+    Seen {
+        /// The attempt.
+        attempt: u64,
+        /// Bytes of standard output.
+        out: u64,
+        /// Bytes of standard error.
+        err: u64,
+    },
+    /// The locks of hosts were taken over for this run. Synced.
+    TakenOver {
+        /// Who did it.
+        by: String,
+        /// The hosts.
+        hosts: Vec<String>,
+        /// Hosts that could not be reached and are out of the run.
+        without: Vec<String>,
+        /// When.
+        at: DateTime<Utc>,
+    },
     /// An intent led to nothing: its attempt provably never started and never will. It takes the
     /// intent's undo entry and seals with it.
     NeverStarted {
@@ -192,6 +243,24 @@ pub enum Record {
         /// When.
         at: DateTime<Utc>,
     },
+}
+
+/// A durable attempt as it was sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Issued {
+    /// The attempt.
+    pub attempt: u64,
+    /// Where it is found again.
+    pub spot: Spot,
+    /// The boot of the host that it was meant for.
+    pub boot: String,
+    /// The uptime of the host when it was met, in seconds.
+    pub up: u64,
+    /// What the probe saw, as status and text, where that is short: the result needs it.
+    pub probed: Option<Vec<(i32, String)>>,
+    /// Whether it is not awaited (`poll: 0`).
+    #[serde(default)]
+    pub is_job: bool,
 }
 
 impl Record {

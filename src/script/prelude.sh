@@ -38,8 +38,8 @@ sb_fail() {
 # there is any other place.
 sb_tmp_dir() {
   [ -n "${SB_SPOOL-}" ] || sb_where
-  { (umask 077 && mkdir -p "$SB_SPOOL/tmp") 2>/dev/null &&
-    mktemp -d "$SB_SPOOL/tmp/$1.XXXXXX" 2>/dev/null; } || mktemp -d "${TMPDIR:-/tmp}/$1.XXXXXX"
+  ( umask 077 && mkdir -p "$SB_SPOOL/tmp" && mktemp -d "$SB_SPOOL/tmp/$1.XXXXXX" ) 2>/dev/null ||
+    mktemp -d "${TMPDIR:-/tmp}/$1.XXXXXX"
 }
 
 # sb_keep_dir: makes $SB_KEEP, where before-images go, or ends the script.

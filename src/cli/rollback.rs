@@ -50,6 +50,9 @@ pub(super) async fn roll_back(args: &RollbackArgs, listeners: Vec<Box<dyn Report
         Err(why) => return told(why),
     };
     let mut settings = loaded.settings;
+    if let Err(code) = stage.ask_passwords(&run_args, &mut settings).await {
+        return code;
+    }
     settings.run.clone_from(&run.id);
     settings.way.clone_from(&args.way);
     settings.journal = Some(run.folder.display().to_string());

@@ -85,6 +85,9 @@ pub(crate) struct RunArgs {
     /// Start at the task with this name
     #[arg(long, value_name = "TASK")]
     pub(crate) start_at_task: Option<String>,
+    /// Stop, resumable, before the task with this name or step
+    #[arg(long, value_name = "TASK")]
+    pub(crate) stop_before: Option<String>,
     /// Hosts at the same time
     #[arg(short, long, default_value_t = 10)]
     pub(crate) forks: usize,

@@ -41,6 +41,7 @@ mod start;
 mod state;
 mod task;
 mod tracked;
+mod undoing;
 mod world;
 
 pub use action::ACTIONS;

@@ -1,5 +1,6 @@
 //! Makes machines: of a playbook, or of a rollback.
 
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::controller::Controller;
@@ -10,8 +11,8 @@ use super::run::Run;
 use super::state::{Replay, Settings, State};
 use crate::event::Status;
 use crate::inventory::Inventory;
-use crate::journal::{Answered, Instance, Record, RunState, Sealed};
-use crate::model::{Change, Item, Playbook};
+use crate::journal::{Answered, EntryState, Instance, Outcome, Record, RunState, Sealed};
+use crate::model::{Item, Playbook, Steps};
 
 /// A machine that runs a playbook; `replay` holds what an earlier process of the run did.
 pub fn start(
@@ -38,14 +39,19 @@ pub fn start_rollback(
     settings: Settings,
     inventory: Inventory,
     journal: RunState,
-    change: Option<Change>,
+    playbook: Playbook,
     wanted: Wanted,
 ) -> Machine {
     let port = Port::default();
     let mut replay = replay_of(&journal);
     // What is done on the way back is new, even where the same task ran before.
     replay.done.clear();
-    replay.open.clear();
+    // A named way that was cut off goes on where it was; an undo simply runs again.
+    if wanted.goes_on && has_steps(&playbook, wanted.way.as_deref()) {
+        replay.done = ended(&journal.back_done);
+    } else {
+        replay.open.clear();
+    }
     let state = State {
         inventory,
         replay,
@@ -54,14 +60,54 @@ pub fn start_rollback(
         ..State::default()
     };
     let run = Run::new(port.clone(), controller, settings, state);
-    Machine::new(port, run.roll_back_root(journal, change, wanted))
+    Machine::new(port, run.roll_back_root(journal, playbook, wanted))
 }
 
 /// What a resumed run need not do again. A step that failed is done again, unless the run went on
-/// past it on that host (rescued or ignored), which shows in later steps there.
+/// past it on that host (rescued or ignored), which shows in later steps there. What was undone is
+/// done again.
 pub fn replay_of(journal: &RunState) -> Replay {
-    let done = journal
-        .done
+    let mut done = ended(&journal.done);
+    for entry in journal
+        .undo
+        .iter()
+        .filter(|e| e.state == EntryState::Undone)
+    {
+        let outcome = journal.done.get(&entry.instance);
+        if outcome.is_some_and(|outcome| outcome.attempt == Some(entry.attempt)) {
+            done.remove(&entry.instance);
+        }
+    }
+    Replay {
+        done,
+        open: journal
+            .open
+            .values()
+            .map(|a| (a.instance.clone(), a.converges))
+            .chain(lost_without_intent(journal))
+            .collect(),
+        next_attempt: journal.next_attempt.saturating_sub(1),
+        released: journal.released.keys().cloned().collect(),
+        answers: journal.answers.iter().map(answer).collect(),
+    }
+}
+
+/// A question with its answer in full.
+fn answer(answered: &Answered) -> (String, String) {
+    let secret = answered.sealed.as_ref().and_then(Sealed::read::<String>);
+    let answer = secret.unwrap_or_else(|| answered.answer.clone());
+    (answered.question.clone(), answer)
+}
+
+/// Whether a way back has steps of its own, which a rollback that was cut off need not do again.
+fn has_steps(playbook: &Playbook, way: Option<&str>) -> bool {
+    let ways = playbook.change.iter().flat_map(|c| &c.ways_back);
+    ways.filter(|found| Some(found.name.as_str()) == way)
+        .any(|found| !matches!(found.steps, Steps::UndoOf(_)))
+}
+
+fn ended(outcomes: &HashMap<Instance, Outcome>) -> HashMap<Instance, Record> {
+    outcomes
         .iter()
         .filter(|(_, outcome)| {
             matches!(
@@ -84,26 +130,7 @@ pub fn replay_of(journal: &RunState) -> Replay {
             };
             (instance.clone(), record)
         })
-        .collect();
-    Replay {
-        done,
-        open: journal
-            .open
-            .values()
-            .map(|a| (a.instance.clone(), a.converges))
-            .chain(lost_without_intent(journal))
-            .collect(),
-        next_attempt: journal.next_attempt.saturating_sub(1),
-        released: journal.released.keys().cloned().collect(),
-        answers: journal.answers.iter().map(answer).collect(),
-    }
-}
-
-/// A question with its answer in full.
-fn answer(answered: &Answered) -> (String, String) {
-    let secret = answered.sealed.as_ref().and_then(Sealed::read::<String>);
-    let answer = secret.unwrap_or_else(|| answered.answer.clone());
-    (answered.question.clone(), answer)
+        .collect()
 }
 
 /// Commands without an intent (a literal `changed_when: false`) whose reply was lost.

@@ -61,6 +61,8 @@ pub struct Settings {
     pub way: Option<String>,
     /// Name of the task that a rehearsal makes fail instead of running it.
     pub injects_failure_at: Option<String>,
+    /// Name or step of the task before which the run stops.
+    pub stops_before: Option<String>,
     /// The window of the change, in seconds.
     pub window_s: Option<u64>,
     /// How many seconds of it earlier processes of the run have used.

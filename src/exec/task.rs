@@ -8,7 +8,7 @@ use futures_util::stream::{self, StreamExt as _};
 use super::ask::Answer;
 use super::end::ItemEnd;
 use super::frame::Frame;
-use super::halt::Flow;
+use super::halt::{Flow, Halt};
 use super::item::{Item, Planned};
 use super::looping::Items;
 use super::run::Run;
@@ -54,6 +54,10 @@ const MOVES_MAX: u32 = 3;
 impl Run {
     /// Runs a module task on these hosts and returns how it ended on each.
     pub(crate) async fn run_task(&self, run: &TaskRun, hosts: &[String]) -> Flow<Vec<HostEnd>> {
+        let stops = self.settings.stops_before.as_ref();
+        if stops.is_some_and(|at| is_named(run, at) || run.task.id.0 == *at) {
+            return Err(Halt::Stopped);
+        }
         let mut hosts = hosts.to_vec();
         let mut ends: Vec<HostEnd> = Vec::new();
         let whole_batch = hosts.clone();

@@ -75,6 +75,14 @@ impl Run {
             }
             Err(Halt::WindowOver | Halt::Stopped | Halt::RollBack) => code::STOPPED,
             Err(Halt::Aborted) => code::ABORTED,
+            Err(Halt::Locked(why)) => {
+                self.notice(true, why);
+                code::LOCKED
+            }
+            Err(Halt::Lost(why)) => {
+                self.notice(true, why);
+                code::LOST
+            }
             Err(Halt::Journal(why)) => {
                 self.notice(true, format!("the journal cannot be written: {why}"));
                 code::ERROR

@@ -115,13 +115,12 @@ impl Run {
         }
     }
 
-    /// All that a task notifies where it changes something.
-    pub(super) fn notified_by(&self, item: &Item) -> Flow<Vec<String>> {
-        let mut names = Vec::new();
-        for field in &item.task.notify {
-            names.extend(self.notifications(field, &item.view)?);
-        }
-        Ok(names)
+    /// All that a task notifies where it changes something. What cannot be rendered ends the run
+    /// when the task has ended.
+    pub(super) fn notified_by(&self, item: &Item) -> Vec<String> {
+        let fields = item.task.notify.iter();
+        let names = fields.filter_map(|field| self.notifications(field, &item.view).ok());
+        names.flatten().collect()
     }
 
     pub(super) fn notify(

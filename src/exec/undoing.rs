@@ -56,11 +56,14 @@ impl Run {
         };
         let mut rest = entries;
         while let Some(first) = rest.first() {
-            let is_same = |e: &&&UndoEntry| {
-                e.instance.step == first.instance.step && e.instance.item == first.instance.item
-            };
-            let (group, more) = rest.split_at(rest.iter().take_while(is_same).count());
+            let same = rest.iter().take_while(|e| is_same_step(e, first)).count();
+            let (group, more) = rest.split_at(same);
             rest = more;
+            // An undo that was cut off is found again by its instance: the group's oldest attempt
+            // is a number that no other group has, and that does not change.
+            let number = all.iter().filter(|e| is_same_step(e, first));
+            let number = number.map(|e| e.attempt).min().unwrap_or_default();
+            self.state.borrow_mut().play.batch_index = u32::try_from(number).unwrap_or(u32::MAX);
             if !self.undo_group(&mut walk, group).await? {
                 walk.is_incomplete = true;
                 break;
@@ -217,7 +220,7 @@ impl Run {
         let mut end = match &entry.undo {
             UndoRecord::Acts { acts, .. } => {
                 let is_forced = walk.forced.contains(&entry.attempt);
-                self.undo_by_acts(entry, acts, is_forced).await
+                self.undo_by_acts(entry, acts, is_forced).await?
             }
             UndoRecord::Tasks { items, vars, .. } => self.undo_by_tasks(entry, items, vars).await?,
             UndoRecord::Sealed { .. } => {
@@ -265,11 +268,20 @@ impl Run {
         self.record(vec![record], true).await
     }
 
-    async fn undo_by_acts(&self, entry: &UndoEntry, acts: &[Act], is_forced: bool) -> ItemEnd {
+    async fn undo_by_acts(
+        &self,
+        entry: &UndoEntry,
+        acts: &[Act],
+        is_forced: bool,
+    ) -> Flow<ItemEnd> {
         let frame = Frame::play(&become_keywords(entry));
         let target = match self.target(&entry.acts_on, &self.host_view(&entry.acts_on), &frame) {
             Ok(target) => target,
-            Err(problem) => return ItemEnd::failed(problem.message),
+            Err(problem) => return Ok(ItemEnd::failed(problem.message)),
+        };
+        let head = match self.ground(&target).await? {
+            Ok(ground) => ground.head(),
+            Err(end) => return Ok(*end),
         };
         let forced = if is_forced { "SB_FORCED=1\n" } else { "" };
         for act in acts {
@@ -278,7 +290,8 @@ impl Run {
                 Act::Stream { script, source } => (script, Some(source.clone())),
                 Act::Save { .. } | Act::Reconnect { .. } => continue,
             };
-            let sh = format!("{}{forced}{}", self.act_prefix(entry.attempt), script.sh);
+            let keep = self.keep(entry.attempt);
+            let sh = format!("{head}{keep}{forced}{}", script.sh);
             let job = Job {
                 script: Script::new(sh),
                 input,
@@ -287,21 +300,24 @@ impl Run {
             match self.port.trip(&target, job, None).await {
                 Ok(reply) if reply.rc == 0 => {}
                 Ok(reply) => {
+                    if let Some(line) = crate::script::attempt::fenced_by(&reply) {
+                        return Err(self.locked(&target, &line));
+                    }
                     let other = reply.fields().get(OTHER).cloned();
                     let mut end =
                         failure_end(Failure::of_reply(reply.stderr_text().trim(), &reply));
                     if let Some(other) = other {
                         end.result.insert(OTHER.to_owned(), Value::from(other));
                     }
-                    return end;
+                    return Ok(end);
                 }
                 Err(Failed::Unreachable { reason, help }) => {
-                    return unreachable_end(&reason, help.as_deref());
+                    return Ok(unreachable_end(&reason, help.as_deref()));
                 }
-                Err(Failed::Lost { reason }) => return unreachable_end(&reason, None),
+                Err(Failed::Lost { reason }) => return Ok(unreachable_end(&reason, None)),
             }
         }
-        ItemEnd::new(Status::Changed, Map::new())
+        Ok(ItemEnd::new(Status::Changed, Map::new()))
     }
 
     async fn undo_by_tasks(&self, entry: &UndoEntry, items: &[Item], vars: &Map) -> Flow<ItemEnd> {
@@ -376,6 +392,12 @@ const OTHER: &str = "undo_other";
 
 fn is_other(end: &ItemEnd) -> bool {
     end.result.contains_key(OTHER)
+}
+
+/// Whether two entries are of one execution of a task, on different hosts.
+fn is_same_step(entry: &UndoEntry, other: &UndoEntry) -> bool {
+    let (a, b) = (&entry.instance, &other.instance);
+    (&a.step, a.batch, a.item, a.occurrence) == (&b.step, b.batch, b.item, b.occurrence)
 }
 
 fn is_bad(end: &ItemEnd) -> bool {

@@ -94,6 +94,10 @@ pub struct RunState {
     pub next_attempt: u64,
     /// A way back that was begun and did not end.
     pub rollback: Option<String>,
+    /// The step at which that one ends, where it is not the stack's first.
+    pub rollback_to: Option<String>,
+    /// How each instance of that way back ended.
+    pub back_done: HashMap<Instance, Outcome>,
     /// Ways back that ended, with whether all of each was done.
     pub rolled_back: Vec<(String, bool)>,
     /// Locks that were taken or about to be: host, token, and the machine that did it.
@@ -206,7 +210,11 @@ impl RunState {
             Record::Released { host, by, .. } => {
                 self.released.insert(host.clone(), by.clone());
             }
-            Record::RollbackStarted { way, .. } => self.rollback = Some(way.clone()),
+            Record::RollbackStarted { way, to, .. } => {
+                self.rollback = Some(way.clone());
+                self.rollback_to.clone_from(to);
+                self.back_done.clear();
+            }
             Record::RollbackEnded { way, is_complete } => {
                 self.rollback = None;
                 self.rolled_back.push((way.clone(), *is_complete));
@@ -243,6 +251,11 @@ impl RunState {
             duration_ms: *duration_ms,
             was_passed: false,
         };
+        // What ends on a way back says nothing about the run itself.
+        if self.rollback.is_some() {
+            self.back_done.insert(instance.clone(), outcome);
+            return;
+        }
         // Only steps that end badly are looked at for this, and there are few of those.
         if let Some(failed) = self.failed.remove(&instance.host)
             && failed != *instance

@@ -1,0 +1,157 @@
+//! Every point at which a process can die, taken one after the other.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use switchback::event::Stats;
+
+use crate::hosts::Image;
+use crate::storage::Content;
+use crate::world::{Death, Fate, Flight, HOSTS, Way, Wish, World};
+
+/// How a run came out, as its operator and its hosts see it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct End {
+    pub(crate) code: u8,
+    /// Files by host.
+    pub(crate) files: BTreeMap<String, BTreeMap<String, String>>,
+    pub(crate) stats: Option<Stats>,
+}
+
+impl End {
+    pub(crate) fn of(world: &World, code: u8) -> Self {
+        let files = HOSTS.iter().map(|h| ((*h).to_owned(), world.hosts.files(h)));
+        Self {
+            code,
+            files: files.collect(),
+            stats: world.checker.stats.clone(),
+        }
+    }
+}
+
+/// A moment at which the process could die.
+#[derive(Clone)]
+pub(crate) struct Point {
+    pub(crate) disk: Content,
+    pub(crate) hosts: Image,
+    pub(crate) flights: Vec<Flight>,
+}
+
+/// Nothing goes wrong; each moment is noted.
+#[derive(Default)]
+pub(crate) struct Steady {
+    pub(crate) points: Vec<Point>,
+    keeps: bool,
+}
+
+impl Steady {
+    pub(crate) fn noting() -> Self {
+        Self {
+            keeps: true,
+            ..Self::default()
+        }
+    }
+}
+
+impl Fate for Steady {
+    fn dies(&mut self, world: &World, flights: &[&Flight], disk: &[Content]) -> bool {
+        if self.keeps {
+            let flights: Vec<Flight> = flights.iter().copied().cloned().collect();
+            let now = [world.disk.content()];
+            for content in disk.iter().chain(&now) {
+                self.points.push(Point {
+                    disk: content.clone(),
+                    hosts: world.hosts.image.clone(),
+                    flights: flights.clone(),
+                });
+            }
+        }
+        false
+    }
+
+    fn pick(&mut self, _: usize) -> usize {
+        0
+    }
+
+    fn way(&mut self) -> Way {
+        Way::Arrives
+    }
+}
+
+/// What the enumeration came to.
+#[derive(Debug, Default)]
+pub(crate) struct Enumerated {
+    /// Deaths that were looked at: a moment, what was left of the tail, what became of scripts on
+    /// their way.
+    pub(crate) points: usize,
+    /// Of these, the ones that left a disk and hosts like no other before.
+    pub(crate) distinct: usize,
+    /// Those after which somebody had to be asked.
+    pub(crate) asked: usize,
+    pub(crate) violations: Vec<String>,
+}
+
+/// Kills a process at every point, starts the next one and compares how the run comes out; `judge`
+/// says what is wrong with an end.
+pub(crate) fn enumerate(
+    world: &mut World,
+    points: &[Point],
+    wish: Wish,
+    judge: &dyn Fn(&World, &End) -> Option<String>,
+) -> Enumerated {
+    let mut found = Enumerated::default();
+    let mut known: BTreeSet<(Content, Image)> = BTreeSet::new();
+    for (number, point) in points.iter().enumerate() {
+        for left in point.disk.after_crash() {
+            let recovered = match left.recover() {
+                Ok(recovered) => recovered,
+                Err(error) => {
+                    found.violations.push(format!("point {number}: {error}"));
+                    continue;
+                }
+            };
+            let mut whole = left.clone();
+            whole.durable.truncate(usize::try_from(recovered.len).unwrap());
+            let arrivals: &[bool] = if point.flights.is_empty() {
+                &[false]
+            } else {
+                &[false, true]
+            };
+            for arrives in arrivals {
+                found.points += 1;
+                world.restore(left.clone(), &point.hosts);
+                if *arrives {
+                    for flight in &point.flights {
+                        world.arrives_late(flight);
+                    }
+                }
+                if !known.insert((whole.clone(), world.hosts.image.clone())) {
+                    continue;
+                }
+                found.distinct += 1;
+                let what = format!(
+                    "point {number} of {}, {} bytes of the journal, scripts on their way {}",
+                    points.len(),
+                    left.durable.len(),
+                    if *arrives { "arrived" } else { "were lost" }
+                );
+                let death = world.process(wish, &mut Steady::default());
+                found.asked += usize::from(!world.asked.is_empty());
+                let wrong = std::mem::take(&mut world.checker.violations);
+                found
+                    .violations
+                    .extend(wrong.into_iter().map(|wrong| format!("{what}: {wrong}")));
+                let Death::Ended(code) = death else {
+                    found.violations.push(format!("{what}: it died again"));
+                    continue;
+                };
+                if let Some(wrong) = judge(world, &End::of(world, code)) {
+                    let asked = world.asked.join("; ");
+                    found
+                        .violations
+                        .push(format!("{what}: {wrong}; asked: {asked}"));
+                }
+            }
+        }
+    }
+    found
+}

@@ -1,0 +1,160 @@
+//! The hosts: a folder each, in which a local `sh` runs what the core sends.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use switchback::modules::Source;
+use switchback::script::{PRELUDE, Reply};
+use switchback::transport::Job;
+
+/// All files below a folder, with their mode; a folder has no bytes.
+pub(crate) type Tree = BTreeMap<PathBuf, (u32, Option<Vec<u8>>)>;
+
+/// What is on the hosts and what was ever executed there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Image {
+    /// By host.
+    pub(crate) trees: BTreeMap<String, Tree>,
+    /// How often each script of an attempt was started, by attempt and script.
+    pub(crate) executed: BTreeMap<(u64, String), u32>,
+}
+
+/// The hosts of a world.
+pub(crate) struct Hosts {
+    root: PathBuf,
+    pub(crate) image: Image,
+}
+
+/// The folder in a host's own where the engine keeps its things.
+const SPOOL: &str = "spool";
+
+impl Hosts {
+    pub(crate) fn new(root: &Path, names: &[&str]) -> Self {
+        let mut hosts = Self {
+            root: root.to_owned(),
+            image: Image::default(),
+        };
+        for name in names {
+            fs::create_dir_all(hosts.folder(name)).unwrap();
+            hosts.look(name);
+        }
+        hosts
+    }
+
+    fn folder(&self, host: &str) -> PathBuf {
+        self.root.join(host)
+    }
+
+    /// Runs a script to its end and says whether it changed the host.
+    pub(crate) fn run(&mut self, host: &str, job: &Job) -> (Reply, bool) {
+        if let Some(attempt) = attempt_of(&job.script.sh) {
+            let key = (attempt, job.script.sh.clone());
+            *self.image.executed.entry(key).or_default() += 1;
+        }
+        let folder = self.folder(host);
+        let script = format!(
+            "{PRELUDE}\nSB_SPOOL=$HOME/{SPOOL}\n(\n{}\n)",
+            job.script.sh
+        );
+        let mut child = Command::new("sh")
+            .args(["-c", &script])
+            .env("HOME", &folder)
+            .current_dir(&folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        match &job.input {
+            None => {}
+            Some(Source::Bytes(bytes)) => stdin.write_all(bytes).unwrap(),
+            Some(Source::File(path)) => stdin.write_all(&fs::read(path).unwrap()).unwrap(),
+        }
+        drop(stdin);
+        let output = child.wait_with_output().unwrap();
+        let before = self.image.trees[host].clone();
+        self.look(host);
+        let reply = Reply {
+            rc: output.status.code().unwrap_or(255),
+            stdout: output.stdout,
+            stderr: output.stderr,
+        };
+        (reply, before != self.image.trees[host])
+    }
+
+    /// Whether any script of the attempt was started.
+    pub(crate) fn has_executed(&self, attempt: u64) -> bool {
+        self.image.executed.keys().any(|(a, _)| *a == attempt)
+    }
+
+    /// What is on a host, without what the engine keeps for itself.
+    pub(crate) fn files(&self, host: &str) -> BTreeMap<String, String> {
+        let tree = &self.image.trees[host];
+        tree.iter()
+            .filter(|(path, _)| !path.starts_with(SPOOL))
+            .map(|(path, (mode, bytes))| {
+                let text = bytes.as_deref().map(String::from_utf8_lossy);
+                let shown = format!("{mode:o} {}", text.unwrap_or_default());
+                (path.display().to_string(), shown)
+            })
+            .collect()
+    }
+
+    fn look(&mut self, host: &str) {
+        let folder = self.folder(host);
+        let mut tree = Tree::new();
+        read_tree(&folder, &folder, &mut tree);
+        self.image.trees.insert(host.to_owned(), tree);
+    }
+
+    /// Makes the hosts as they were at another moment.
+    pub(crate) fn restore(&mut self, image: &Image) {
+        for (host, tree) in &image.trees {
+            if self.image.trees.get(host) != Some(tree) {
+                write_tree(&self.folder(host), tree);
+            }
+        }
+        self.image = image.clone();
+    }
+}
+
+/// The attempt that a script belongs to, by the prefix that every act has; none for one that looks.
+pub(crate) fn attempt_of(sh: &str) -> Option<u64> {
+    let rest = sh.split_once("SB_KEEP=$SB_SPOOL/keep/")?.1;
+    let line = rest.lines().next()?;
+    let number = line.rsplit('/').next()?.parse().ok()?;
+    (number > 0).then_some(number)
+}
+
+fn read_tree(root: &Path, folder: &Path, tree: &mut Tree) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let metadata = fs::symlink_metadata(&path).unwrap();
+        let mode = metadata.permissions().mode() & 0o7777;
+        let name = path.strip_prefix(root).unwrap().to_owned();
+        if metadata.is_dir() {
+            tree.insert(name, (mode, None));
+            read_tree(root, &path, tree);
+        } else {
+            tree.insert(name, (mode, Some(fs::read(&path).unwrap())));
+        }
+    }
+}
+
+fn write_tree(folder: &Path, tree: &Tree) {
+    fs::remove_dir_all(folder).unwrap();
+    fs::create_dir(folder).unwrap();
+    for (name, (mode, bytes)) in tree {
+        let path = folder.join(name);
+        match bytes {
+            None => fs::create_dir(&path).unwrap(),
+            Some(bytes) => fs::write(&path, bytes).unwrap(),
+        }
+        fs::set_permissions(&path, fs::Permissions::from_mode(*mode)).unwrap();
+    }
+}

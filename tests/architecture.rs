@@ -114,10 +114,6 @@ const LONG_FILES: &[(&str, &str)] = &[
         "the life of one item, from its probe to its record, is read in one piece",
     ),
     (
-        "src/exec/task.rs",
-        "a task over its hosts and items; its loops are to become a file of their own",
-    ),
-    (
         "src/modules/apt.rs",
         "apt has more arguments and ways to fail than any other module",
     ),
@@ -146,11 +142,6 @@ const LONG_FUNCTIONS: &[(&str, &str, &str)] = &[
         "src/exec/driver.rs",
         "carry_out",
         "one match over all effects, an arm each",
-    ),
-    (
-        "src/exec/task.rs",
-        "run_item",
-        "one loop of tries with its early ends",
     ),
     (
         "src/model/read/task.rs",

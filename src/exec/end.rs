@@ -27,6 +27,16 @@ pub(crate) struct ItemEnd {
 }
 
 impl ItemEnd {
+    /// No try met `until`: failed after these retries, unless nobody knows how it ended.
+    pub(crate) fn give_up(&mut self, retries: u32) {
+        self.result
+            .insert("attempts".into(), Value::Int(i64::from(retries)));
+        if self.status != Status::Lost {
+            self.status = Status::Failed;
+            self.result.insert("failed".into(), Value::Bool(true));
+        }
+    }
+
     /// An end with this status and result; `changed`, `failed` and `skipped` are set from it.
     pub(crate) fn new(status: Status, mut result: Map) -> Self {
         result.entry("changed".into()).or_insert(Value::Bool(false));

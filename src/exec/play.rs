@@ -414,42 +414,19 @@ fn setup_task(play: &Play) -> Task {
         value: "Gathering Facts".into(),
         span: play.span,
     };
-    Task {
-        id: StepId(format!("{}/facts", play.id)),
+    let action = Action::Module {
+        name: "setup".into(),
         span: play.span,
-        text_hash: String::new(),
+        args: Args::default(),
+    };
+    let is_tagged = !play.keywords.tags.is_empty();
+    Task {
         keywords: Keywords {
             name: Some(name),
-            tags: if play.keywords.tags.is_empty() {
-                vec!["always".to_owned()]
-            } else {
-                Vec::new()
-            },
+            tags: Vec::from_iter((!is_tagged).then(|| "always".to_owned())),
             ..Keywords::default()
         },
-        action: Action::Module {
-            name: "setup".into(),
-            span: play.span,
-            args: Args::default(),
-        },
-        register: None,
-        r#loop: None,
-        until: None,
-        retries: None,
-        delay: None,
-        changed_when: None,
-        failed_when: None,
-        notify: Vec::new(),
-        listen: Vec::new(),
-        r#async: None,
-        poll: None,
-        undo: None,
-        reads: false,
-        verify: None,
-        point_of_no_return: None,
-        progress: None,
-        role: None,
-        folder: String::new(),
+        ..Task::new(StepId(format!("{}/facts", play.id)), play.span, action)
     }
 }
 

@@ -265,34 +265,16 @@ fn glimpse(end: &ItemEnd) -> String {
 /// A condition's question as a task that only reads.
 fn condition_task(condition: &Condition) -> Task {
     let (name, args) = condition.module.clone().unwrap_or_default();
-    Task {
-        id: StepId(format!("condition/{}", condition.name)),
+    let action = Action::Module {
+        name,
         span: condition.span,
-        text_hash: String::new(),
+        args,
+    };
+    let id = StepId(format!("condition/{}", condition.name));
+    Task {
         keywords: condition.keywords.clone(),
-        action: Action::Module {
-            name,
-            span: condition.span,
-            args,
-        },
-        register: None,
-        r#loop: None,
-        until: None,
-        retries: None,
-        delay: None,
-        changed_when: None,
-        failed_when: None,
-        notify: Vec::new(),
-        listen: Vec::new(),
-        r#async: None,
-        poll: None,
-        undo: None,
         reads: true,
-        verify: None,
-        point_of_no_return: None,
-        progress: None,
-        role: None,
-        folder: String::new(),
+        ..Task::new(id, condition.span, action)
     }
 }
 

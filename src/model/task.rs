@@ -61,6 +61,37 @@ pub struct Task {
     pub folder: String,
 }
 
+impl Task {
+    /// A task with an id, a place and an action, and none of the other keys.
+    pub fn new(id: StepId, span: Span, action: Action) -> Self {
+        Self {
+            id,
+            span,
+            text_hash: String::new(),
+            keywords: Keywords::default(),
+            action,
+            register: None,
+            r#loop: None,
+            until: None,
+            retries: None,
+            delay: None,
+            changed_when: None,
+            failed_when: None,
+            notify: Vec::new(),
+            listen: Vec::new(),
+            r#async: None,
+            poll: None,
+            undo: None,
+            reads: false,
+            verify: None,
+            point_of_no_return: None,
+            progress: None,
+            role: None,
+            folder: String::new(),
+        }
+    }
+}
+
 /// What a task does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Action {

@@ -6,7 +6,7 @@ use super::{ImportTasks, Reader, field, is_variable_name, shared_keyword};
 use crate::diag::Diagnostic;
 use crate::model::keyword::{self, place};
 use crate::model::{
-    Action, Args, Field, Item, Keywords, Loop, LoopControl, LoopKind, Progress, StepId, Task,
+    Action, Args, Field, Item, Loop, LoopControl, LoopKind, Progress, StepId, Task,
 };
 use crate::syntax::{Cursor, Entry, Kind, Node};
 use crate::value::Value;
@@ -81,33 +81,15 @@ impl Reader<'_> {
 
     /// Reads a task; a static import gives all that it imports.
     fn task(&mut self, node: &Node, id: String) -> Vec<Item> {
-        let mut task = Task {
-            id: StepId(id),
+        let nothing = Action::Meta {
+            what: "noop".into(),
             span: node.span,
+        };
+        let mut task = Task {
             text_hash: node.content_hash(),
-            keywords: Keywords::default(),
-            action: Action::Meta {
-                what: "noop".into(),
-                span: node.span,
-            },
-            register: None,
-            r#loop: None,
-            until: None,
-            retries: None,
-            delay: None,
-            changed_when: None,
-            failed_when: None,
-            notify: Vec::new(),
-            listen: Vec::new(),
-            r#async: None,
-            poll: None,
-            undo: None,
-            reads: false,
-            verify: None,
-            point_of_no_return: None,
-            progress: None,
             role: self.scope.role.clone(),
             folder: self.scope.folder.clone(),
+            ..Task::new(StepId(id), node.span, nothing)
         };
         let entries = node.as_map().unwrap_or_default();
         let at = if self.scope.is_handlers {

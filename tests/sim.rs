@@ -45,7 +45,6 @@ fn a_run_killed_at_every_point_ends_as_if_nothing_had_happened() {
     assert_eq!(world.process(Wish::Forward, &mut steady), Death::Ended(0));
     is_clean(&world.checker.violations);
     let whole = End::of(&world, 0);
-    println!("{:#?}", whole.files);
     let found = enumerate(&mut world, &steady.points, Wish::Forward, &|_, end| {
         (*end != whole).then(|| difference(&whole, end))
     });
@@ -70,8 +69,17 @@ fn difference(whole: &End, end: &End) -> String {
             }
         }
     }
-    if whole.stats != end.stats {
-        told.push(format!("recap {:?}, not {:?}", end.stats, whole.stats));
+    let totals = |end: &End| format!("{:?}", end.stats);
+    if totals(whole) != totals(end) {
+        told.push(format!("recap {}, not {}", totals(end), totals(whole)));
+    }
+    if whole.open != end.open {
+        told.push(format!("{} attempts are open", end.open));
+    }
+    let more: Vec<_> = end.undo.difference(&whole.undo).collect();
+    let less: Vec<_> = whole.undo.difference(&end.undo).collect();
+    if !more.is_empty() || !less.is_empty() {
+        told.push(format!("the undo stack has also {more:?} and lacks {less:?}"));
     }
     told.join(", ")
 }

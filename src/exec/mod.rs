@@ -48,4 +48,4 @@ pub use project::Project;
 pub use rollback::{UNDO, Wanted};
 pub use root::Ended;
 pub use start::{replay_of, start, start_rollback};
-pub use state::{Replay, Settings};
+pub use state::{OpenAttempt, Replay, Settings};

@@ -8,15 +8,28 @@ use super::run::Run;
 use crate::event::Status;
 use crate::journal::Record;
 use crate::model::Action;
-use crate::value::{MASK, Map, Value};
+use crate::value::{MASK, Value};
+
+/// What is known of an item before it runs.
+pub(crate) enum Decided {
+    /// It is to be run.
+    Runs,
+    /// An earlier process was interrupted in this attempt of it, and it may simply run again.
+    RunsAgain(u64),
+    /// It has ended.
+    Ended(Box<ItemEnd>),
+}
 
 impl Run {
-    /// How an item ended in an earlier process of this run, if it did.
+    /// How an item ended already, in an earlier try of its task or in an earlier process.
     pub(crate) fn replayed(&self, item: &Item) -> Option<ItemEnd> {
+        let state = self.state.borrow();
+        if let Some(end) = state.ended.get(&item.instance) {
+            return Some(end.clone());
+        }
         if is_repeated(item) {
             return None;
         }
-        let state = self.state.borrow();
         let Record::Done {
             status,
             result,
@@ -49,14 +62,14 @@ impl Run {
     }
 
     /// Decides about an attempt whose intent has no end: what converges runs again; else `verify`
-    /// tells, or a person. `None`: it is to be run.
-    pub(crate) async fn decide_open(&self, item: &Item) -> Flow<Option<ItemEnd>> {
+    /// tells, or a person.
+    pub(crate) async fn decide_open(&self, item: &Item) -> Flow<Decided> {
         let open = self.state.borrow_mut().replay.open.remove(&item.instance);
-        let Some(converges) = open else {
-            return Ok(None);
+        let Some(open) = open else {
+            return Ok(Decided::Runs);
         };
-        if converges || item.task.reads {
-            return Ok(None);
+        if open.converges || item.task.reads {
+            return Ok(open.attempt.map_or(Decided::Runs, Decided::RunsAgain));
         }
         if let Some(verify) = &item.task.verify {
             let hosts = [item.host.clone()];
@@ -80,13 +93,15 @@ impl Run {
                 ),
             );
             if !holds {
-                return Ok(None);
+                return Ok(Decided::Runs);
             }
             let mut result = message("decided by `verify`: it had happened");
             result.insert("rc".into(), Value::Null);
-            let end = ItemEnd::new(Status::Changed, result);
+            let mut end = ItemEnd::new(Status::Changed, result);
+            end.attempt = open.attempt;
+            end.module_changed = true;
             self.record_end(item, &end).await?;
-            return Ok(Some(end));
+            return Ok(Decided::Ended(Box::new(end)));
         }
         let lost = ItemEnd::new(
             Status::Lost,
@@ -102,16 +117,25 @@ impl Run {
             ways_back: self.ways_in_short(),
         };
         match self.ask(Question::Failure(Box::new(question))).await? {
-            Answer::Retry => Ok(None),
+            Answer::Retry => Ok(Decided::Runs),
             Answer::Skip { reason } => {
-                let mut result = Map::from([("skip_reason".to_owned(), Value::from(reason))]);
-                result.insert("msg".into(), "taken as done by the operator".into());
-                let end = ItemEnd::new(Status::Changed, result);
+                let end = ItemEnd::taken_as_done(open.attempt, reason);
                 self.record_end(item, &end).await?;
-                Ok(Some(end))
+                Ok(Decided::Ended(Box::new(end)))
             }
-            _ => Ok(Some(lost)),
+            _ => Ok(Decided::Ended(Box::new(lost))),
         }
+    }
+}
+
+/// A step that was interrupted and now finds nothing left to do has made its change: whoever waits
+/// for one is told (`notify`), and its attempt ends with it.
+pub(crate) fn after_interruption(end: &mut ItemEnd, attempt: u64) {
+    if end.status == Status::Ok && end.attempt.is_none() {
+        end.status = Status::Changed;
+        end.result.insert("changed".into(), Value::Bool(true));
+        end.attempt = Some(attempt);
+        end.module_changed = true;
     }
 }
 

@@ -7,7 +7,7 @@ use super::effect::Port;
 use super::machine::Machine;
 use super::rollback::Wanted;
 use super::run::Run;
-use super::state::{Replay, Settings, State};
+use super::state::{OpenAttempt, Replay, Settings, State};
 use crate::event::Status;
 use crate::inventory::Inventory;
 use crate::journal::{Instance, Record, RunState};
@@ -55,8 +55,8 @@ pub fn start_rollback(
     Machine::new(port, run.roll_back_root(journal, change, wanted))
 }
 
-/// What a resumed run need not do again. A step that failed is done again, unless the run went on
-/// past it on that host (rescued or ignored), which shows in later steps there.
+/// What a resumed run need not do again. A step that failed is done again, unless the run goes on
+/// past it on that host: rescued, ignored, or let go by the operator.
 pub fn replay_of(journal: &RunState) -> Replay {
     let done = journal
         .done
@@ -87,7 +87,13 @@ pub fn replay_of(journal: &RunState) -> Replay {
         open: journal
             .open
             .values()
-            .map(|a| (a.instance.clone(), a.converges))
+            .map(|a| {
+                let open = OpenAttempt {
+                    attempt: Some(a.attempt),
+                    converges: a.converges,
+                };
+                (a.instance.clone(), open)
+            })
             .chain(lost_without_intent(journal))
             .collect(),
         next_attempt: journal.next_attempt.saturating_sub(1),
@@ -96,11 +102,17 @@ pub fn replay_of(journal: &RunState) -> Replay {
 }
 
 /// Commands without an intent (a literal `changed_when: false`) whose reply was lost.
-fn lost_without_intent(journal: &RunState) -> impl Iterator<Item = (Instance, bool)> {
+fn lost_without_intent(journal: &RunState) -> impl Iterator<Item = (Instance, OpenAttempt)> {
     let lost = journal.done.iter().filter(|(_, outcome)| {
         outcome.status == Status::Lost && outcome.attempt.is_none() && !outcome.was_passed
     });
-    lost.map(|(instance, _)| (instance.clone(), false))
+    lost.map(|(instance, _)| {
+        let open = OpenAttempt {
+            attempt: None,
+            converges: false,
+        };
+        (instance.clone(), open)
+    })
 }
 
 /// The number of tasks that are known before the run.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::end::ItemEnd;
 use super::frame::Frame;
 use super::tracked::Tracked;
 use crate::event::Stats;
@@ -70,12 +71,21 @@ pub struct Settings {
 pub struct Replay {
     /// Steps that ended, with their record.
     pub done: HashMap<Instance, Record>,
-    /// Intents without an end: instance -> whether the module converges.
-    pub open: HashMap<Instance, bool>,
+    /// Steps of which nobody learnt the end.
+    pub open: HashMap<Instance, OpenAttempt>,
     /// The next attempt's number.
     pub next_attempt: u64,
     /// Hosts released from protection.
     pub released: BTreeSet<String>,
+}
+
+/// A step that an earlier process began and whose end it did not learn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenAttempt {
+    /// The newest attempt; none for a command without an intent.
+    pub attempt: Option<u64>,
+    /// Whether the module converges.
+    pub converges: bool,
 }
 
 /// How far the operator lets the run go without being asked.
@@ -150,6 +160,10 @@ pub(crate) struct State {
     /// Hosts whose last attempt is lost or still running.
     pub(crate) parked: HashSet<String>,
     pub(crate) replay: Replay,
+    /// Items of the task at hand that ended well: a second try of the task does not repeat them.
+    pub(crate) ended: HashMap<Instance, ItemEnd>,
+    /// Items of the task at hand that are lost, with their attempt.
+    pub(crate) lost: Vec<(Instance, Option<u64>)>,
     pub(crate) occurrences: HashMap<(StepId, String, u32, Option<u32>), u32>,
     pub(crate) protected: HashSet<String>,
     pub(crate) pace: Pace,

@@ -6,13 +6,16 @@ use std::rc::Rc;
 use futures_util::stream::{self, StreamExt as _};
 
 use super::ask::Answer;
+use super::controller::View;
 use super::end::ItemEnd;
 use super::frame::Frame;
 use super::halt::Flow;
 use super::item::{Item, Planned};
 use super::looping::Items;
+use super::replay::{Decided, after_interruption};
 use super::run::Run;
 use crate::event::{Event, Status};
+use crate::journal::Record;
 use crate::model::{Action, Task};
 use crate::value::{Map, Value};
 
@@ -73,8 +76,10 @@ impl Run {
             match self.ask_about_failure(run, &failed, hosts.len()).await? {
                 Answer::Retry => hosts = failed.iter().map(|e| e.host.clone()).collect(),
                 Answer::Skip { reason } => {
-                    Self::forgive(&mut ends, &failed, &reason);
-                    break;
+                    hosts = self.pass_over(run, &mut ends, &failed, &reason).await?;
+                    if hosts.is_empty() {
+                        break;
+                    }
                 }
                 Answer::Exclude { reason } => {
                     self.exclude(run, &failed, &reason);
@@ -240,12 +245,7 @@ impl Run {
             Items::Many(items) => self.run_items(run, &host, items).await?,
         };
         let view = self.task_view(&host, &run.task, &run.frame);
-        let keyword = match end.status {
-            Status::Unreachable => run.frame.keyword(|k| k.ignore_unreachable.as_ref()),
-            Status::Failed => run.frame.keyword(|k| k.ignore_errors.as_ref()),
-            _ => None,
-        };
-        let is_ignored = keyword.is_some() && self.flag(keyword, &view, false).unwrap_or(false);
+        let is_ignored = self.is_ignored(run, &view, &end);
         let report = end.report(is_ignored, &|value| self.redacted(value));
         self.port.emit(Event::HostFinished {
             host: host.clone(),
@@ -258,6 +258,21 @@ impl Run {
             end,
             is_ignored,
         })
+    }
+
+    /// Whether `ignore_errors` or `ignore_unreachable` lets the host go on.
+    fn is_ignored(&self, run: &TaskRun, view: &View, end: &ItemEnd) -> bool {
+        let keyword = match end.status {
+            Status::Unreachable => run.frame.keyword(|k| k.ignore_unreachable.as_ref()),
+            Status::Failed => run.frame.keyword(|k| k.ignore_errors.as_ref()),
+            _ => None,
+        };
+        keyword.is_some() && self.flag(keyword, view, false).unwrap_or(false)
+    }
+
+    /// Whether the run goes on after a failure without anybody being asked.
+    fn is_handled(&self, run: &TaskRun, view: &View, end: &ItemEnd) -> bool {
+        run.is_rescued && end.status == Status::Failed || self.is_ignored(run, view, end)
     }
 
     /// One item with `until`, `changed_when`, `failed_when`, and its record.
@@ -280,8 +295,11 @@ impl Run {
                 "made to fail by the rehearsal's scenario; it was not run",
             ));
         }
-        if let Some(end) = self.decide_open(item).await? {
-            return Ok(end);
+        let mut interrupted = None;
+        match self.decide_open(item).await? {
+            Decided::Ended(end) => return Ok(*end),
+            Decided::RunsAgain(attempt) => interrupted = Some(attempt),
+            Decided::Runs => {}
         }
         let retries = self.retries(run, item);
         let (mut attempts, mut moves) = (1, 0);
@@ -304,6 +322,9 @@ impl Run {
                     ),
                 },
             };
+            if let Some(attempt) = interrupted {
+                after_interruption(&mut end, attempt);
+            }
             self.judge(run, item, &mut end);
             end.attempts = attempts;
             let is_met = self.until_is_met(run, item, &mut end);
@@ -311,6 +332,7 @@ impl Run {
                 if !is_met && attempts > retries && retries > 0 {
                     end.give_up(attempts - 1);
                 }
+                end.is_handled = self.is_handled(run, &item.view, &end);
                 self.record_end(item, &end).await?;
                 return Ok(end);
             }
@@ -374,15 +396,33 @@ impl Run {
             .collect()
     }
 
-    /// A failed host goes on because a person said so.
-    fn forgive(ends: &mut [HostEnd], failed: &[HostEnd], reason: &str) {
-        for end in ends
-            .iter_mut()
-            .filter(|e| failed.iter().any(|f| f.host == e.host))
-        {
-            end.is_ignored = true;
-            end.end.result.insert("skip_reason".into(), reason.into());
+    /// Failed hosts go on because a person said so. What is lost is taken as done; the hosts where
+    /// it was go on with their next item and are returned.
+    async fn pass_over(
+        &self,
+        run: &TaskRun,
+        ends: &mut [HostEnd],
+        failed: &[HostEnd],
+        reason: &str,
+    ) -> Flow<Vec<String>> {
+        let mut again = Vec::new();
+        for failure in failed {
+            if failure.end.status == Status::Lost {
+                self.take_lost_as_done(run, &failure.host, reason).await?;
+                again.push(failure.host.clone());
+                continue;
+            }
+            let passed = Record::Passed {
+                step: run.task.id.clone(),
+                host: failure.host.clone(),
+            };
+            self.record(vec![passed], true).await?;
+            for end in ends.iter_mut().filter(|e| e.host == failure.host) {
+                end.is_ignored = true;
+                end.end.result.insert("skip_reason".into(), reason.into());
+            }
         }
+        Ok(again)
     }
 
     fn exclude(&self, run: &TaskRun, failed: &[HostEnd], reason: &str) {

@@ -27,7 +27,7 @@ pub struct Outcome {
     pub facts: Map,
     /// Milliseconds.
     pub duration_ms: u64,
-    /// Whether a later step ended on the same host: the run went on past this one.
+    /// Whether the operator let the host go on past it.
     pub was_passed: bool,
 }
 
@@ -91,8 +91,6 @@ pub struct RunState {
     pub rolled_back: Vec<(String, bool)>,
     /// The exit code, when the last process ended in an orderly way.
     pub closed: Option<u8>,
-    /// The step that ended badly last on each host, until a later one ends there.
-    failed: HashMap<String, Instance>,
 }
 
 impl RunState {
@@ -157,6 +155,13 @@ impl RunState {
                 self.open.remove(attempt);
             }
             Record::Done { .. } => self.add_done(record),
+            Record::Passed { step, host } => {
+                for (instance, outcome) in &mut self.done {
+                    if instance.step == *step && instance.host == *host {
+                        outcome.was_passed |= is_bad(outcome.status);
+                    }
+                }
+            }
             Record::Undone { .. } => {}
             Record::Released { host, by, .. } => {
                 self.released.insert(host.clone(), by.clone());
@@ -184,8 +189,9 @@ impl RunState {
         else {
             return;
         };
-        if let Some(attempt) = attempt {
-            self.open.remove(attempt);
+        if attempt.is_some() {
+            // Its earlier attempts (`until`, an interruption) are settled with it.
+            self.open.retain(|_, open| open.instance != *instance);
         }
         let outcome = Outcome {
             attempt: *attempt,
@@ -197,18 +203,12 @@ impl RunState {
             duration_ms: *duration_ms,
             was_passed: false,
         };
-        // Only steps that end badly are looked at for this, and there are few of those.
-        if let Some(failed) = self.failed.remove(&instance.host)
-            && failed != *instance
-            && let Some(earlier) = self.done.get_mut(&failed)
-        {
-            earlier.was_passed = true;
-        }
-        if !matches!(status, Status::Ok | Status::Changed | Status::Skipped) {
-            self.failed.insert(instance.host.clone(), instance.clone());
-        }
         self.done.insert(instance.clone(), outcome);
     }
+}
+
+fn is_bad(status: Status) -> bool {
+    !matches!(status, Status::Ok | Status::Changed | Status::Skipped)
 }
 
 impl Attempt {

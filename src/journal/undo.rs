@@ -126,6 +126,7 @@ impl Stack {
             | Record::Resumed { .. }
             | Record::Answered { .. }
             | Record::Done { .. }
+            | Record::Passed { .. }
             | Record::Released { .. }
             | Record::RollbackStarted { .. }
             | Record::RollbackEnded { .. }

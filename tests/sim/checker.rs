@@ -31,6 +31,8 @@ pub(crate) struct Checker {
     step: StepId,
     /// What is on its way to or at work on each host: the step of each script.
     at_work: BTreeMap<String, Vec<StepId>>,
+    /// How often each step was shown as done on each host.
+    shown: BTreeMap<(StepId, String), u32>,
     pub(crate) stats: Option<Stats>,
     pub(crate) violations: Vec<String>,
 }
@@ -171,12 +173,17 @@ impl Checker {
             Event::TaskStarted { step, .. } => self.step = step.clone(),
             Event::HostFinished {
                 host, step, report, ..
-            } if matches!(report.status, Status::Ok | Status::Changed) => {
+            } => {
+                let shown = self.shown.entry((step.clone(), host.clone())).or_default();
+                let occurrence = *shown;
+                *shown += 1;
+                let is_shown = |i: &Instance| {
+                    i.host == *host && i.step == *step && i.occurrence == occurrence
+                };
                 let open = self.open.values();
-                let unfinished = open
-                    .filter(|o| o.instance.host == *host && o.instance.step == *step)
-                    .count();
-                if unfinished > 0 && !self.is_rollback {
+                let unfinished = open.filter(|o| is_shown(&o.instance)).count();
+                let is_good = matches!(report.status, Status::Ok | Status::Changed);
+                if unfinished > 0 && is_good && !self.is_rollback {
                     self.accuse(format!(
                         "`{step}` was shown as {:?} on {host} before its result was on disk",
                         report.status

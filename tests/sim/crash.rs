@@ -15,15 +15,25 @@ pub(crate) struct End {
     /// Files by host.
     pub(crate) files: BTreeMap<String, BTreeMap<String, String>>,
     pub(crate) stats: Option<Stats>,
+    /// Attempts of which the journal does not know the end.
+    pub(crate) open: usize,
+    /// What the undo stack would take back: step, host and item.
+    pub(crate) undo: BTreeSet<String>,
 }
 
 impl End {
     pub(crate) fn of(world: &World, code: u8) -> Self {
         let files = HOSTS.iter().map(|h| ((*h).to_owned(), world.hosts.files(h)));
+        let journal = world.journal();
         Self {
             code,
             files: files.collect(),
             stats: world.checker.stats.clone(),
+            open: journal.open.len(),
+            undo: journal
+                .undoable()
+                .map(|entry| format!("{:?}", entry.instance))
+                .collect(),
         }
     }
 }

@@ -64,7 +64,7 @@ const SITE: &str = r#"
   gather_facts: false
   tasks:
     - name: known
-      set_fact: {known: "{{ steps.results | map(attribute='rc') | list }}"}
+      set_fact: {known: "{{ steps.results | map(attribute='changed') | list }}"}
     - name: told
       copy: {content: "{{ known | to_json }}", dest: "{{ root }}/told", mode: "0600"}
     - name: ignored

@@ -140,6 +140,12 @@ impl World {
         (Rc::new(Project::new(loader)), playbook, inventory)
     }
 
+    /// What the journal says.
+    pub(crate) fn journal(&self) -> RunState {
+        let recovered = self.disk.content().recover().unwrap();
+        fold(recovered.records.iter().map(|entry| &entry.record))
+    }
+
     /// Puts disk and hosts back to another moment.
     pub(crate) fn restore(&mut self, disk: Content, hosts: &Image) {
         self.disk.restart(disk);

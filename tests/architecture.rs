@@ -93,6 +93,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 const WRAPPED: &[(&str, &[&str])] = &[
     ("annotate_snippets", &["diag"]),
     ("clap", &["cli"]),
+    ("dialoguer", &["console"]),
     ("indicatif", &["console"]),
     ("minijinja", &["template"]),
     ("minijinja_contrib", &["template"]),

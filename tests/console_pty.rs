@@ -10,6 +10,7 @@ mod child;
 #[path = "console_pty/pty.rs"]
 mod pty;
 
+use std::ffi::OsStr;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -17,7 +18,7 @@ use pty::Pty;
 
 type Case = (&'static str, fn());
 
-const CASES: [Case; 14] = [
+const CASES: [Case; 16] = [
     ("one_key_runs_a_task", one_key_runs_a_task),
     ("enter_does_nothing", enter_does_nothing),
     ("skipping_asks_why", skipping_asks_why),
@@ -50,6 +51,11 @@ const CASES: [Case; 14] = [
         "a_dumb_terminal_gets_plain_lines",
         a_dumb_terminal_gets_plain_lines,
     ),
+    (
+        "a_change_is_stepped_through_by_keys",
+        a_change_is_stepped_through_by_keys,
+    ),
+    ("yes_shows_and_does_not_ask", yes_shows_and_does_not_ask),
 ];
 
 fn main() -> ExitCode {
@@ -89,6 +95,56 @@ fn main() -> ExitCode {
 
 fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// A playbook that makes two files, and the folder with it.
+fn two_files() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path().display();
+    let task = |name: &str| {
+        format!("    - name: make {name}\n      copy: {{content: '{name}', dest: {at}/{name}}}\n")
+    };
+    let head = "- hosts: localhost\n  gather_facts: false\n  tasks:\n";
+    let text = format!("{head}{}{}", task("first"), task("second"));
+    std::fs::write(folder.path().join("site.yml"), text).unwrap();
+    folder
+}
+
+fn switchback_on(folder: &tempfile::TempDir, options: &[&str]) -> Pty {
+    let playbook = folder.path().join("site.yml");
+    let mut args = vec![OsStr::new("run"), playbook.as_os_str()];
+    args.extend(options.iter().map(OsStr::new));
+    let runs = folder.path().join("runs").display().to_string();
+    Pty::switchback(&args, &[("SWITCHBACK_RUNS", &runs)])
+}
+
+fn a_change_is_stepped_through_by_keys() {
+    let folder = two_files();
+    let mut pty = switchback_on(&folder, &[]);
+    pty.wait_for("make first");
+    pty.wait_for("t1>");
+    assert!(!folder.path().join("first").exists(), "not yet decided");
+    pty.press("n");
+    pty.wait_for("why");
+    pty.press("it is there\r");
+    pty.wait_for("make second");
+    pty.wait_for("t2>");
+    pty.press("y");
+    pty.wait_for("exit code 0");
+    pty.ends_as_it_began();
+    assert!(!folder.path().join("first").exists(), "it was left out");
+    assert!(folder.path().join("second").exists(), "it was run");
+}
+
+fn yes_shows_and_does_not_ask() {
+    let folder = two_files();
+    let mut pty = switchback_on(&folder, &["--yes"]);
+    pty.wait_for("---- TASK make first");
+    pty.wait_for("CHANGED");
+    pty.wait_for("exit code 0");
+    assert!(!pty.seen().contains("[y]run"), "{}", pty.screen());
+    pty.ends_as_it_began();
+    assert!(folder.path().join("first").exists(), "it was run");
 }
 
 fn one_key_runs_a_task() {

@@ -135,6 +135,11 @@ pub(super) fn run(args: &ResumeArgs) -> u8 {
         tell(&format!("error: {error}"));
         return exit::ERROR;
     }
+    let spent = state.window_from.map(|from| Utc::now() - from);
+    loaded.settings.window_spent_s = spent
+        .filter(|_| state.closed.is_none())
+        .and_then(|spent| u64::try_from(spent.num_seconds()).ok())
+        .unwrap_or(0);
     loaded.settings.run.clone_from(&run.id);
     loaded.settings.journal = Some(run.folder.display().to_string());
     let folder = run.folder.clone();

@@ -19,7 +19,7 @@ use super::start::tell;
 use crate::console::{self, Console, Policy};
 use crate::diag::{Diagnostic, Severity, SourceMap, render};
 use crate::event::Event;
-use crate::exec::ask::{Answer, Question};
+use crate::exec::ask::{Answer, Question, WordQuestion};
 use crate::exec::{Driver, LocalFuture, Project, Settings, Terminal};
 use crate::inventory::Inventory;
 use crate::journal::Writer;
@@ -203,6 +203,7 @@ fn settings(
         way: None,
         injects_failure_at: None,
         window_s: playbook.change.as_ref().and_then(|change| change.window_s),
+        window_spent_s: 0,
     })
 }
 
@@ -242,6 +243,19 @@ pub(super) fn look(verbosity: u8, shows_diff: bool) -> Look {
     }
 }
 
+/// Asks the person at the terminal for a word outside any run; false: it was not typed.
+pub(super) fn is_typed(word: &str, warning: &str) -> bool {
+    let options = console::Options::stdout(look(0, false), |_| {});
+    let Ok(console) = Console::new(options) else {
+        return false;
+    };
+    let question = Question::Word(WordQuestion {
+        warning: warning.to_owned(),
+        word: word.to_owned(),
+    });
+    console.handle().ask(question) == Answer::Text(word.to_owned())
+}
+
 /// Who is at the terminal, for the journal.
 pub(super) fn operator() -> String {
     let user = ["SWITCHBACK_OPERATOR", "SUDO_USER", "LOGNAME", "USER"]
@@ -261,6 +275,8 @@ pub(super) struct Stage {
 
 struct StageTerminal {
     console: Option<console::Handle>,
+    /// Whether a person answers; with `--yes` only where one has asked for the pause.
+    asks: bool,
     policy: RefCell<Policy>,
     operator: String,
     pauses: Mutex<mpsc::UnboundedReceiver<String>>,
@@ -270,8 +286,10 @@ impl Terminal for StageTerminal {
     fn ask(&self, question: Question) -> LocalFuture<'_, (Answer, String)> {
         Box::pin(async move {
             match &self.console {
-                Some(console) => (console.ask_async(question).await, self.operator.clone()),
-                None => (
+                Some(console) if self.asks || matches!(question, Question::Pause(_)) => {
+                    (console.ask_async(question).await, self.operator.clone())
+                }
+                _ => (
                     self.policy.borrow_mut().answer(&question),
                     "policy".to_owned(),
                 ),
@@ -296,7 +314,7 @@ impl Stage {
     /// A report that cannot be written.
     pub(super) fn new(args: &RunArgs, listeners: Vec<Box<dyn Reporter>>) -> Result<Self, String> {
         let (sender, pauses) = mpsc::unbounded_channel();
-        let is_interactive = !args.yes && console::is_interactive();
+        let is_interactive = console::is_interactive();
         let look = look(args.verbose, args.diff);
         let mut reporters = listeners;
         let mut console = None;
@@ -333,6 +351,7 @@ impl Stage {
         }
         let terminal = StageTerminal {
             console: console.as_ref().map(Console::handle),
+            asks: !args.yes,
             policy: RefCell::new(policy(args)),
             operator: operator(),
             pauses: Mutex::new(pauses),

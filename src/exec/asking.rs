@@ -29,6 +29,7 @@ impl Run {
             let (answer, by) = self.port.ask(question.clone()).await;
             let shown = match &question {
                 Question::Text(text) if text.is_secret => "(hidden)".to_owned(),
+                Question::Failure(_) if answer == Answer::Run => "go on without them".to_owned(),
                 _ => answer_line(&answer),
             };
             self.port.emit(Event::Answered {
@@ -289,11 +290,19 @@ impl Run {
         }
     }
 
-    /// Pauses before the next task, where somebody asked for it meanwhile.
+    /// Pauses before the next task, where somebody asked for it meanwhile or the window is over.
     pub(crate) async fn pause_if_wanted(&self, next: &StepId) -> Flow<()> {
         if let Some(why) = self.port.take_pause() {
             let question = self.pause_question(&why, &next.0);
             self.ask(Question::Pause(Box::new(question))).await?;
+        }
+        if self.window_left().is_some_and(|left| left < 0) && !self.state.borrow().is_past_window {
+            let question = self.pause_question("the window is over", &next.0);
+            match self.ask(Question::Pause(Box::new(question))).await {
+                Err(Halt::Stopped) => return Err(Halt::WindowOver),
+                answer => answer?,
+            };
+            self.state.borrow_mut().is_past_window = true;
         }
         Ok(())
     }
@@ -302,7 +311,10 @@ impl Run {
         let state = self.state.borrow();
         let mut status = Vec::new();
         if let Some(left) = self.window_left() {
-            status.push(format!("window: {} min left", left / 60));
+            status.push(match left {
+                0.. => format!("window: {} min left", left / 60),
+                _ => format!("window: over since {} min", -left / 60),
+            });
         }
         let mut pending: Vec<String> = state
             .play
@@ -331,7 +343,8 @@ impl Run {
             .millis
             .saturating_sub(self.state.borrow().began_ms)
             / 1000;
-        Some(window - i64::try_from(spent).unwrap_or(i64::MAX))
+        let spent = spent.saturating_add(self.settings.window_spent_s);
+        Some(window.saturating_sub(i64::try_from(spent).unwrap_or(i64::MAX)))
     }
 
     /// The names of the ways back, for prompts; whether they are legal is asked when it matters.

@@ -11,6 +11,8 @@ pub(crate) enum Halt {
     EndRun,
     /// The operator stopped; `switchback resume` goes on.
     Stopped,
+    /// The window of the change is over; `switchback resume` goes on in another one.
+    WindowOver,
     /// The operator ended the run as it is.
     Aborted,
     /// The operator or the policy wants to go back.

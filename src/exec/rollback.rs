@@ -63,7 +63,7 @@ impl Run {
                 );
                 code::UNDECIDED
             }
-            Err(Halt::Stopped | Halt::RollBack) => code::STOPPED,
+            Err(Halt::WindowOver | Halt::Stopped | Halt::RollBack) => code::STOPPED,
             Err(Halt::Aborted) => code::ABORTED,
             Err(Halt::Journal(why)) => {
                 self.notice(true, format!("the journal cannot be written: {why}"));

@@ -17,6 +17,7 @@ pub(crate) mod code {
     pub(crate) const STOPPED: u8 = 10;
     pub(crate) const ROLLED_BACK: u8 = 12;
     pub(crate) const ROLLBACK_INCOMPLETE: u8 = 13;
+    pub(crate) const WINDOW_OVER: u8 = 14;
     pub(crate) const UNDECIDED: u8 = 15;
     pub(crate) const ABORTED: u8 = 99;
 }
@@ -115,6 +116,13 @@ impl Run {
                     self.settings.run
                 ));
                 Some(code::STOPPED)
+            }
+            Err(Halt::WindowOver) => {
+                self.add_open(format!(
+                    "the window is over; go on in another one with `switchback resume {}`",
+                    self.settings.run
+                ));
+                Some(code::WINDOW_OVER)
             }
             Err(Halt::Aborted) => Some(code::ABORTED),
             Err(Halt::Undecided(hint)) => {

@@ -49,6 +49,8 @@ pub fn start_rollback(
     let state = State {
         inventory,
         replay,
+        // The way back is walked to its end, however late it is.
+        is_past_window: true,
         ..State::default()
     };
     let run = Run::new(port.clone(), controller, settings, state);

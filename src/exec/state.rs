@@ -64,6 +64,8 @@ pub struct Settings {
     pub injects_failure_at: Option<String>,
     /// The window of the change, in seconds.
     pub window_s: Option<u64>,
+    /// How many seconds of it earlier processes of the run have used.
+    pub window_spent_s: u64,
 }
 
 /// What an earlier process of the same run left in the journal.
@@ -180,6 +182,8 @@ pub(crate) struct State {
     pub(crate) has_started_at: bool,
     /// Milliseconds at the start, for the window.
     pub(crate) began_ms: u64,
+    /// Whether somebody chose to go on after the window's end.
+    pub(crate) is_past_window: bool,
     /// Whether the undo stack is being walked.
     pub(crate) is_undoing: bool,
     /// Paths by host that check mode would have made.

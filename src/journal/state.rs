@@ -91,6 +91,9 @@ pub struct RunState {
     pub rolled_back: Vec<(String, bool)>,
     /// The exit code, when the last process ended in an orderly way.
     pub closed: Option<u8>,
+    /// From when the change's window counts: the first start, or the resume after the last
+    /// orderly end. A resume after a crash goes on in the same window.
+    pub window_from: Option<DateTime<Utc>>,
 }
 
 impl RunState {
@@ -130,10 +133,18 @@ pub fn fold<'a>(records: impl IntoIterator<Item = &'a Record>) -> RunState {
 impl RunState {
     fn add(&mut self, record: &Record) {
         // Whatever follows an orderly end means that a process took the run up again.
-        self.closed = None;
+        let was_closed = self.closed.take().is_some();
         match record {
-            Record::Opened { .. } => self.opened = Some(record.clone()),
-            Record::Resumed { .. } => self.resumed += 1,
+            Record::Opened { at, .. } => {
+                self.opened = Some(record.clone());
+                self.window_from = Some(*at);
+            }
+            Record::Resumed { at, .. } => {
+                self.resumed += 1;
+                if was_closed {
+                    self.window_from = Some(*at);
+                }
+            }
             Record::Answered {
                 question,
                 answer,

@@ -1,5 +1,6 @@
 //! A pseudo-terminal with this program on it.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::num::NonZero;
@@ -34,6 +35,17 @@ pub(crate) struct Pty {
 impl Pty {
     /// Starts a scenario of this program on a new terminal.
     pub(crate) fn start(scenario: &str, env: &[(&str, &str)]) -> Self {
+        let program = std::env::current_exe().unwrap();
+        let args = [OsStr::new("child"), OsStr::new(scenario)];
+        Self::of(program.as_os_str(), &args, env)
+    }
+
+    /// Starts `switchback` on a new terminal.
+    pub(crate) fn switchback(args: &[&OsStr], env: &[(&str, &str)]) -> Self {
+        Self::of(OsStr::new(env!("CARGO_BIN_EXE_switchback")), args, env)
+    }
+
+    fn of(program: &OsStr, args: &[&OsStr], env: &[(&str, &str)]) -> Self {
         let keyboard = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&keyboard).unwrap();
         unlockpt(&keyboard).unwrap();
@@ -52,8 +64,8 @@ impl Pty {
         // `setsid --ctty` makes it the terminal of a session of its own.
         let program = Command::new("setsid")
             .arg("--ctty")
-            .arg(std::env::current_exe().unwrap())
-            .args(["child", scenario])
+            .arg(program)
+            .args(args)
             .env("TERM", "xterm-256color")
             .env_remove("NO_COLOR")
             .envs(env.iter().copied())

@@ -42,7 +42,8 @@ fn is_clean(violations: &[String]) {
 fn a_run_killed_at_every_point_ends_as_if_nothing_had_happened() {
     let mut world = site();
     let mut steady = Steady::noting();
-    assert_eq!(world.process(Wish::Forward, &mut steady), Death::Ended(0));
+    let death = world.process(Wish::Forward, &mut steady);
+    assert_eq!(death, Death::Ended(0), "{:#?}", world.checker.failures);
     is_clean(&world.checker.violations);
     let whole = End::of(&world, 0);
     let found = enumerate(&mut world, &steady.points, Wish::Forward, &|_, end| {

@@ -31,6 +31,8 @@ pub(crate) struct Checker {
     step: StepId,
     /// What is on its way to or at work on each host: the step of each script.
     at_work: BTreeMap<String, Vec<StepId>>,
+    /// What failed, for a person who looks for the reason.
+    pub(crate) failures: Vec<String>,
     /// How often each step was shown as done on each host.
     shown: BTreeMap<(StepId, String), u32>,
     pub(crate) stats: Option<Stats>,
@@ -182,6 +184,10 @@ impl Checker {
                 };
                 let open = self.open.values();
                 let unfinished = open.filter(|o| is_shown(&o.instance)).count();
+                if report.status == Status::Failed {
+                    let why = report.result.to_masked_json();
+                    self.failures.push(format!("`{step}` on {host}: {why}"));
+                }
                 let is_good = matches!(report.status, Status::Ok | Status::Changed);
                 if unfinished > 0 && is_good && !self.is_rollback {
                     self.accuse(format!(

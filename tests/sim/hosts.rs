@@ -43,10 +43,10 @@ type Run = (String, Option<Vec<u8>>, String, Arc<Tree>);
 const SPOOL: &str = "spool";
 /// As in the prelude, but for what differs between two folders with equal files.
 const STAT: &str = "sb_stat() {
-  stat ${3-} -c \"$1.stat=%f %u %g %s %h 0 %d %b %o %t %T 0 0 0
+  stat ${3-} -c \"$1.stat=%f %u %g %s %h 0 %d %b %o %t %T ${SB_atime-0} 0 0
 $1.owner=%U
 $1.group=%G
-$1.times=0|0|0\" \"$2\"
+$1.times=${SB_atime-0}|0|0\" \"$2\"
 }";
 
 impl Hosts {

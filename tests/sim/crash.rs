@@ -110,17 +110,19 @@ pub(crate) fn enumerate(
 ) -> Enumerated {
     let mut found = Enumerated::default();
     let mut known: BTreeSet<(Content, Image)> = BTreeSet::new();
+    let mut read: BTreeMap<Content, usize> = BTreeMap::new();
     for (number, point) in points.iter().enumerate() {
         for left in point.disk.after_crash() {
-            let recovered = match left.recover() {
-                Ok(recovered) => recovered,
-                Err(error) => {
+            if !read.contains_key(&left) {
+                let len = left.recover().map(|recovered| recovered.len);
+                let len = len.unwrap_or_else(|error| {
                     found.violations.push(format!("point {number}: {error}"));
-                    continue;
-                }
-            };
+                    0
+                });
+                read.insert(left.clone(), usize::try_from(len).unwrap());
+            }
             let mut whole = left.clone();
-            whole.durable.truncate(usize::try_from(recovered.len).unwrap());
+            whole.durable.truncate(read[&left]);
             let arrivals: &[bool] = if point.flights.is_empty() {
                 &[false]
             } else {

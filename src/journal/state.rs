@@ -87,6 +87,8 @@ pub struct RunState {
     pub next_attempt: u64,
     /// A way back that was begun and did not end.
     pub rollback: Option<String>,
+    /// The first attempt on the way back that has not come to its end.
+    rollback_from: Option<u64>,
     /// Ways back that ended, with whether all of each was done.
     pub rolled_back: Vec<(String, bool)>,
     /// The exit code, when the last process ended in an orderly way.
@@ -177,9 +179,16 @@ impl RunState {
             Record::Released { host, by, .. } => {
                 self.released.insert(host.clone(), by.clone());
             }
-            Record::RollbackStarted { way, .. } => self.rollback = Some(way.clone()),
+            Record::RollbackStarted { way, .. } => {
+                self.rollback = Some(way.clone());
+                self.rollback_from.get_or_insert(self.next_attempt);
+            }
             Record::RollbackEnded { way, is_complete } => {
                 self.rollback = None;
+                if let Some(from) = self.rollback_from.take_if(|_| *is_complete) {
+                    // What an interrupted process began on the way back was done again.
+                    self.open.retain(|attempt, _| *attempt < from);
+                }
                 self.rolled_back.push((way.clone(), *is_complete));
             }
             Record::Closed { exit_code, .. } => self.closed = Some(*exit_code),

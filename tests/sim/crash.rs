@@ -100,6 +100,18 @@ pub(crate) struct Enumerated {
     pub(crate) violations: Vec<String>,
 }
 
+impl Enumerated {
+    pub(crate) fn told(&self) -> String {
+        format!(
+            "{} crash points, {} of them distinct, asked after {}, {} violations",
+            self.points,
+            self.distinct,
+            self.asked,
+            self.violations.len()
+        )
+    }
+}
+
 /// Kills a process at every point, starts the next one and compares how the run comes out; `judge`
 /// says what is wrong with an end.
 pub(crate) fn enumerate(
@@ -148,10 +160,7 @@ pub(crate) fn enumerate(
                 );
                 let death = world.process(wish, &mut Steady::default());
                 found.asked += usize::from(!world.asked.is_empty());
-                let wrong = std::mem::take(&mut world.checker.violations);
-                found
-                    .violations
-                    .extend(wrong.into_iter().map(|wrong| format!("{what}: {wrong}")));
+                found.violations.extend(world.complaints(&what));
                 let Death::Ended(code) = death else {
                     found.violations.push(format!("{what}: it died again"));
                     continue;

@@ -131,6 +131,14 @@ impl Hosts {
         (reply, tree)
     }
 
+    /// Hosts on which nothing has ever happened.
+    pub(crate) fn clear(&mut self) {
+        self.image.executed.clear();
+        for tree in self.image.trees.values_mut() {
+            *tree = Arc::default();
+        }
+    }
+
     /// Whether any script of the attempt was started.
     pub(crate) fn has_executed(&self, attempt: u64) -> bool {
         self.image.executed.keys().any(|(a, _)| *a == attempt)

@@ -56,14 +56,24 @@ impl Content {
     }
 }
 
+/// What a journal does with its disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    Append,
+    Sync,
+    Reserve,
+    Blob,
+}
+
 #[derive(Default)]
 struct Platter {
     content: Content,
     operations: usize,
     /// The operation with this number fails, and only it.
     fails_at: Option<usize>,
-    /// Whether it did, and how many operations came after.
-    after_failure: Option<usize>,
+    /// Whether it did, and which came after.
+    after_failure: Option<Vec<Operation>>,
+    failed: Option<Operation>,
     /// The process dies right after this many further operations.
     dies_after: Option<usize>,
     is_dead: bool,
@@ -103,9 +113,10 @@ impl Disk {
         platter.after_failure = None;
     }
 
-    /// Operations that were tried after the one that failed; `None` where none has failed.
-    pub(crate) fn after_failure(&self) -> Option<usize> {
-        self.platter().after_failure
+    /// The operation that failed, and those that were tried after it.
+    pub(crate) fn after_failure(&self) -> Option<(Operation, Vec<Operation>)> {
+        let platter = self.platter();
+        Some((platter.failed?, platter.after_failure.clone()?))
     }
 
     pub(crate) fn die_after(&self, operations: Option<usize>) {
@@ -121,14 +132,14 @@ impl Disk {
         std::mem::take(&mut self.platter().moments)
     }
 
-    fn operate(&self, work: impl FnOnce(&mut Content, bool)) -> io::Result<()> {
+    fn operate(&self, kind: Operation, work: impl FnOnce(&mut Content, bool)) -> io::Result<()> {
         let mut platter = self.platter();
         if platter.is_dead {
             return Err(io::Error::other("the process is dead"));
         }
         platter.operations += 1;
         if let Some(after) = &mut platter.after_failure {
-            *after += 1;
+            after.push(kind);
         }
         let fails = platter.fails_at == Some(platter.operations);
         work(&mut platter.content, fails);
@@ -139,7 +150,8 @@ impl Disk {
             platter.is_dead = *left == 0;
         }
         if fails {
-            platter.after_failure = Some(0);
+            platter.failed = Some(kind);
+            platter.after_failure = Some(Vec::new());
             return Err(io::Error::other("injected"));
         }
         Ok(())
@@ -148,14 +160,14 @@ impl Disk {
 
 impl Storage for Disk {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.operate(|content, fails| {
+        self.operate(Operation::Append, |content, fails| {
             let kept = if fails { bytes.len() / 2 } else { bytes.len() };
             content.volatile.extend_from_slice(&bytes[..kept]);
         })
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.operate(|content, fails| {
+        self.operate(Operation::Sync, |content, fails| {
             if !fails {
                 let volatile = std::mem::take(&mut content.volatile);
                 content.durable.extend(volatile);
@@ -164,11 +176,11 @@ impl Storage for Disk {
     }
 
     fn reserve(&mut self) -> io::Result<()> {
-        self.operate(|_, _| {})
+        self.operate(Operation::Reserve, |_, _| {})
     }
 
     fn put_blob(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        self.operate(|content, fails| {
+        self.operate(Operation::Blob, |content, fails| {
             if !fails {
                 content.blobs.insert(name.to_owned(), bytes.to_vec());
             }

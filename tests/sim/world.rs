@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use chrono::{DateTime, Duration, Utc};
+use switchback::event::Status;
 use switchback::exec::ask::{Answer, Question};
 use switchback::exec::{
     Effect, Input, Machine, Now, Project, Settings, Ticket, Wanted, replay_of, start,
@@ -94,6 +95,8 @@ pub(crate) struct World {
     pub(crate) checker: Checker,
     /// What the operator was asked, in one line each.
     pub(crate) asked: Vec<String>,
+    /// What was on its way when the last process died.
+    pub(crate) flights: Vec<Flight>,
     millis: u64,
 }
 
@@ -127,6 +130,7 @@ impl World {
             disk: Disk::default(),
             checker: Checker::default(),
             asked: Vec::new(),
+            flights: Vec::new(),
             millis: 0,
         }
     }
@@ -151,6 +155,22 @@ impl World {
         self.disk.restart(disk);
         self.hosts.image = hosts.clone();
         self.asked.clear();
+    }
+
+    /// An empty disk, of which this operation will fail, and hosts without anything.
+    pub(crate) fn restart(&mut self, fails_at: Option<usize>) {
+        self.disk = Disk::default();
+        self.disk.fail_at(fails_at);
+        self.hosts.clear();
+        self.asked.clear();
+        self.flights.clear();
+    }
+
+    /// What the last process did against the promises.
+    pub(crate) fn complaints(&mut self, what: &str) -> Vec<String> {
+        let violations = std::mem::take(&mut self.checker.violations);
+        let told = violations.into_iter().map(|wrong| format!("{what}: {wrong}"));
+        told.collect()
     }
 
     /// A script that was on its way when its process died arrives after all.
@@ -196,10 +216,17 @@ impl World {
             machine,
             waiting: vec![Waiting::Input(Input::Start, None)],
         };
-        match process.live() {
+        let death = match process.live() {
             Ok(code) => Death::Ended(code),
             Err(Killed) => Death::Killed,
-        }
+        };
+        let flights = process.waiting.into_iter().filter_map(|w| match w {
+            Waiting::Trip(flight) => Some(flight),
+            _ => None,
+        });
+        let flights = flights.collect();
+        self.flights = flights;
+        death
     }
 
     /// What the commands do before the core starts: a journal is opened, or read and taken up.
@@ -442,7 +469,12 @@ impl World {
         });
         let open: Vec<u64> = open.map(|(attempt, _)| *attempt).collect();
         let ran = open.iter().filter(|a| self.hosts.has_executed(**a)).count();
+        let is_away = |status| status == Status::Unreachable;
+        let away = failure.groups.iter().filter(|(_, r)| is_away(r.status)).count();
         let answer = match (open.len(), ran) {
+            // Only looking failed, so it may be tried again.
+            (0, _) if away == failure.groups.len() => Answer::Retry,
+            _ if away > 0 => Answer::Stop,
             (0, _) => Answer::Run,
             (_, 0) => Answer::Retry,
             (all, ran) if all == ran => Answer::Skip {

@@ -427,6 +427,8 @@ impl Run {
                 self.withdraw(attempt.take()).await?;
                 unreachable_end(&reason, help.as_deref())
             }
+            // What only reads may run again, so losing it loses nothing.
+            Applied::Failed(failed) if item.reads(effect) => probe_failed(failed),
             Applied::Failed(failed) => apply_failed(failed, &replies),
             Applied::Refused(why) => ItemEnd::failed(why),
             Applied::Done => {

@@ -20,6 +20,7 @@ pub struct Writer {
     seq: u64,
     head: String,
     is_poisoned: bool,
+    is_full: bool,
     has_unsynced: bool,
 }
 
@@ -42,6 +43,7 @@ impl Writer {
             seq: 0,
             head: NO_HASH.to_owned(),
             is_poisoned: false,
+            is_full: false,
             has_unsynced: false,
         }
     }
@@ -59,7 +61,7 @@ impl Writer {
     ///
     /// # Errors
     /// `NoRoom` before an intent when the disk is full: nothing was written and results can still
-    /// be. Any other error is the end of this journal's writing.
+    /// be, but no intent is taken any more, since the run stops. Any other error is the end of this journal's writing.
     ///
     /// # Panics
     /// Never: JSON without layout is one line.
@@ -68,9 +70,13 @@ impl Writer {
             return Err(Error::Poisoned);
         }
         if matches!(record, Record::Opened { .. } | Record::Intent { .. }) {
-            self.storage
-                .reserve()
-                .map_err(|source| Error::NoRoom { source })?;
+            let room = if self.is_full {
+                Err(std::io::ErrorKind::StorageFull.into())
+            } else {
+                self.storage.reserve()
+            };
+            self.is_full = room.is_err();
+            room.map_err(|source| Error::NoRoom { source })?;
         }
         let json = self.record_json(record)?;
         let line = line::encode(self.seq + 1, &self.head, (self.clock)(), &json);

@@ -439,8 +439,9 @@ fn a_protected_host_takes_only_what_reads_or_can_be_undone() {
     let header = "  protect: [a]\n";
     let undo = "      undo:\n        - command: rm -f $T/count\n";
     for (tasks, code, ran) in [
-        (COUNT.to_owned(), 2, false),
-        (format!("{COUNT}      undo: keep\n"), 2, false),
+        (COUNT.to_owned(), 8, false),
+        (format!("{COUNT}      ignore_errors: true\n"), 8, false),
+        (format!("{COUNT}      undo: keep\n"), 8, false),
         (format!("{COUNT}{undo}"), 0, true),
         (format!("{COUNT}      reads: true\n"), 0, true),
     ] {

@@ -77,7 +77,11 @@ fn a_rollback_killed_at_every_point_comes_to_its_end() {
     is_clean(&world.checker.violations);
     let whole = End::of(&world, 12);
     assert_eq!(whole.undo.len(), 0);
-    let left: Vec<_> = whole.files.values().flat_map(|files| files.keys()).collect();
+    let left: Vec<_> = whole
+        .files
+        .values()
+        .flat_map(|files| files.keys())
+        .collect();
     assert!(!left.iter().any(|path| path.starts_with("etc")), "{left:?}");
     let found = enumerate(&mut world, &steady.points, Wish::Back, &|_, end| {
         is_back(&whole, end)
@@ -205,7 +209,11 @@ fn seeds(name: &str, odds: Odds) {
     let count = all.end - all.start;
     for seed in all {
         let found = play(&mut world, &whole, seed, odds);
-        wrong.extend(found.into_iter().map(|w| format!("SEED={seed} {name}: {w}")));
+        wrong.extend(
+            found
+                .into_iter()
+                .map(|w| format!("SEED={seed} {name}: {w}")),
+        );
     }
     println!("{name}: {count} seeds");
     is_clean(&wrong);
@@ -265,7 +273,9 @@ fn difference(whole: &End, end: &End) -> String {
     let more: Vec<_> = end.undo.difference(&whole.undo).collect();
     let less: Vec<_> = whole.undo.difference(&end.undo).collect();
     if !more.is_empty() || !less.is_empty() {
-        told.push(format!("the undo stack has also {more:?} and lacks {less:?}"));
+        told.push(format!(
+            "the undo stack has also {more:?} and lacks {less:?}"
+        ));
     }
     told.join(", ")
 }

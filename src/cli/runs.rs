@@ -150,7 +150,9 @@ fn line(record: &Record) -> Option<String> {
                 if *is_done { "done" } else { "FAILED" }
             )
         }
-        Record::Passed { step, host } => format!("{host} went on past {step}, as the operator said"),
+        Record::Passed { step, host } => {
+            format!("{host} went on past {step}, as the operator said")
+        }
         Record::Released { host, by, .. } => format!("{host} was released by {by}"),
         Record::RollbackStarted { way, at } => format!("{at} rollback by `{way}` began"),
         Record::RollbackEnded { way, is_complete } => {

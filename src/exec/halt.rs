@@ -17,6 +17,8 @@ pub(crate) enum Halt {
     Aborted,
     /// The operator or the policy wants to go back.
     RollBack,
+    /// A step would have changed a protected host: nothing of it was sent.
+    Refused(String),
     /// A decision was needed and nobody was there; the text says what would have told.
     Undecided(String),
     /// The journal cannot be written: nothing more may be started.

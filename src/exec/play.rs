@@ -327,11 +327,12 @@ impl Run {
         self.gather_facts(play, batch, &place).await?;
         let strategy = self
             .text(play.strategy.as_ref(), &self.play_view())
-            .ok()
-            .flatten()
+            .map_err(|problem| Halt::Broken(problem.message))?
             .unwrap_or_else(|| "linear".to_owned());
-        let strategy = strategy.rsplit('.').next().unwrap_or("linear").to_owned();
-        match strategy.as_str() {
+        let strategy = strategy
+            .strip_prefix("ansible.builtin.")
+            .unwrap_or(&strategy);
+        match strategy {
             "free" | "host_pinned" if !self.settings.asks => {
                 let each = batch.iter().map(|host| async {
                     self.run_sections(play, &place, std::slice::from_ref(host))
@@ -341,7 +342,11 @@ impl Run {
                 results.into_iter().collect::<Flow<Vec<()>>>()?;
                 Ok(())
             }
-            _ => self.run_sections(play, &place, batch).await,
+            // Where somebody is asked, the hosts of a task are asked about together.
+            "linear" | "free" | "host_pinned" => self.run_sections(play, &place, batch).await,
+            other => Err(Halt::Broken(format!(
+                "`strategy: {other}` is not supported; there are `linear`, `free` and `host_pinned`"
+            ))),
         }
     }
 

@@ -5,9 +5,9 @@
 
 use super::ask::{Answer, Question, WayOffer, WaysQuestion, WordQuestion};
 use super::controller::HostScopes as _;
+use super::end::{failure_end, unreachable_end};
 use super::frame::Frame;
 use super::halt::{Flow, Halt};
-use super::item::{failure_end, unreachable_end};
 use super::list::Place;
 use super::root::{Ended, code};
 use super::run::Run;
@@ -52,7 +52,7 @@ impl Run {
             Ok(false) | Err(Halt::EndPlay | Halt::EndBatch | Halt::EndRun) => {
                 code::ROLLBACK_INCOMPLETE
             }
-            Err(Halt::Broken(why)) => {
+            Err(Halt::Broken(why) | Halt::Refused(why)) => {
                 self.notice(true, why);
                 code::ROLLBACK_INCOMPLETE
             }
@@ -70,8 +70,7 @@ impl Run {
                 code::ERROR
             }
         };
-        self.finish(exit_code).await;
-        ended(exit_code)
+        ended(self.finish(exit_code).await)
     }
 
     async fn roll_back(

@@ -13,6 +13,7 @@ pub(crate) mod code {
     pub(crate) const FAILED: u8 = 2;
     pub(crate) const LOAD: u8 = 3;
     pub(crate) const UNREACHABLE: u8 = 4;
+    pub(crate) const REFUSED: u8 = 8;
     pub(crate) const LOST: u8 = 9;
     pub(crate) const STOPPED: u8 = 10;
     pub(crate) const ROLLED_BACK: u8 = 12;
@@ -54,9 +55,8 @@ impl Run {
             };
         }
         let exit_code = self.exit_code(&result);
-        self.finish(exit_code).await;
         Ended {
-            exit_code,
+            exit_code: self.finish(exit_code).await,
             wants_rollback: false,
         }
     }
@@ -85,11 +85,14 @@ impl Run {
         Ok(())
     }
 
-    /// The last event and the last record.
-    pub(crate) async fn finish(&self, exit_code: u8) {
+    /// The last record and the last event; returns the exit code, which tells of a journal that
+    /// fails only now.
+    pub(crate) async fn finish(&self, exit_code: u8) -> u8 {
         let at = self.port.now().wall;
         let record = Record::Closed { exit_code, at };
-        if let Err(halt) = self.record(vec![record], true).await {
+        let closed = self.record(vec![record], true).await;
+        let exit_code = closed.as_ref().map_or(code::ERROR, |()| exit_code);
+        if let Err(halt) = closed {
             self.notice(true, format!("the journal could not be closed: {halt:?}"));
         }
         let (stats, open) = {
@@ -103,6 +106,7 @@ impl Run {
             exit_code,
             open,
         });
+        exit_code
     }
 
     /// The exit code of a run that ended so. Hosts that are lost outweigh unreachable ones, which
@@ -125,6 +129,15 @@ impl Run {
                 Some(code::WINDOW_OVER)
             }
             Err(Halt::Aborted) => Some(code::ABORTED),
+            Err(Halt::Refused(why)) => {
+                self.notice(true, format!("refused: {why}"));
+                self.add_open(format!(
+                    "refused before anything of the step was sent; after the release go on with \
+                     `switchback resume {}`",
+                    self.settings.run
+                ));
+                Some(code::REFUSED)
+            }
             Err(Halt::Undecided(hint)) => {
                 self.notice(
                     true,

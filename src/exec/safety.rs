@@ -133,7 +133,8 @@ impl Run {
         vars
     }
 
-    /// Checks a condition on its hosts: name with host, whether it holds, what was seen.
+    /// Checks a condition on its hosts: name with host, whether it holds, what was seen. With
+    /// `at_least` it is one line for all of them.
     pub(crate) async fn check_condition(
         &self,
         condition: &Condition,
@@ -157,6 +158,7 @@ impl Run {
         let checks = hosts.iter().map(|host| self.check_on(condition, host));
         let results = futures_util::future::join_all(checks).await;
         let mut found = Vec::new();
+        let mut held = Vec::new();
         for (host, result) in hosts.iter().zip(results) {
             let (holds, seen) = result?;
             self.port.emit(Event::Checked {
@@ -165,6 +167,9 @@ impl Run {
                 holds,
                 seen: seen.clone(),
             });
+            if holds {
+                held.push(host.as_str());
+            }
             let name = if hosts.len() > 1 {
                 format!("{} ({host})", condition.name)
             } else {
@@ -172,7 +177,16 @@ impl Run {
             };
             found.push((name, holds, seen));
         }
-        Ok(found)
+        let Some(at_least) = condition.at_least else {
+            return Ok(found);
+        };
+        let seen = if held.is_empty() {
+            format!("on none of {}", hosts.join(", "))
+        } else {
+            format!("on {}", held.join(", "))
+        };
+        let name = format!("{} (on {at_least} or more hosts)", condition.name);
+        Ok(vec![(name, held.len() >= at_least as usize, seen)])
     }
 
     async fn check_on(&self, condition: &Condition, host: &str) -> Flow<(bool, String)> {

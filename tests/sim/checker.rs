@@ -179,9 +179,8 @@ impl Checker {
                 let shown = self.shown.entry((step.clone(), host.clone())).or_default();
                 let occurrence = *shown;
                 *shown += 1;
-                let is_shown = |i: &Instance| {
-                    i.host == *host && i.step == *step && i.occurrence == occurrence
-                };
+                let is_shown =
+                    |i: &Instance| i.host == *host && i.step == *step && i.occurrence == occurrence;
                 let open = self.open.values();
                 let unfinished = open.filter(|o| is_shown(&o.instance)).count();
                 if report.status == Status::Failed {

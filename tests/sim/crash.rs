@@ -23,7 +23,9 @@ pub(crate) struct End {
 
 impl End {
     pub(crate) fn of(world: &World, code: u8) -> Self {
-        let files = HOSTS.iter().map(|h| ((*h).to_owned(), world.hosts.files(h)));
+        let files = HOSTS
+            .iter()
+            .map(|h| ((*h).to_owned(), world.hosts.files(h)));
         let journal = world.journal();
         Self {
             code,

@@ -169,7 +169,9 @@ impl World {
     /// What the last process did against the promises.
     pub(crate) fn complaints(&mut self, what: &str) -> Vec<String> {
         let violations = std::mem::take(&mut self.checker.violations);
-        let told = violations.into_iter().map(|wrong| format!("{what}: {wrong}"));
+        let told = violations
+            .into_iter()
+            .map(|wrong| format!("{what}: {wrong}"));
         told.collect()
     }
 
@@ -187,13 +189,7 @@ impl World {
         let (project, playbook, inventory) = self.load();
         let settings = self.settings.clone();
         let machine = match wish {
-            Wish::Forward => start(
-                project,
-                settings,
-                inventory,
-                playbook,
-                replay_of(&journal),
-            ),
+            Wish::Forward => start(project, settings, inventory, playbook, replay_of(&journal)),
             Wish::Back => {
                 let wanted = Wanted {
                     way: Some("undo".into()),
@@ -424,7 +420,11 @@ impl Process<'_> {
         Ok(())
     }
 
-    fn append(&mut self, records: &[Record], is_synced: bool) -> Result<Result<(), String>, Killed> {
+    fn append(
+        &mut self,
+        records: &[Record],
+        is_synced: bool,
+    ) -> Result<Result<(), String>, Killed> {
         self.may_die(&[])?;
         self.world.disk.die_after(self.fate.dies_writing());
         let mut write = || -> switchback::journal::Result<()> {
@@ -470,7 +470,11 @@ impl World {
         let open: Vec<u64> = open.map(|(attempt, _)| *attempt).collect();
         let ran = open.iter().filter(|a| self.hosts.has_executed(**a)).count();
         let is_away = |status| status == Status::Unreachable;
-        let away = failure.groups.iter().filter(|(_, r)| is_away(r.status)).count();
+        let away = failure
+            .groups
+            .iter()
+            .filter(|(_, r)| is_away(r.status))
+            .count();
         let answer = match (open.len(), ran) {
             // Only looking failed, so it may be tried again.
             (0, _) if away == failure.groups.len() => Answer::Retry,
@@ -486,7 +490,6 @@ impl World {
         self.checker.decided(&failure.step, &hosts);
         answer
     }
-
 }
 
 fn read(path: &Path, _: InputKind) -> Result<Resolved, String> {

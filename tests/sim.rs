@@ -201,7 +201,7 @@ fn seeds(name: &str, odds: Odds) {
     let number = |variable| std::env::var(variable).ok()?.parse::<u64>().ok();
     let all = match number("SEED") {
         Some(seed) => seed..seed + 1,
-        None => 1..number("SEEDS").unwrap_or(60) + 1,
+        None => 1..number("SEEDS").unwrap_or(20) + 1,
     };
     let mut world = site();
     let (whole, _) = uninterrupted(&mut world);

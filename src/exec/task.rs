@@ -336,18 +336,20 @@ impl Run {
                 self.record_end(item, &end).await?;
                 return Ok(end);
             }
-            self.port.emit(Event::Retrying {
-                host: item.host.clone(),
-                step: run.task.id.clone(),
-                left: retries + 1 - attempts,
-            });
-            let delay = self
-                .millis(run.task.delay.as_ref(), &item.view)
-                .ok()
-                .flatten();
-            self.port.sleep(delay.unwrap_or(DELAY_MS)).await;
+            self.wait_to_retry(run, item, retries + 1 - attempts).await;
             attempts += 1;
         }
+    }
+
+    async fn wait_to_retry(&self, run: &TaskRun, item: &Item, left: u32) {
+        self.port.emit(Event::Retrying {
+            host: item.host.clone(),
+            step: run.task.id.clone(),
+            left,
+        });
+        let delay = self.millis(run.task.delay.as_ref(), &item.view);
+        let delay = delay.ok().flatten().unwrap_or(DELAY_MS);
+        self.port.sleep(delay).await;
     }
 
     /// After the host moved: look again, and ask again if a person decides.

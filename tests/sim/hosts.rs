@@ -86,14 +86,11 @@ impl Hosts {
             host.to_owned(),
             before.clone(),
         );
-        let (reply, after) = match self.known.get(&run) {
-            Some(known) => known.clone(),
-            None => {
-                let done = self.really_run(&run);
-                self.known.insert(run, done.clone());
-                done
-            }
-        };
+        if !self.known.contains_key(&run) {
+            let done = self.really_run(&run);
+            self.known.insert(run.clone(), done);
+        }
+        let (reply, after) = self.known[&run].clone();
         let has_changed = before != after;
         self.image.trees.insert(host.to_owned(), after);
         (reply, has_changed)

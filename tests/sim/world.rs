@@ -109,10 +109,8 @@ impl World {
         for (name, text) in files {
             std::fs::write(folder.path().join(name), text).unwrap();
         }
-        let inventory: String = HOSTS
-            .iter()
-            .map(|host| format!("{host} root={}\n", root.join(host).display()))
-            .collect();
+        let lines = HOSTS.map(|host| format!("{host} root={}", root.join(host).display()));
+        let inventory = lines.join("\n");
         std::fs::write(folder.path().join("hosts.ini"), inventory).unwrap();
         let settings = Settings {
             run: "run".into(),

@@ -91,7 +91,9 @@ const LAYERS: &[(&str, &[&str])] = &[
 
 /// Crates that one layer wraps: nobody else names them.
 const WRAPPED: &[(&str, &[&str])] = &[
+    ("aho_corasick", &["value"]),
     ("annotate_snippets", &["diag"]),
+    ("chacha20poly1305", &["journal"]),
     ("clap", &["cli"]),
     ("dialoguer", &["console"]),
     ("indicatif", &["console"]),

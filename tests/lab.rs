@@ -11,6 +11,8 @@ mod cases;
 mod hosts;
 #[path = "support/pty.rs"]
 mod pty;
+#[path = "lab/rollback.rs"]
+mod rollback;
 #[path = "lab/webhook.rs"]
 mod webhook;
 

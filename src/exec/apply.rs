@@ -200,6 +200,7 @@ impl Run {
             step: item.task.id.clone(),
             progress: item.task.progress.clone(),
             is_hidden: item.is_hidden,
+            redactor: std::sync::Arc::default(),
         })
     }
 }

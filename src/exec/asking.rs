@@ -9,7 +9,7 @@ use super::run::{Run, plain_text};
 use super::state::Pace;
 use super::task::{HostEnd, TaskRun};
 use crate::event::{Event, Report, Status};
-use crate::journal::Record;
+use crate::journal::{Record, Sealed};
 use crate::model::{StepId, UndoSpec};
 use crate::modules::{Effect, Undo};
 use crate::value::Value;
@@ -21,17 +21,14 @@ impl Run {
     /// Asks, records question and answer, and turns answers that end the run into halts.
     pub(crate) async fn ask(&self, question: Question) -> Flow<Answer> {
         let mut question = question;
+        self.redact_question(&mut question);
         loop {
             let line = one_line(&question);
             self.port.emit(Event::Asked {
                 question: line.clone(),
             });
             let (answer, by) = self.port.ask(question.clone()).await;
-            let shown = match &question {
-                Question::Text(text) if text.is_secret => "(hidden)".to_owned(),
-                Question::Failure(_) if answer == Answer::Run => "go on without them".to_owned(),
-                _ => answer_line(&answer),
-            };
+            let (shown, sealed) = self.shown_answer(&question, &answer);
             self.port.emit(Event::Answered {
                 question: line.clone(),
                 answer: shown.clone(),
@@ -42,6 +39,11 @@ impl Run {
                 vec![Record::Answered {
                     question: line,
                     answer: shown,
+                    is_gate: matches!(
+                        question,
+                        Question::PointOfNoReturn(_) | Question::WayBack(_) | Question::Word(_)
+                    ),
+                    sealed,
                     by,
                     at,
                 }],
@@ -68,6 +70,21 @@ impl Run {
                 other => return Ok(other),
             }
             question = question.clone();
+        }
+    }
+
+    /// An answer as it is shown, and in full where that is not all of it.
+    fn shown_answer(&self, question: &Question, answer: &Answer) -> (String, Option<Sealed>) {
+        match (question, answer) {
+            (Question::Text(text), Answer::Text(answer)) if text.is_secret => {
+                self.add_secret(answer);
+                ("(hidden)".to_owned(), Some(Sealed::of(answer)))
+            }
+            (_, Answer::Text(answer)) if self.redact(answer) != *answer => {
+                (self.redact(answer), Some(Sealed::of(answer)))
+            }
+            (Question::Failure(_), Answer::Run) => ("go on without them".to_owned(), None),
+            _ => (answer_line(answer), None),
         }
     }
 

@@ -88,6 +88,16 @@ impl ItemEnd {
         end
     }
 
+    /// Makes all that `no_log` hides secret: what is made of it later is hidden too.
+    pub(crate) fn hide(&mut self) {
+        self.is_hidden = true;
+        for map in [&mut self.result, &mut self.facts, &mut self.set] {
+            for value in map.values_mut() {
+                *value = std::mem::take(value).into_secret();
+            }
+        }
+    }
+
     /// A failure with a message.
     pub(crate) fn failed(msg: impl Into<String>) -> Self {
         Self::new(Status::Failed, message(msg))

@@ -139,6 +139,7 @@ impl Run {
             Ok(args) => args,
             Err(problem) => return Ok(Err(problem.into())),
         };
+        self.note_arguments(&args);
         if super::action::is_action(name) {
             return Ok(self
                 .act(item, name, &args)
@@ -312,6 +313,7 @@ impl Run {
                 _ => Vec::new(),
             };
             for (name, value) in maps.iter().flat_map(|map| map.iter()) {
+                self.note_value(value);
                 let text = super::run::plain_text(value).unwrap_or_default();
                 environment.retain(|(known, _)| known != name);
                 environment.push((name.clone(), text));

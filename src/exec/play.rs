@@ -228,7 +228,12 @@ impl Run {
             confirms: prompt.confirms,
             seconds: None,
         };
-        match self.ask(Question::Text(question)).await? {
+        let given = self.given_before(&question.prompt);
+        let answer = match given {
+            Some(answer) => Answer::Text(answer),
+            None => self.ask(Question::Text(question)).await?,
+        };
+        match answer {
             Answer::Text(answer) => {
                 let text = Text::data(answer);
                 if prompt.is_private {
@@ -239,6 +244,16 @@ impl Run {
             }
             _ => Ok(Value::Null),
         }
+    }
+
+    /// What an earlier process of this run was answered to this question.
+    fn given_before(&self, prompt: &str) -> Option<String> {
+        let shown = self.redact(prompt);
+        let answers = &mut self.state.borrow_mut().replay.answers;
+        let at = answers
+            .iter()
+            .position(|(question, _)| *question == shown)?;
+        Some(answers.remove(at).1)
     }
 
     /// One entry of `vars_files`: the file, or the first of a list that exists.

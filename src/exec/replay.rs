@@ -8,7 +8,7 @@ use super::run::Run;
 use crate::event::Status;
 use crate::journal::Record;
 use crate::model::Action;
-use crate::value::{MASK, Value};
+use crate::value::Value;
 
 /// What is known of an item before it runs.
 pub(crate) enum Decided {
@@ -42,13 +42,11 @@ impl Run {
             return None;
         };
         let mut end = ItemEnd::new(*status, result.as_map().cloned().unwrap_or_default());
-        if is_set_fact(item) && result.to_masked_json().to_string().contains(MASK) {
-            // What was secret is not in the journal: it is rendered again.
-            return None;
-        }
         end.facts.clone_from(facts);
         end.duration_ms = *duration_ms;
         end.attempt = *attempt;
+        // What is secret here was so before: it is masked from now on too.
+        self.note_value(&end.value());
         end.is_hidden = item.is_hidden;
         if is_set_fact(item) {
             end.set = end

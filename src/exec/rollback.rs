@@ -271,6 +271,9 @@ impl Run {
             UndoRecord::Unknown { why } => {
                 super::end::ItemEnd::failed(format!("there is no undo: {why}"))
             }
+            UndoRecord::Sealed { .. } => {
+                super::end::ItemEnd::failed("its undo is encrypted and the run's key is not here")
+            }
             UndoRecord::Keep | UndoRecord::NotNeeded => return Ok(true),
         };
         let is_done = !matches!(
@@ -279,6 +282,8 @@ impl Run {
         );
         let message = if is_done {
             "done".to_owned()
+        } else if entry.is_hidden {
+            "it failed (hidden by no_log)".to_owned()
         } else {
             end.msg()
         };
@@ -290,6 +295,7 @@ impl Run {
         self.record(vec![record], true).await?;
         let mut end = end;
         end.duration_ms = self.port.now().millis.saturating_sub(began);
+        end.is_hidden = entry.is_hidden;
         let report = end.report(false, &|value| self.redacted(value));
         {
             let mut state = self.state.borrow_mut();

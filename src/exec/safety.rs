@@ -50,6 +50,7 @@ impl Run {
             state.replay.next_attempt
         };
         let user = ready.target.become_user.as_ref();
+        let undo = self.sealed_undo(item, self.undo_record(item, ready));
         let record = Record::Intent {
             attempt,
             instance: item.instance.clone(),
@@ -76,7 +77,8 @@ impl Run {
                 .point_of_no_return
                 .as_ref()
                 .map_or_else(Vec::<Seal>::new, |p| p.seals.clone()),
-            undo: self.undo_record(item, ready),
+            is_hidden: item.is_hidden || matches!(undo, UndoRecord::Sealed { .. }),
+            undo,
             at: self.port.now().wall,
         };
         self.record(vec![record], true).await?;

@@ -9,7 +9,7 @@ use super::task::{HostEnd, TaskRun};
 use crate::event::Status;
 use crate::journal::{Instance, Record};
 use crate::model::Field;
-use crate::value::{Map, Value};
+use crate::value::Value;
 
 impl Run {
     /// The journal's record of an end. Those of attempts are synced at once.
@@ -66,11 +66,8 @@ impl Run {
             module_changed: end.module_changed,
             is_ignored: end.is_handled,
             result,
-            facts: if is_hidden {
-                Map::new()
-            } else {
-                end.facts.clone()
-            },
+            facts: self.shown_facts(is_hidden, end),
+            sealed: self.sealed_end(is_hidden, end),
             duration_ms: end.duration_ms,
         };
         self.record(vec![record], end.attempt.is_some()).await

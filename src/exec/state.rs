@@ -62,6 +62,8 @@ pub struct Settings {
     pub way: Option<String>,
     /// Name of the task that a rehearsal makes fail instead of running it.
     pub injects_failure_at: Option<String>,
+    /// Name or step of the task before which the run stops.
+    pub stops_before: Option<String>,
     /// The window of the change, in seconds.
     pub window_s: Option<u64>,
     /// How many seconds of it earlier processes of the run have used.
@@ -79,6 +81,8 @@ pub struct Replay {
     pub next_attempt: u64,
     /// Hosts released from protection.
     pub released: BTreeSet<String>,
+    /// Questions with the answers that were given to them, in order.
+    pub answers: Vec<(String, String)>,
 }
 
 /// A step that an earlier process began and whose end it did not learn.
@@ -190,8 +194,6 @@ pub(crate) struct State {
     pub(crate) planned_paths: HashSet<(String, String)>,
     /// Hosts on which check mode left a command out.
     pub(crate) has_left_out: HashSet<String>,
-    /// Values to be masked wherever they turn up.
-    pub(crate) secrets: BTreeSet<String>,
     /// Health checks of the change.
     pub(crate) guards: Vec<Condition>,
     /// Number of undo entries so far.

@@ -9,7 +9,7 @@ use super::ask::Answer;
 use super::controller::View;
 use super::end::ItemEnd;
 use super::frame::Frame;
-use super::halt::Flow;
+use super::halt::{Flow, Halt};
 use super::item::{Item, Planned};
 use super::looping::Items;
 use super::replay::{Decided, after_interruption};
@@ -57,6 +57,10 @@ const MOVES_MAX: u32 = 3;
 impl Run {
     /// Runs a module task on these hosts and returns how it ended on each.
     pub(crate) async fn run_task(&self, run: &TaskRun, hosts: &[String]) -> Flow<Vec<HostEnd>> {
+        let stops = self.settings.stops_before.as_ref();
+        if stops.is_some_and(|at| is_named(run, at) || run.task.id.0 == *at) {
+            return Err(Halt::Stopped);
+        }
         let mut hosts = hosts.to_vec();
         let mut ends: Vec<HostEnd> = Vec::new();
         let whole_batch = hosts.clone();
@@ -285,15 +289,8 @@ impl Run {
         if let Some(end) = self.replayed(item) {
             return Ok(end);
         }
-        if self
-            .settings
-            .injects_failure_at
-            .as_ref()
-            .is_some_and(|name| is_named(run, name))
-        {
-            return Ok(ItemEnd::failed(
-                "made to fail by the rehearsal's scenario; it was not run",
-            ));
+        if let Some(end) = self.injected_failure(run) {
+            return Ok(end);
         }
         let mut interrupted = None;
         match self.decide_open(item).await? {
@@ -326,6 +323,9 @@ impl Run {
                 after_interruption(&mut end, attempt);
             }
             self.judge(run, item, &mut end);
+            if item.is_hidden {
+                end.hide();
+            }
             end.attempts = attempts;
             let is_met = self.until_is_met(run, item, &mut end);
             if is_met || attempts > retries || end.status == Status::Lost {
@@ -350,6 +350,13 @@ impl Run {
         let delay = self.millis(run.task.delay.as_ref(), &item.view);
         let delay = delay.ok().flatten().unwrap_or(DELAY_MS);
         self.port.sleep(delay).await;
+    }
+
+    /// The failure that a rehearsal's scenario wants of this task.
+    fn injected_failure(&self, run: &TaskRun) -> Option<ItemEnd> {
+        let name = self.settings.injects_failure_at.as_ref()?;
+        is_named(run, name)
+            .then(|| ItemEnd::failed("made to fail by the rehearsal's scenario; it was not run"))
     }
 
     /// After the host moved: look again, and ask again if a person decides.

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use indexmap::IndexMap;
 
 use super::record::{Instance, Record};
+use super::seal::Sealed;
 use super::undo::{self, EntryState, UndoEntry};
 use crate::event::Status;
 use crate::value::{Map, Value};
@@ -51,12 +52,14 @@ pub struct Attempt {
 }
 
 /// A question that was answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Answered {
     /// What was asked.
     pub question: String,
     /// The answer.
     pub answer: String,
+    /// The answer where it is secret.
+    pub sealed: Option<Sealed>,
     /// Who gave it.
     pub by: String,
     /// When.
@@ -150,11 +153,14 @@ impl RunState {
             Record::Answered {
                 question,
                 answer,
+                sealed,
                 by,
                 at,
+                ..
             } => self.answers.push(Answered {
                 question: question.clone(),
                 answer: answer.clone(),
+                sealed: sealed.clone(),
                 by: by.clone(),
                 at: *at,
             }),
@@ -205,6 +211,7 @@ impl RunState {
             result,
             facts,
             duration_ms,
+            sealed: _,
         } = record
         else {
             return;

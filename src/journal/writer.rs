@@ -8,10 +8,22 @@ use super::error::{Error, Result};
 use super::line::{self, NO_HASH};
 use super::reader::Recovered;
 use super::record::Record;
+use super::seal::{KeyFolder, RunKey};
+use super::signature::Signer;
 use super::storage::Storage;
 
 /// Tells the wall clock.
 pub type Clock = Box<dyn Fn() -> DateTime<Utc> + Send>;
+
+/// What can still be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Health {
+    Well,
+    /// Results, and no further intent.
+    Full,
+    /// Nothing.
+    Poisoned,
+}
 
 /// Writes a journal.
 pub struct Writer {
@@ -19,9 +31,12 @@ pub struct Writer {
     clock: Clock,
     seq: u64,
     head: String,
-    is_poisoned: bool,
-    is_full: bool,
+    health: Health,
     has_unsynced: bool,
+    needs_signature: bool,
+    signer: Option<Signer>,
+    keys: Option<(KeyFolder, String)>,
+    key: Option<RunKey>,
 }
 
 impl std::fmt::Debug for Writer {
@@ -29,7 +44,7 @@ impl std::fmt::Debug for Writer {
         f.debug_struct("Writer")
             .field("seq", &self.seq)
             .field("head", &self.head)
-            .field("is_poisoned", &self.is_poisoned)
+            .field("health", &self.health)
             .finish_non_exhaustive()
     }
 }
@@ -42,10 +57,35 @@ impl Writer {
             clock,
             seq: 0,
             head: NO_HASH.to_owned(),
-            is_poisoned: false,
-            is_full: false,
+            health: Health::Well,
             has_unsynced: false,
+            needs_signature: false,
+            signer: None,
+            keys: None,
+            key: None,
         }
+    }
+
+    /// Encrypts what is sealed with this key of the run; without one, a key is made in the folder
+    /// when the first record needs it.
+    #[must_use]
+    pub fn with_key(mut self, key: Option<RunKey>, keys: KeyFolder, run: &str) -> Self {
+        self.key = key;
+        self.keys = Some((keys, run.to_owned()));
+        self
+    }
+
+    /// Signs the head at the start, after each answer that decides about something final, and at
+    /// the end.
+    #[must_use]
+    pub fn with_signer(mut self, signer: Option<Signer>) -> Self {
+        self.signer = signer;
+        self
+    }
+
+    /// The key of the run, if something was sealed so far.
+    pub fn key(&self) -> Option<&RunKey> {
+        self.key.as_ref()
     }
 
     /// Goes on after what was recovered; the storage holds exactly that.
@@ -61,24 +101,30 @@ impl Writer {
     ///
     /// # Errors
     /// `NoRoom` before an intent when the disk is full: nothing was written and results can still
-    /// be, but no intent is taken any more, since the run stops. Any other error is the end of this journal's writing.
+    /// be, but no intent is taken any more, since the run stops. Any other error is the end of this
+    /// journal's writing.
     ///
     /// # Panics
     /// Never: JSON without layout is one line.
     pub fn append(&mut self, record: &Record) -> Result<u64> {
-        if self.is_poisoned {
+        if self.health == Health::Poisoned {
             return Err(Error::Poisoned);
         }
         if matches!(record, Record::Opened { .. } | Record::Intent { .. }) {
-            let room = if self.is_full {
+            let room = if self.health == Health::Full {
                 Err(std::io::ErrorKind::StorageFull.into())
             } else {
                 self.storage.reserve()
             };
-            self.is_full = room.is_err();
-            room.map_err(|source| Error::NoRoom { source })?;
+            room.map_err(|source| {
+                self.health = Health::Full;
+                Error::NoRoom { source }
+            })?;
         }
-        let json = self.record_json(record)?;
+        let json = match self.closed(record)? {
+            Some(record) => self.record_json(&record)?,
+            None => self.record_json(record)?,
+        };
         let line = line::encode(self.seq + 1, &self.head, (self.clock)(), &json);
         assert!(
             !line.contains('\n'),
@@ -88,6 +134,7 @@ impl Writer {
         let written = self.storage.append((line + "\n").as_bytes());
         self.guard("write the journal", written)?;
         self.has_unsynced = true;
+        self.needs_signature |= record.is_signed();
         self.seq += 1;
         self.head = hash;
         Ok(self.seq)
@@ -98,7 +145,7 @@ impl Writer {
     /// # Errors
     /// The fsync failed: it is not tried again, and every later call fails.
     pub fn sync(&mut self) -> Result<()> {
-        if self.is_poisoned {
+        if self.health == Health::Poisoned {
             return Err(Error::Poisoned);
         }
         if !self.has_unsynced {
@@ -107,6 +154,14 @@ impl Writer {
         let synced = self.storage.sync();
         self.guard("make the journal durable", synced)?;
         self.has_unsynced = false;
+        if let Some(signer) = &self.signer
+            && self.needs_signature
+        {
+            signer
+                .sign(self.seq, &self.head)
+                .map_err(|source| Error::Unsigned { source })?;
+            self.needs_signature = false;
+        }
         Ok(())
     }
 
@@ -123,6 +178,30 @@ impl Writer {
     /// The hash of the last line, in hex; zeros before the first.
     pub fn head(&self) -> &str {
         &self.head
+    }
+
+    /// The record with its sealed part encrypted; `None` where it has none that is open.
+    fn closed(&mut self, record: &Record) -> Result<Option<Record>> {
+        if !record.has_open() {
+            return Ok(None);
+        }
+        let mut record = record.clone();
+        let Some(sealed) = record.sealed_mut() else {
+            return Ok(None);
+        };
+        if self.key.is_none()
+            && let Some((keys, run)) = &self.keys
+        {
+            self.key = Some(keys.make(run)?);
+        }
+        let doing = "encrypt a part of a record";
+        let key = self.key.as_ref().ok_or_else(|| {
+            Error::io(doing)(std::io::Error::other(
+                "the journal was opened without a key",
+            ))
+        })?;
+        sealed.close(key, self.seq + 1).map_err(Error::io(doing))?;
+        Ok(Some(record))
     }
 
     fn record_json(&mut self, record: &Record) -> Result<String> {
@@ -153,7 +232,7 @@ impl Writer {
 
     fn guard(&mut self, doing: &str, done: std::io::Result<()>) -> Result<()> {
         done.map_err(|source| {
-            self.is_poisoned = true;
+            self.health = Health::Poisoned;
             Error::io(doing)(source)
         })
     }

@@ -273,6 +273,7 @@ fn opened() -> Record {
         playbook_hash: String::new(),
         inventory_hash: String::new(),
         extra_vars: Map::new(),
+        sealed: None,
         options: Value::Null,
         operator: "anna".into(),
         at: DateTime::UNIX_EPOCH,

@@ -12,7 +12,7 @@ use super::frame::Frame;
 use super::halt::{Flow, Halt};
 use super::item::{Item, Planned};
 use super::looping::Items;
-use super::replay::{Decided, after_interruption};
+use super::replay::{TakenUp, after_interruption};
 use super::run::Run;
 use crate::event::{Event, Status};
 use crate::journal::Record;
@@ -293,10 +293,10 @@ impl Run {
             return Ok(end);
         }
         let mut interrupted = None;
-        match self.decide_open(item).await? {
-            Decided::Ended(end) => return Ok(*end),
-            Decided::RunsAgain(attempt) => interrupted = Some(attempt),
-            Decided::Runs => {}
+        match self.take_up(item).await? {
+            TakenUp::Ended(end) => planned = Some(Planned::Ended(end)),
+            TakenUp::RunsAgain(attempt) => interrupted = Some(attempt),
+            TakenUp::Runs => {}
         }
         let retries = self.retries(run, item);
         let (mut attempts, mut moves) = (1, 0);
@@ -319,13 +319,14 @@ impl Run {
                     ),
                 },
             };
+            let Some(decided) = self.verify(item, end).await? else {
+                continue;
+            };
+            end = decided;
             if let Some(attempt) = interrupted {
                 after_interruption(&mut end, attempt);
             }
             self.judge(run, item, &mut end);
-            if item.is_hidden {
-                end.hide();
-            }
             end.attempts = attempts;
             let is_met = self.until_is_met(run, item, &mut end);
             if is_met || attempts > retries || end.status == Status::Lost {

@@ -34,9 +34,6 @@ sb_fail() {
   exit 1
 }
 
-# $SB_SPOOL: where switchback keeps things on this host: root's own place, or the user's home.
-if [ -w /var/lib ]; then SB_SPOOL=/var/lib/switchback/u/0; else SB_SPOOL=${HOME:-/nonexistent}/.switchback; fi
-
 # sb_keep_dir: makes $SB_KEEP, where before-images go, or ends the script.
 sb_keep_dir() {
   [ -d "${SB_KEEP:?no directory for before-images}" ] || mkdir -p -m 700 "$SB_KEEP" ||

@@ -56,6 +56,7 @@ impl World {
             .args(args)
             .current_dir(self.folder.path())
             .env("SWITCHBACK_RUNS", self.path("runs"))
+            .env("SWITCHBACK_ROOT", self.path("place"))
             .env("SWITCHBACK_KEYS", self.path("keys"))
             .stdin(Stdio::null());
         command

@@ -225,6 +225,7 @@ fn replies_in_any_order_make_no_difference() {
         death: 0,
         lost: 0,
         unreachable: 0,
+        restart: 0,
     };
     seeds("order", odds);
 }
@@ -234,7 +235,8 @@ fn lost_replies_are_decided_by_who_looks() {
     let odds = Odds {
         death: 0,
         lost: 12,
-        unreachable: 0,
+        unreachable: 20,
+        restart: 12,
     };
     seeds("lost", odds);
 }
@@ -245,6 +247,7 @@ fn deaths_and_lost_replies_in_any_order_make_no_difference() {
         death: 150,
         lost: 30,
         unreachable: 0,
+        restart: 30,
     };
     seeds("all", odds);
 }

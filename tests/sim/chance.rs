@@ -9,6 +9,7 @@ pub(crate) struct Odds {
     pub(crate) death: u64,
     pub(crate) lost: u64,
     pub(crate) unreachable: u64,
+    pub(crate) restart: u64,
 }
 
 /// Draws from a seed.
@@ -46,6 +47,7 @@ impl Chance {
             death: 0,
             lost: 0,
             unreachable: 0,
+            restart: 0,
         };
     }
 }
@@ -58,6 +60,15 @@ impl Fate for Chance {
 
     fn pick(&mut self, waiting: usize) -> usize {
         self.below(waiting)
+    }
+
+    fn is_slow(&mut self) -> bool {
+        self.happens(8)
+    }
+
+    fn restarts(&mut self) -> bool {
+        let once_in = self.odds.restart;
+        self.happens(once_in)
     }
 
     fn way(&mut self) -> Way {

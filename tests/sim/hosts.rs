@@ -1,7 +1,8 @@
 //! The hosts: a folder each, in which a local `sh` runs what the core sends.
 //!
 //! Equal scripts on equal folders do the same, so each is run once and then known by heart: thousands
-//! of deaths cost a few hundred runs of `sh`. For that `stat` tells no times and no inode here.
+//! of deaths cost a few hundred runs of `sh`. For that `stat` tells no times and no inode here, and
+//! the uptime of a host stands still.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -40,9 +41,12 @@ pub(crate) struct Hosts {
 type Run = (String, Option<Vec<u8>>, String, Arc<Tree>);
 
 /// The folder in a host's own where the engine keeps its things.
-const SPOOL: &str = "spool";
-/// As in the prelude, but for what differs between two folders with equal files.
-const STAT: &str = "sb_stat() {
+const PLACE: &str = "place";
+/// As in the prelude, but for what differs between two folders with equal files. What runs in the
+/// background holds descriptor 9, and so is waited for.
+const SIMULATED: &str = "exec 9>&2
+sb_now() { read -r SB_boot </proc/sys/kernel/random/boot_id; SB_up=1000; }
+sb_stat() {
   stat ${3-} -c \"$1.stat=%f %u %g %s %h 0 %d %b %o %t %T ${SB_atime-0} 0 0
 $1.owner=%U
 $1.group=%G
@@ -57,6 +61,11 @@ impl Hosts {
             real: BTreeMap::new(),
             known: HashMap::new(),
         };
+        // Nobody pulls the plug here.
+        let sync = root.join("bin/sync");
+        fs::create_dir_all(root.join("bin")).unwrap();
+        fs::write(&sync, "#!/bin/sh\n").unwrap();
+        fs::set_permissions(&sync, fs::Permissions::from_mode(0o755)).unwrap();
         for name in names {
             fs::create_dir_all(hosts.folder(name)).unwrap();
             hosts.real.insert((*name).to_owned(), Arc::default());
@@ -91,7 +100,11 @@ impl Hosts {
             self.known.insert(run.clone(), done);
         }
         let (reply, after) = self.known[&run].clone();
-        let has_changed = before != after;
+        let files = |tree: &Tree| -> Tree {
+            let own = tree.iter().filter(|(path, _)| !path.starts_with(PLACE));
+            own.map(|(path, file)| (path.clone(), file.clone())).collect()
+        };
+        let has_changed = before != after && files(&before) != files(&after);
         self.image.trees.insert(host.to_owned(), after);
         (reply, has_changed)
     }
@@ -101,10 +114,13 @@ impl Hosts {
         if self.real[host] != *before {
             write_tree(&folder, before);
         }
-        let script = format!("{PRELUDE}\n{STAT}\nSB_SPOOL=$HOME/{SPOOL}\n(\n{sh}\n)");
+        let script = format!("{PRELUDE}\n{SIMULATED}\n(\n{sh}\n)");
+        let path = std::env::var("PATH").unwrap_or_default();
         let mut child = Command::new("sh")
             .args(["-c", &script])
             .env("HOME", &folder)
+            .env("SWITCHBACK_ROOT", folder.join(PLACE))
+            .env("PATH", format!("{}:{path}", self.root.join("bin").display()))
             .current_dir(&folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -128,6 +144,22 @@ impl Hosts {
         (reply, tree)
     }
 
+    /// A host is restarted so that what was left of an attempt does not tell how it ended.
+    pub(crate) fn forgets(&mut self, host: &str, attempt: u64) {
+        let of_it = |path: &Path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            path.starts_with(PLACE) && name.starts_with(&format!("run-{attempt}-"))
+        };
+        let mut tree = (*self.image.trees[host]).clone();
+        tree.retain(|path, _| !of_it(path) || path.extension().is_none_or(|e| e != "rc"));
+        for (path, (_, bytes)) in &mut tree {
+            if of_it(path) && path.extension().is_some_and(|e| e == "sup" || e == "pid") {
+                *bytes = Some(b"1 1 another-boot .\n".to_vec());
+            }
+        }
+        self.image.trees.insert(host.to_owned(), Arc::new(tree));
+    }
+
     /// Hosts on which nothing has ever happened.
     pub(crate) fn clear(&mut self) {
         self.image.executed.clear();
@@ -145,7 +177,7 @@ impl Hosts {
     pub(crate) fn files(&self, host: &str) -> BTreeMap<String, String> {
         let tree = &self.image.trees[host];
         tree.iter()
-            .filter(|(path, _)| !path.starts_with(SPOOL))
+            .filter(|(path, _)| !path.starts_with(PLACE))
             .map(|(path, (mode, bytes))| {
                 let text = bytes.as_deref().map(String::from_utf8_lossy);
                 let shown = format!("{mode:o} {}", text.unwrap_or_default());
@@ -155,8 +187,13 @@ impl Hosts {
     }
 }
 
-/// The attempt that a script belongs to, by the prefix that every act has; none for one that looks.
+/// The attempt that a script belongs to, by the id of a durable one or by the prefix that every act
+/// has; none for one that looks.
 pub(crate) fn attempt_of(sh: &str) -> Option<u64> {
+    if let Some(call) = sh.strip_prefix("sb_start ") {
+        // PLACE RUN-ATTEMPT-ACT-TRY
+        return call.split(' ').nth(1)?.split('-').nth(1)?.parse().ok();
+    }
     let rest = sh.split_once("SB_KEEP=$SB_SPOOL/keep/")?.1;
     let line = rest.lines().next()?;
     let number = line.rsplit('/').next()?.parse().ok()?;

@@ -62,6 +62,14 @@ pub(crate) trait Fate {
     fn dies(&mut self, world: &World, flights: &[&Flight], disk: &[Content]) -> bool;
     /// Which of so many waiting things happens next.
     fn pick(&mut self, waiting: usize) -> usize;
+    /// Whether time passes although something is on its way.
+    fn is_slow(&mut self) -> bool {
+        false
+    }
+    /// Whether a host is restarted right after this script.
+    fn restarts(&mut self) -> bool {
+        false
+    }
     /// What becomes of a script.
     fn way(&mut self) -> Way;
     /// After how many operations of the disk the process dies amid the next append.
@@ -73,6 +81,8 @@ pub(crate) trait Fate {
 enum Waiting {
     Trip(Flight),
     Ask(Ticket, Box<Question>),
+    /// Until when, in milliseconds.
+    Sleep(Ticket, u64),
     /// The flight that it answers, and whether its reply was lost.
     Input(Input, Option<(Flight, bool)>),
 }
@@ -118,6 +128,8 @@ impl World {
             change: "change".into(),
             forks: 5,
             journal: Some("journal".into()),
+            machine: Some("here".into()),
+            owner: "anna".into(),
             connection_defaults: Arc::new(Map::new()),
             ..Settings::default()
         };
@@ -296,8 +308,12 @@ impl Process<'_> {
     fn live(&mut self) -> Result<u8, Killed> {
         loop {
             assert!(!self.waiting.is_empty(), "the core waits for nothing");
-            let index = self.fate.pick(self.waiting.len());
+            let index = self.next();
             match self.waiting.remove(index) {
+                Waiting::Sleep(ticket, until) => {
+                    self.world.millis = self.world.millis.max(until);
+                    self.waiting.push(Waiting::Input(Input::Woken(ticket), None));
+                }
                 Waiting::Trip(flight) => self.fly(flight)?,
                 Waiting::Ask(ticket, question) => {
                     self.may_die(&[])?;
@@ -321,6 +337,21 @@ impl Process<'_> {
                 }
             }
         }
+    }
+
+    /// What happens next: time passes where nothing else does, or where the fate is slow.
+    fn next(&mut self) -> usize {
+        let is_sleep = |index: &usize| matches!(self.waiting[*index], Waiting::Sleep(..));
+        let (sleeps, others): (Vec<usize>, Vec<usize>) =
+            (0..self.waiting.len()).partition(is_sleep);
+        if sleeps.is_empty() || !others.is_empty() && !self.fate.is_slow() {
+            return others[self.fate.pick(others.len())];
+        }
+        let until = |index: &usize| match self.waiting[*index] {
+            Waiting::Sleep(_, until) => until,
+            _ => u64::MAX,
+        };
+        sleeps.into_iter().min_by_key(until).unwrap()
     }
 
     /// A boundary: the process may die here, and amid what the disk did since the last one.
@@ -355,7 +386,10 @@ impl Process<'_> {
             if way != Way::IsLost {
                 let (reply, has_changed) = self.world.hosts.run(&flight.host, &flight.job);
                 self.world.checker.ran(&flight.host, attempt, has_changed);
-                if way == Way::Arrives {
+                let is_start = flight.job.script.sh.starts_with("sb_start ");
+                if let Some(attempt) = attempt.filter(|_| is_start && self.fate.restarts()) {
+                    self.world.hosts.forgets(&flight.host, attempt);
+                } else if way == Way::Arrives {
                     result = Ok(reply);
                 }
             }
@@ -409,8 +443,9 @@ impl Process<'_> {
                 Input::Written(ticket, written)
             }
             Effect::Sleep { ticket, millis } => {
-                self.world.millis += millis;
-                Input::Woken(ticket)
+                let until = self.world.millis + millis;
+                self.waiting.push(Waiting::Sleep(ticket, until));
+                return Ok(());
             }
             Effect::Reset { ticket, .. } => Input::Woken(ticket),
             Effect::Reconnect { ticket, .. } => Input::Reply(ticket, Ok(Reply::default())),

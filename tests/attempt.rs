@@ -6,6 +6,7 @@
 #[path = "support/target.rs"]
 mod target;
 
+use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use switchback::script::PRELUDE;
@@ -96,7 +97,7 @@ fn a_start_that_is_cut_anywhere_runs_nothing() {
                 let cut = cut.trim_start_matches("(\n").trim_end_matches("\n)\n");
                 let file = target.path(&format!("cut{at}"));
                 std::fs::write(&file, format!("{PRELUDE}\n{cut}")).unwrap();
-                text.push_str(&format!("/bin/sh <{} >/dev/null 2>&1\n", file.display()));
+                writeln!(text, "/bin/sh <{} >/dev/null 2>&1", file.display()).unwrap();
             }
             reply(target.spawn(&text));
         }

@@ -396,7 +396,7 @@ fn does(ready: &Ready) -> String {
 }
 
 fn undo_line(item: &Item, ready: &Ready) -> String {
-    match (&item.task.undo, &ready.change.undo) {
+    match (item.undo(), &ready.change.undo) {
         (Some(UndoSpec::Keep), _) => "stays on purpose (undo: keep)".to_owned(),
         (Some(UndoSpec::Tasks(tasks)), _) => {
             format!(

@@ -43,6 +43,7 @@ mod start;
 mod state;
 mod task;
 mod tracked;
+mod undoing;
 mod world;
 
 pub use action::ACTIONS;

@@ -67,8 +67,10 @@ impl Run {
             return Ok(TakenUp::Runs);
         };
         let again = open.attempt.map_or(TakenUp::Runs, TakenUp::RunsAgain);
+        // An undo of which nobody can say how it ended may run twice.
+        let may_repeat = open.converges || self.state.borrow().is_undoing;
         let Some(issued) = &open.issued else {
-            return Ok(if open.converges || item.task.reads {
+            return Ok(if may_repeat || item.task.reads {
                 again
             } else {
                 let why =
@@ -99,7 +101,7 @@ impl Run {
         let tried = self.find_again(course, None).await?;
         let attempt = Some(issued.attempt);
         match tried {
-            Tried::Lost(why, reply) if !open.converges => {
+            Tried::Lost(why, reply) if !may_repeat => {
                 let mut end = lost_end(&why, &reply);
                 end.attempt = attempt;
                 end.is_hidden = item.is_hidden;

@@ -286,12 +286,14 @@ fn redact_question(question: &mut Question, redactor: &Redactor) {
                 conditions,
                 loses,
                 steps,
+                stays,
                 ..
             } in &mut q.ways
             {
                 mask_found(conditions);
                 mask(loses);
                 mask_all(steps);
+                mask_all(stays);
             }
         }
         Question::Text(q) => mask(&mut q.prompt),

@@ -144,6 +144,24 @@ impl Run {
         }
     }
 
+    /// The names under `notify`, rendered.
+    fn notifications(&self, field: &Field, view: &View) -> Flow<Vec<String>> {
+        match self.keyword(Some(field), view) {
+            Ok(Some(Value::List(items))) => Ok(items.iter().filter_map(plain_text).collect()),
+            Ok(Some(value)) => Ok(plain_text(&value).into_iter().collect()),
+            Ok(None) => Ok(Vec::new()),
+            Err(problem) => Err(Halt::Broken(problem.message)),
+        }
+    }
+
+    /// All that a task notifies where it changes something. What cannot be rendered ends the run
+    /// when the task has ended.
+    pub(super) fn notified_by(&self, item: &Item) -> Vec<String> {
+        let fields = item.task.notify.iter();
+        let names = fields.filter_map(|field| self.notifications(field, &item.view).ok());
+        names.flatten().collect()
+    }
+
     pub(super) fn notify(
         &self,
         run: &TaskRun,
@@ -151,13 +169,7 @@ impl Run {
         field: &Field,
         view: &View,
     ) -> Flow<()> {
-        let names = match self.keyword(Some(field), view) {
-            Ok(Some(Value::List(items))) => items.iter().filter_map(plain_text).collect(),
-            Ok(Some(value)) => plain_text(&value).into_iter().collect::<Vec<_>>(),
-            Ok(None) => Vec::new(),
-            Err(problem) => return Err(Halt::Broken(problem.message)),
-        };
-        for name in names {
+        for name in self.notifications(field, view)? {
             if !self.has_handler(&name) {
                 return Err(Halt::Broken(format!(
                     "task `{}` notifies `{name}`, but no handler of the play has that name or \

@@ -94,8 +94,10 @@ pub struct RunState {
     pub next_attempt: u64,
     /// A way back that was begun and did not end.
     pub rollback: Option<String>,
-    /// The first attempt on the way back that has not come to its end.
-    rollback_from: Option<u64>,
+    /// The step at which that one ends, where it is not the stack's first.
+    pub rollback_to: Option<String>,
+    /// How each instance of that way back ended.
+    pub back_done: HashMap<Instance, Outcome>,
     /// Ways back that ended, with whether all of each was done.
     pub rolled_back: Vec<(String, bool)>,
     /// Locks that were taken or about to be: host, token, and the machine that did it.
@@ -213,16 +215,13 @@ impl RunState {
             Record::Released { host, by, .. } => {
                 self.released.insert(host.clone(), by.clone());
             }
-            Record::RollbackStarted { way, .. } => {
+            Record::RollbackStarted { way, to, .. } => {
                 self.rollback = Some(way.clone());
-                self.rollback_from.get_or_insert(self.next_attempt);
+                self.rollback_to.clone_from(to);
+                self.back_done.clear();
             }
             Record::RollbackEnded { way, is_complete } => {
                 self.rollback = None;
-                if let Some(from) = self.rollback_from.take_if(|_| *is_complete) {
-                    // What an interrupted process began on the way back was done again.
-                    self.open.retain(|attempt, _| *attempt < from);
-                }
                 self.rolled_back.push((way.clone(), *is_complete));
             }
             Record::Closed { exit_code, .. } => self.closed = Some(*exit_code),
@@ -258,6 +257,11 @@ impl RunState {
             duration_ms: *duration_ms,
             was_passed: false,
         };
+        // What ends on a way back says nothing about the run itself.
+        if self.rollback.is_some() {
+            self.back_done.insert(instance.clone(), outcome);
+            return;
+        }
         self.done.insert(instance.clone(), outcome);
     }
 }

@@ -95,7 +95,8 @@ impl Hosts {
         let sh = job.script.sh.clone();
         let seen = before.iter().filter(|(path, _)| is_seen(path, &sh));
         let seen = seen.map(|(path, file)| (path.clone(), file.clone()));
-        let run = (sh, input, host.to_owned(), seen.collect());
+        let seen = seen.collect();
+        let run = (sh, input, host.to_owned(), seen);
         if !self.known.contains_key(&run) {
             let done = self.really_run(&run, &before);
             self.known.insert(run.clone(), done);
@@ -125,7 +126,10 @@ impl Hosts {
             .args(["-c", &script])
             .env("HOME", &folder)
             .env("SWITCHBACK_ROOT", folder.join(PLACE))
-            .env("PATH", format!("{}:{path}", self.root.join("bin").display()))
+            .env(
+                "PATH",
+                format!("{}:{path}", self.root.join("bin").display()),
+            )
             .current_dir(&folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -210,7 +214,9 @@ fn is_seen(path: &Path, sh: &str) -> bool {
 }
 
 fn delta(before: &Tree, after: &Tree) -> Delta {
-    let made = after.iter().filter(|(path, file)| before.get(*path) != Some(file));
+    let made = after
+        .iter()
+        .filter(|(path, file)| before.get(*path) != Some(file));
     let made = made.map(|(path, file)| (path.clone(), Some(file.clone())));
     let gone = before.keys().filter(|path| !after.contains_key(*path));
     made.chain(gone.map(|path| (path.clone(), None))).collect()

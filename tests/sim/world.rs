@@ -201,18 +201,13 @@ impl World {
         let machine = match wish {
             Wish::Forward => start(project, settings, inventory, playbook, replay_of(&journal)),
             Wish::Back => {
+                // One that was begun goes on, as `resume` has it.
                 let wanted = Wanted {
                     way: Some("undo".into()),
                     to: None,
+                    goes_on: journal.rollback.is_some(),
                 };
-                start_rollback(
-                    project,
-                    settings,
-                    inventory,
-                    journal,
-                    playbook.change,
-                    wanted,
-                )
+                start_rollback(project, settings, inventory, journal, playbook, wanted)
             }
         };
         let mut process = Process {
@@ -312,7 +307,8 @@ impl Process<'_> {
             match self.waiting.remove(index) {
                 Waiting::Sleep(ticket, until) => {
                     self.world.millis = self.world.millis.max(until);
-                    self.waiting.push(Waiting::Input(Input::Woken(ticket), None));
+                    self.waiting
+                        .push(Waiting::Input(Input::Woken(ticket), None));
                 }
                 Waiting::Trip(flight) => self.fly(flight)?,
                 Waiting::Ask(ticket, question) => {

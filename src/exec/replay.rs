@@ -66,9 +66,9 @@ impl Run {
         let Some(open) = open else {
             return Ok(TakenUp::Runs);
         };
-        let again = open.attempt.map_or(TakenUp::Runs, TakenUp::RunsAgain);
         // An undo of which nobody can say how it ended may run twice.
         let may_repeat = open.converges || self.state.borrow().is_undoing;
+        let again = open.attempt.map_or(TakenUp::Runs, TakenUp::RunsAgain);
         let Some(issued) = &open.issued else {
             return Ok(if may_repeat || item.task.reads {
                 again

@@ -98,6 +98,8 @@ pub struct RunState {
     pub rollback_to: Option<String>,
     /// How each instance of that way back ended.
     pub back_done: HashMap<Instance, Outcome>,
+    /// The first attempt on the way back that has not come to its end.
+    rollback_from: Option<u64>,
     /// Ways back that ended, with whether all of each was done.
     pub rolled_back: Vec<(String, bool)>,
     /// Locks that were taken or about to be: host, token, and the machine that did it.
@@ -219,9 +221,14 @@ impl RunState {
                 self.rollback = Some(way.clone());
                 self.rollback_to.clone_from(to);
                 self.back_done.clear();
+                self.rollback_from.get_or_insert(self.next_attempt);
             }
             Record::RollbackEnded { way, is_complete } => {
                 self.rollback = None;
+                if let Some(from) = self.rollback_from.take_if(|_| *is_complete) {
+                    // What an interrupted process began on the way back was done again.
+                    self.open.retain(|attempt, _| *attempt < from);
+                }
                 self.rolled_back.push((way.clone(), *is_complete));
             }
             Record::Closed { exit_code, .. } => self.closed = Some(*exit_code),

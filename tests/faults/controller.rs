@@ -1,7 +1,7 @@
 //! Faults 2 to 15: what happens to the process that runs a playbook.
 
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use crate::world::{World, end, run_words, signal, wait};
 
@@ -51,22 +51,6 @@ fn a_controller_that_sleeps_goes_on() {
     });
     signal(&child, "CONT");
     assert_eq!(end(&mut child), 0, "{}", world.text("log"));
-    assert_eq!(world.text("log.h1"), WHOLE);
-}
-
-#[test]
-fn without_memory_it_dies_and_is_resumed() {
-    let world = World::new(&["h1"], LONG);
-    let mut child = world.start(&[]);
-    world.wait_for("at.h1");
-    let pid = child.id().to_string();
-    let limited = Command::new("prlimit")
-        .args(["--pid", &pid, "--as=1048576"])
-        .status();
-    assert!(limited.unwrap().success());
-    assert_ne!(end(&mut child), 0, "{}", world.text("log"));
-    let given = world.resume();
-    assert_eq!(given.code, 0, "{}", given.out);
     assert_eq!(world.text("log.h1"), WHOLE);
 }
 

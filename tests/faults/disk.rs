@@ -11,6 +11,7 @@ const COUNT: &str = "- shell: echo ran >> $T/ran\n";
 fn on_small_disk(world: &World, size: &str, before: &str) -> crate::world::Given {
     let runs = world.path("runs");
     fs::create_dir_all(&runs).unwrap();
+    fs::set_permissions(&runs, fs::Permissions::from_mode(0o700)).unwrap();
     let script = format!(
         "mount -t tmpfs -o size={size},mode=0700 none '{0}' && {{ {before}; }} && \"$@\"; rc=$?; \
          cp -a '{0}' '{1}'; exit $rc",
@@ -33,7 +34,8 @@ fn a_full_disk_starts_nothing() {
         told.out
     );
     assert!(!world.path("ran").exists());
-    assert_eq!(world.run(&[]).code, 0, "with space again it runs");
+    let told = world.run(&[]);
+    assert_eq!(told.code, 0, "with space again it runs: {}", told.out);
 }
 
 #[test]

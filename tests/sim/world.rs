@@ -201,12 +201,10 @@ impl World {
         let machine = match wish {
             Wish::Forward => start(project, settings, inventory, playbook, replay_of(&journal)),
             Wish::Back => {
-                // One that was begun goes on, as `resume` has it.
-                let wanted = Wanted {
+                let wanted = Wanted::of_cut_off(&journal).unwrap_or(Wanted {
                     way: Some("undo".into()),
-                    to: None,
-                    goes_on: journal.rollback.is_some(),
-                };
+                    ..Wanted::default()
+                });
                 start_rollback(project, settings, inventory, journal, playbook, wanted)
             }
         };

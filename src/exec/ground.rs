@@ -201,7 +201,6 @@ impl Run {
         if is_implicit {
             return Ok(Vec::new());
         }
-        // A copy of the journal has not got the locks, wherever it is.
         let from = format!("{machine}:{journal}");
         let host = target.host.clone();
         let token = {
@@ -215,15 +214,22 @@ impl Run {
             from: from.clone(),
         };
         self.record(vec![record], true).await?;
-        let mut state = self.state.borrow_mut();
-        let locks = &mut state.replay.locks;
-        locks.push((host, token, from.clone()));
-        Ok(locks
-            .iter()
-            // Two names may be one host.
-            .filter(|(_, _, by)| *by == from)
-            .map(|(_, token, _)| token.clone())
-            .collect())
+        let lock = (host, token, from);
+        self.state.borrow_mut().replay.locks.push(lock);
+        Ok(self.own_tokens())
+    }
+
+    /// The tokens of this run on this machine, of all hosts: two names may be one host. A copy of
+    /// the journal has not got the locks, wherever it is.
+    fn own_tokens(&self) -> Vec<String> {
+        let (Some(machine), Some(journal)) = (&self.settings.machine, &self.settings.journal)
+        else {
+            return Vec::new();
+        };
+        let from = format!("{machine}:{journal}");
+        let state = self.state.borrow();
+        let own = state.replay.locks.iter().filter(|(_, _, by)| *by == from);
+        own.map(|(_, token, _)| token.clone()).collect()
     }
 
     async fn say(
@@ -232,17 +238,26 @@ impl Run {
         how: Meet<'_>,
         tokens: &[String],
     ) -> Flow<Result<Met, Failed>> {
-        let script = attempt::meet(how, &self.settings.run, tokens, &self.settings.owner);
+        let mut tokens = tokens.to_vec();
         let mut tries = 0;
         loop {
             tries += 1;
-            match self.port.trip(target, plain(script.clone()), None).await {
+            let script = attempt::meet(how, &self.settings.run, &tokens, &self.settings.owner);
+            match self.port.trip(target, plain(script), None).await {
                 Err(Failed::Lost { .. }) if tries < MEETINGS_MAX => {}
                 Err(failed) => return Ok(Err(failed)),
                 Ok(reply) => {
-                    return Ok(Ok(attempt::met(&reply).unwrap_or_else(|| {
+                    let met = attempt::met(&reply).unwrap_or_else(|| {
                         Met::Unfit(format!("the host said: {}", reply.stderr_text().trim()))
-                    })));
+                    });
+                    // The same host may be met under another name at the same time.
+                    let known = tokens.len();
+                    if matches!(met, Met::Locked(_)) && !tokens.is_empty() {
+                        tokens = self.own_tokens();
+                    }
+                    if tokens.len() == known || tries >= MEETINGS_MAX {
+                        return Ok(Ok(met));
+                    }
                 }
             }
         }

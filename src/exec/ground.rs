@@ -194,36 +194,39 @@ impl Run {
     async fn tokens(&self, target: &Target) -> Flow<Vec<String>> {
         let is_implicit =
             target.connection == Connection::Local && self.is_implicit_localhost(&target.host);
-        let (Some(machine), Some(journal)) = (&self.settings.machine, &self.settings.journal)
-        else {
-            return Ok(Vec::new());
-        };
-        if is_implicit {
+        if is_implicit || self.settings.machine.is_none() || self.settings.journal.is_none() {
             return Ok(Vec::new());
         }
+        let (from, _) = self.new_token(&target.host).await?;
+        let state = self.state.borrow();
+        let locks = state.replay.locks.iter();
+        Ok(locks
+            // Two names may be one host.
+            .filter(|(_, _, by)| *by == from)
+            .map(|(_, token, _)| token.clone())
+            .collect())
+    }
+
+    /// Where locks are taken from, and a token for a lock that was never used; both are on disk.
+    pub(super) async fn new_token(&self, host: &str) -> Flow<(String, String)> {
+        let machine = self.settings.machine.as_deref().unwrap_or_default();
+        let journal = self.settings.journal.as_deref().unwrap_or_default();
         // A copy of the journal has not got the locks, wherever it is.
         let from = format!("{machine}:{journal}");
-        let host = target.host.clone();
         let token = {
             let mut state = self.state.borrow_mut();
             state.replay.lock_count += 1;
             format!("L{}", state.replay.lock_count)
         };
         let record = Record::Locking {
-            host: host.clone(),
+            host: host.to_owned(),
             token: token.clone(),
             from: from.clone(),
         };
         self.record(vec![record], true).await?;
-        let mut state = self.state.borrow_mut();
-        let locks = &mut state.replay.locks;
-        locks.push((host, token, from.clone()));
-        Ok(locks
-            .iter()
-            // Two names may be one host.
-            .filter(|(_, _, by)| *by == from)
-            .map(|(_, token, _)| token.clone())
-            .collect())
+        let lock = (host.to_owned(), token.clone(), from.clone());
+        self.state.borrow_mut().replay.locks.push(lock);
+        Ok((from, token))
     }
 
     async fn say(

@@ -98,6 +98,8 @@ pub struct RunState {
     pub rolled_back: Vec<(String, bool)>,
     /// Locks that were taken or about to be: host, token, and the machine that did it.
     pub locks: Vec<(String, String, String)>,
+    /// Hosts whose locks were taken: host, user there, where things are kept; each host once.
+    pub places: Vec<(String, String, String)>,
     /// Hosts that a takeover left out of the run.
     pub without: Vec<String>,
     /// The exit code, when the last process ended in an orderly way.
@@ -202,6 +204,16 @@ impl RunState {
             }
             Record::TakenOver { without, .. } => self.without.extend(without.iter().cloned()),
             Record::Done { .. } => self.add_done(record),
+            Record::HostReady {
+                host,
+                user,
+                place,
+                epoch: Some(_),
+                ..
+            } if self.places.iter().all(|(known, ..)| known != host) => {
+                let place = (host.clone(), user.clone(), place.clone());
+                self.places.push(place);
+            }
             Record::HostReady { .. } | Record::Undone { .. } => {}
             Record::Released { host, by, .. } => {
                 self.released.insert(host.clone(), by.clone());

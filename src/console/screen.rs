@@ -154,7 +154,7 @@ pub(super) fn diffs(q: &TaskQuestion, look: &Look) -> String {
 pub(super) fn details(q: &TaskQuestion, look: &Look) -> String {
     let mut text = title(look, '.', "view", "");
     text.push_str(&row(look, "task", &q.name));
-    text.push_str(&row(look, "module", &q.module));
+    text.push_str(&row(look, "module", &sanitize::inline(&q.module)));
     if let Some(place) = &q.place {
         text.push_str(&row(look, "at", &place.to_string()));
     }
@@ -332,6 +332,7 @@ pub(super) fn ways(q: &WaysQuestion, look: &Look) -> String {
             text.push_str(&row(look, "   loses", &way.loses));
         }
         text.push_str(&rows(look, "   does", &way.steps));
+        text.push_str(&rows(look, "   stays", &way.stays));
     }
     text
 }

@@ -44,6 +44,7 @@ mod state;
 mod takeover;
 mod task;
 mod tracked;
+mod undoing;
 mod world;
 
 pub use action::ACTIONS;
@@ -54,4 +55,4 @@ pub use project::Project;
 pub use rollback::{UNDO, Wanted};
 pub use root::Ended;
 pub use start::{replay_of, start, start_rollback, start_takeover};
-pub use state::{Replay, Settings};
+pub use state::{Open, Replay, Settings};

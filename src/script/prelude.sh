@@ -34,6 +34,14 @@ sb_fail() {
   exit 1
 }
 
+# sb_tmp_dir NAME: prints a new directory for this user alone, not among those of all users where
+# there is any other place.
+sb_tmp_dir() {
+  [ -n "${SB_SPOOL-}" ] || sb_where
+  ( umask 077 && mkdir -p "$SB_SPOOL/tmp" && mktemp -d "$SB_SPOOL/tmp/$1.XXXXXX" ) 2>/dev/null ||
+    mktemp -d "${TMPDIR:-/tmp}/$1.XXXXXX"
+}
+
 # sb_keep_dir: makes $SB_KEEP, where before-images go, or ends the script.
 sb_keep_dir() {
   [ -d "${SB_KEEP:?no directory for before-images}" ] || mkdir -p -m 700 "$SB_KEEP" ||

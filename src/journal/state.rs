@@ -191,33 +191,7 @@ impl RunState {
             Record::NeverStarted { attempt } => {
                 self.open.remove(attempt);
             }
-            Record::Locking { host, token, from } => {
-                let lock = (host.clone(), token.clone(), from.clone());
-                self.locks.push(lock);
-            }
-            Record::Issued(issued) => {
-                if let Some(open) = self.open.get_mut(&issued.attempt) {
-                    open.issued = Some((**issued).clone());
-                    open.shown = (0, 0);
-                }
-            }
-            Record::Seen { attempt, out, err } => {
-                if let Some(open) = self.open.get_mut(attempt) {
-                    open.shown = (*out, *err);
-                }
-            }
-            Record::TakenOver { without, .. } => self.without.extend(without.iter().cloned()),
             Record::Done { .. } => self.add_done(record),
-            Record::HostReady {
-                host,
-                user,
-                place,
-                epoch: Some(_),
-                ..
-            } if self.places.iter().all(|(known, ..)| known != host) => {
-                let place = (host.clone(), user.clone(), place.clone());
-                self.places.push(place);
-            }
             Record::Passed { step, host } => {
                 for (instance, outcome) in &mut self.done {
                     if instance.step == *step && instance.host == *host {
@@ -225,7 +199,12 @@ impl RunState {
                     }
                 }
             }
-            Record::HostReady { .. } | Record::Undone { .. } => {}
+            Record::Locking { .. }
+            | Record::HostReady { .. }
+            | Record::Issued(_)
+            | Record::Seen { .. }
+            | Record::Undone { .. }
+            | Record::TakenOver { .. } => self.add_of_hosts(record),
             Record::Released { host, by, .. } => {
                 self.released.insert(host.clone(), by.clone());
             }
@@ -244,6 +223,39 @@ impl RunState {
                 self.rolled_back.push((way.clone(), *is_complete));
             }
             Record::Closed { exit_code, .. } => self.closed = Some(*exit_code),
+        }
+    }
+
+    /// Locks of hosts, and what is known of attempts there.
+    fn add_of_hosts(&mut self, record: &Record) {
+        match record {
+            Record::Locking { host, token, from } => {
+                let lock = (host.clone(), token.clone(), from.clone());
+                self.locks.push(lock);
+            }
+            Record::Issued(issued) => {
+                if let Some(open) = self.open.get_mut(&issued.attempt) {
+                    open.issued = Some((**issued).clone());
+                    open.shown = (0, 0);
+                }
+            }
+            Record::Seen { attempt, out, err } => {
+                if let Some(open) = self.open.get_mut(attempt) {
+                    open.shown = (*out, *err);
+                }
+            }
+            Record::TakenOver { without, .. } => self.without.extend(without.iter().cloned()),
+            Record::HostReady {
+                host,
+                user,
+                place,
+                epoch: Some(_),
+                ..
+            } if self.places.iter().all(|(known, ..)| known != host) => {
+                let place = (host.clone(), user.clone(), place.clone());
+                self.places.push(place);
+            }
+            _ => {}
         }
     }
 

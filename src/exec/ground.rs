@@ -194,42 +194,46 @@ impl Run {
     async fn tokens(&self, target: &Target) -> Flow<Vec<String>> {
         let is_implicit =
             target.connection == Connection::Local && self.is_implicit_localhost(&target.host);
-        let (Some(machine), Some(journal)) = (&self.settings.machine, &self.settings.journal)
-        else {
-            return Ok(Vec::new());
-        };
-        if is_implicit {
+        if is_implicit || self.settings.machine.is_none() || self.settings.journal.is_none() {
             return Ok(Vec::new());
         }
-        let from = format!("{machine}:{journal}");
-        let host = target.host.clone();
-        let token = {
-            let mut state = self.state.borrow_mut();
-            state.replay.lock_count += 1;
-            format!("L{}", state.replay.lock_count)
-        };
-        let record = Record::Locking {
-            host: host.clone(),
-            token: token.clone(),
-            from: from.clone(),
-        };
-        self.record(vec![record], true).await?;
-        let lock = (host, token, from);
-        self.state.borrow_mut().replay.locks.push(lock);
+        self.new_token(&target.host).await?;
         Ok(self.own_tokens())
     }
 
     /// The tokens of this run on this machine, of all hosts: two names may be one host. A copy of
     /// the journal has not got the locks, wherever it is.
     fn own_tokens(&self) -> Vec<String> {
-        let (Some(machine), Some(journal)) = (&self.settings.machine, &self.settings.journal)
-        else {
-            return Vec::new();
-        };
-        let from = format!("{machine}:{journal}");
+        let from = self.locks_from();
         let state = self.state.borrow();
         let own = state.replay.locks.iter().filter(|(_, _, by)| *by == from);
         own.map(|(_, token, _)| token.clone()).collect()
+    }
+
+    /// Where this run takes locks from.
+    fn locks_from(&self) -> String {
+        let machine = self.settings.machine.as_deref().unwrap_or_default();
+        let journal = self.settings.journal.as_deref().unwrap_or_default();
+        format!("{machine}:{journal}")
+    }
+
+    /// Where locks are taken from, and a token for a lock that was never used; both are on disk.
+    pub(super) async fn new_token(&self, host: &str) -> Flow<(String, String)> {
+        let from = self.locks_from();
+        let token = {
+            let mut state = self.state.borrow_mut();
+            state.replay.lock_count += 1;
+            format!("L{}", state.replay.lock_count)
+        };
+        let record = Record::Locking {
+            host: host.to_owned(),
+            token: token.clone(),
+            from: from.clone(),
+        };
+        self.record(vec![record], true).await?;
+        let lock = (host.to_owned(), token.clone(), from.clone());
+        self.state.borrow_mut().replay.locks.push(lock);
+        Ok((from, token))
     }
 
     async fn say(

@@ -104,6 +104,8 @@ pub struct RunState {
     pub rolled_back: Vec<(String, bool)>,
     /// Locks that were taken or about to be: host, token, and the machine that did it.
     pub locks: Vec<(String, String, String)>,
+    /// Hosts whose locks were taken: host, user there, where things are kept; each host once.
+    pub places: Vec<(String, String, String)>,
     /// Hosts that a takeover left out of the run.
     pub without: Vec<String>,
     /// The exit code, when the last process ended in an orderly way.
@@ -180,15 +182,15 @@ impl RunState {
                 by: by.clone(),
                 at: *at,
             }),
-            Record::Intent { .. }
-            | Record::NeverStarted { .. }
-            | Record::Issued(_)
-            | Record::Seen { .. } => self.add_attempt(record),
-            Record::Locking { host, token, from } => {
-                let lock = (host.clone(), token.clone(), from.clone());
-                self.locks.push(lock);
+            Record::Intent { attempt, .. } => {
+                self.next_attempt = self.next_attempt.max(attempt + 1);
+                if let Some(open) = Attempt::of(record) {
+                    self.open.insert(*attempt, open);
+                }
             }
-            Record::TakenOver { without, .. } => self.without.extend(without.iter().cloned()),
+            Record::NeverStarted { attempt } => {
+                self.open.remove(attempt);
+            }
             Record::Done { .. } => self.add_done(record),
             Record::Passed { step, host } => {
                 for (instance, outcome) in &mut self.done {
@@ -197,7 +199,12 @@ impl RunState {
                     }
                 }
             }
-            Record::HostReady { .. } | Record::Undone { .. } => {}
+            Record::Locking { .. }
+            | Record::HostReady { .. }
+            | Record::Issued(_)
+            | Record::Seen { .. }
+            | Record::Undone { .. }
+            | Record::TakenOver { .. } => self.add_of_hosts(record),
             Record::Released { host, by, .. } => {
                 self.released.insert(host.clone(), by.clone());
             }
@@ -219,17 +226,12 @@ impl RunState {
         }
     }
 
-    /// What becomes of an intent before its end.
-    fn add_attempt(&mut self, record: &Record) {
+    /// Locks of hosts, and what is known of attempts there.
+    fn add_of_hosts(&mut self, record: &Record) {
         match record {
-            Record::Intent { attempt, .. } => {
-                self.next_attempt = self.next_attempt.max(attempt + 1);
-                if let Some(open) = Attempt::of(record) {
-                    self.open.insert(*attempt, open);
-                }
-            }
-            Record::NeverStarted { attempt } => {
-                self.open.remove(attempt);
+            Record::Locking { host, token, from } => {
+                let lock = (host.clone(), token.clone(), from.clone());
+                self.locks.push(lock);
             }
             Record::Issued(issued) => {
                 if let Some(open) = self.open.get_mut(&issued.attempt) {
@@ -241,6 +243,17 @@ impl RunState {
                 if let Some(open) = self.open.get_mut(attempt) {
                     open.shown = (*out, *err);
                 }
+            }
+            Record::TakenOver { without, .. } => self.without.extend(without.iter().cloned()),
+            Record::HostReady {
+                host,
+                user,
+                place,
+                epoch: Some(_),
+                ..
+            } if self.places.iter().all(|(known, ..)| known != host) => {
+                let place = (host.clone(), user.clone(), place.clone());
+                self.places.push(place);
             }
             _ => {}
         }

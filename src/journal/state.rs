@@ -180,29 +180,13 @@ impl RunState {
                 by: by.clone(),
                 at: *at,
             }),
-            Record::Intent { attempt, .. } => {
-                self.next_attempt = self.next_attempt.max(attempt + 1);
-                if let Some(open) = Attempt::of(record) {
-                    self.open.insert(*attempt, open);
-                }
-            }
-            Record::NeverStarted { attempt } => {
-                self.open.remove(attempt);
-            }
+            Record::Intent { .. }
+            | Record::NeverStarted { .. }
+            | Record::Issued(_)
+            | Record::Seen { .. } => self.add_attempt(record),
             Record::Locking { host, token, from } => {
                 let lock = (host.clone(), token.clone(), from.clone());
                 self.locks.push(lock);
-            }
-            Record::Issued(issued) => {
-                if let Some(open) = self.open.get_mut(&issued.attempt) {
-                    open.issued = Some((**issued).clone());
-                    open.shown = (0, 0);
-                }
-            }
-            Record::Seen { attempt, out, err } => {
-                if let Some(open) = self.open.get_mut(attempt) {
-                    open.shown = (*out, *err);
-                }
             }
             Record::TakenOver { without, .. } => self.without.extend(without.iter().cloned()),
             Record::Done { .. } => self.add_done(record),
@@ -232,6 +216,33 @@ impl RunState {
                 self.rolled_back.push((way.clone(), *is_complete));
             }
             Record::Closed { exit_code, .. } => self.closed = Some(*exit_code),
+        }
+    }
+
+    /// What becomes of an intent before its end.
+    fn add_attempt(&mut self, record: &Record) {
+        match record {
+            Record::Intent { attempt, .. } => {
+                self.next_attempt = self.next_attempt.max(attempt + 1);
+                if let Some(open) = Attempt::of(record) {
+                    self.open.insert(*attempt, open);
+                }
+            }
+            Record::NeverStarted { attempt } => {
+                self.open.remove(attempt);
+            }
+            Record::Issued(issued) => {
+                if let Some(open) = self.open.get_mut(&issued.attempt) {
+                    open.issued = Some((**issued).clone());
+                    open.shown = (0, 0);
+                }
+            }
+            Record::Seen { attempt, out, err } => {
+                if let Some(open) = self.open.get_mut(attempt) {
+                    open.shown = (*out, *err);
+                }
+            }
+            _ => {}
         }
     }
 

@@ -84,7 +84,6 @@ pub(crate) const STOPPED: u8 = 10;
 pub(crate) const ROLLED_BACK: u8 = 12;
 pub(crate) const UNDECIDED: u8 = 15;
 pub(crate) const DETACHED: u8 = 10;
-pub(crate) const UNDECIDED: u8 = 15;
 
 /// The table for `--help`.
 pub(crate) fn help() -> String {

@@ -178,6 +178,7 @@ fn lines(entry: &Entry, intents: &HashMap<u64, Intended<'_>>) -> Vec<String> {
             let word = if *is_done { "UNDONE" } else { "UNDO FAILED" };
             vec![format!("{word:<11} {what}: {message}")]
         }
+        Record::Sources { .. } => vec!["its files were kept".to_owned()],
         Record::Released { host, by, .. } => vec![format!("{host} was released by {by}")],
         Record::RollbackStarted { way, .. } => vec![format!("rollback by `{way}` began")],
         Record::RollbackEnded { way, is_complete } => {

@@ -65,6 +65,11 @@ pub enum Record {
         /// When.
         at: DateTime<Utc>,
     },
+    /// The files that the run was loaded from, for the difference when it is resumed.
+    Sources {
+        /// Path and text of each.
+        sealed: Sealed,
+    },
     /// A later process took the run up again.
     Resumed {
         /// Who.
@@ -282,6 +287,7 @@ impl Record {
             Self::Opened { sealed, .. }
             | Self::Answered { sealed, .. }
             | Self::Done { sealed, .. } => sealed.as_ref(),
+            Self::Sources { sealed } => Some(sealed),
             Self::Intent {
                 undo: UndoRecord::Sealed { sealed, .. },
                 ..
@@ -296,6 +302,7 @@ impl Record {
             Self::Opened { sealed, .. }
             | Self::Answered { sealed, .. }
             | Self::Done { sealed, .. } => sealed.as_mut(),
+            Self::Sources { sealed } => Some(sealed),
             Self::Intent {
                 undo: UndoRecord::Sealed { sealed, .. },
                 ..

@@ -75,6 +75,8 @@ pub struct Answered {
 pub struct RunState {
     /// The first record ([`Record::Opened`]); none in a journal whose first write was lost.
     pub opened: Option<Record>,
+    /// The files it was loaded from: path and text; empty where the key is missing.
+    pub sources: Vec<(String, String)>,
     /// How often it was resumed.
     pub resumed: u32,
     /// How each instance ended; of several ends the last.
@@ -207,9 +209,8 @@ impl RunState {
             Record::TakenOver { without, .. } => self.without.extend(without.iter().cloned()),
             Record::Done { .. } => self.add_done(record),
             Record::HostReady { .. } | Record::Undone { .. } => {}
-            Record::Released { host, by, .. } => {
-                self.released.insert(host.clone(), by.clone());
-            }
+            Record::Sources { sealed } => self.keep(sealed),
+            Record::Released { host, by, .. } => self.release(host, by),
             Record::RollbackStarted { way, to, .. } => {
                 self.rollback = Some(way.clone());
                 self.rollback_to.clone_from(to);
@@ -221,6 +222,14 @@ impl RunState {
             }
             Record::Closed { exit_code, .. } => self.closed = Some(*exit_code),
         }
+    }
+
+    fn release(&mut self, host: &str, by: &str) {
+        self.released.insert(host.to_owned(), by.to_owned());
+    }
+
+    fn keep(&mut self, sealed: &Sealed) {
+        self.sources = sealed.read().unwrap_or_default();
     }
 
     fn add_done(&mut self, record: &Record) {

@@ -198,7 +198,9 @@ impl Run {
         hosts_total: usize,
     ) -> Flow<Answer> {
         let is_lost = failed.iter().any(|f| f.end.status == Status::Lost);
-        if !is_lost && (self.settings.is_check || run.is_rescued) {
+        // A rescue does not see hosts that cannot be reached.
+        let is_away = failed.iter().any(|f| f.end.status == Status::Unreachable);
+        if !is_lost && (self.settings.is_check || run.is_rescued && !is_away) {
             return Ok(Answer::Run);
         }
         let mut groups: Vec<(Vec<String>, Report)> = Vec::new();

@@ -471,7 +471,7 @@ pub(crate) fn with_environment(environment: &[(String, String)], sh: &str) -> St
 }
 
 /// A probe changes nothing, so losing it means only that the host cannot be reached.
-fn probe_failed(failed: Failed) -> ItemEnd {
+pub(super) fn probe_failed(failed: Failed) -> ItemEnd {
     let (reason, help) = match failed {
         Failed::Unreachable { reason, help } => (reason, help),
         Failed::Lost { reason } => (reason, None),

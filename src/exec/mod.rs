@@ -54,4 +54,4 @@ pub use project::Project;
 pub use rollback::{UNDO, Wanted};
 pub use root::Ended;
 pub use start::{replay_of, start, start_rollback};
-pub use state::{Replay, Settings};
+pub use state::{Open, Replay, Settings};

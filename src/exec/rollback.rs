@@ -88,8 +88,7 @@ impl Run {
                 code::ERROR
             }
         };
-        self.finish(exit_code).await;
-        ended(exit_code)
+        ended(self.finish(exit_code).await)
     }
 
     async fn roll_back(

@@ -74,9 +74,8 @@ fn know(port: &Port, secrets: &[String]) {
     });
 }
 
-/// What a resumed run need not do again. A step that failed is done again, unless the run went on
-/// past it on that host (rescued or ignored), which shows in later steps there. What was undone is
-/// done again.
+/// What a resumed run need not do again. A step that failed is done again, unless the run goes on
+/// past it on that host: rescued, ignored, or let go by the operator. What was undone is done again.
 pub fn replay_of(journal: &RunState) -> Replay {
     let mut done = ended(&journal.done);
     for entry in journal

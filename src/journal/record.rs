@@ -218,6 +218,13 @@ pub enum Record {
         /// Milliseconds.
         duration_ms: u64,
     },
+    /// The operator let a host go on past a step that had failed there.
+    Passed {
+        /// The step.
+        step: StepId,
+        /// The host.
+        host: String,
+    },
     /// The undo of an attempt ended.
     Undone {
         /// The attempt whose change was taken back.

@@ -136,6 +136,7 @@ impl Stack {
             | Record::Answered { .. }
             | Record::Done { .. }
             | Record::Sources { .. }
+            | Record::Passed { .. }
             | Record::Released { .. }
             | Record::Closed { .. } => {}
         }

@@ -9,6 +9,7 @@ use super::record::{Instance, Issued, Record};
 use super::seal::Sealed;
 use super::undo::{self, EntryState, UndoEntry};
 use crate::event::Status;
+use crate::model::StepId;
 use crate::value::{Map, Value};
 
 /// How a step ended on a host.
@@ -162,12 +163,7 @@ impl RunState {
                 self.opened = Some(record.clone());
                 self.window_from = Some(*at);
             }
-            Record::Resumed { at, .. } => {
-                self.resumed += 1;
-                if was_closed {
-                    self.window_from = Some(*at);
-                }
-            }
+            Record::Resumed { at, .. } => self.resume(was_closed.then_some(*at)),
             Record::Answered {
                 question,
                 answer,
@@ -208,13 +204,7 @@ impl RunState {
             }
             Record::TakenOver { without, .. } => self.without.extend(without.iter().cloned()),
             Record::Done { .. } => self.add_done(record),
-            Record::Passed { step, host } => {
-                for (instance, outcome) in &mut self.done {
-                    if instance.step == *step && instance.host == *host {
-                        outcome.was_passed |= is_bad(outcome.status);
-                    }
-                }
-            }
+            Record::Passed { step, host } => self.pass(step, host),
             Record::HostReady { .. } | Record::Undone { .. } => {}
             Record::Sources { sealed } => self.keep(sealed),
             Record::Released { host, by, .. } => self.release(host, by),
@@ -233,6 +223,21 @@ impl RunState {
                 self.rolled_back.push((way.clone(), *is_complete));
             }
             Record::Closed { exit_code, .. } => self.closed = Some(*exit_code),
+        }
+    }
+
+    /// A later process took the run up; the window begins anew where the run had been closed.
+    fn resume(&mut self, window_from: Option<DateTime<Utc>>) {
+        self.resumed += 1;
+        self.window_from = window_from.or(self.window_from);
+    }
+
+    /// The run went on past a step on a host, as the operator said.
+    fn pass(&mut self, step: &StepId, host: &str) {
+        for (instance, outcome) in &mut self.done {
+            if instance.step == *step && instance.host == *host {
+                outcome.was_passed |= is_bad(outcome.status);
+            }
         }
     }
 

@@ -294,8 +294,8 @@ impl Record {
             Self::Opened { sealed, .. }
             | Self::Answered { sealed, .. }
             | Self::Done { sealed, .. } => sealed.as_ref(),
-            Self::Sources { sealed } => Some(sealed),
-            Self::Intent {
+            Self::Sources { sealed }
+            | Self::Intent {
                 undo: UndoRecord::Sealed { sealed, .. },
                 ..
             } => Some(sealed),
@@ -309,8 +309,8 @@ impl Record {
             Self::Opened { sealed, .. }
             | Self::Answered { sealed, .. }
             | Self::Done { sealed, .. } => sealed.as_mut(),
-            Self::Sources { sealed } => Some(sealed),
-            Self::Intent {
+            Self::Sources { sealed }
+            | Self::Intent {
                 undo: UndoRecord::Sealed { sealed, .. },
                 ..
             } => Some(sealed),

@@ -157,7 +157,7 @@ fn rollback(way: &str) -> std::process::Command {
 fn touched() -> Vec<String> {
     let script = "systemctl show -p ActiveState,UnitFileState,ActiveEnterTimestamp \
                   patroni@15-main patroni@17-main; ls -i /etc/patroni; \
-                  head -qn1 /var/lib/postgresql/1?/main/postmaster.pid";
+                  cat /var/lib/postgresql/15/main/postmaster.pid";
     (11..=14).map(|address| on(address, script)).collect()
 }
 

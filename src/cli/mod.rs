@@ -21,5 +21,6 @@ mod runs_show;
 mod runs_verify;
 mod session;
 mod start;
+mod takeover;
 
 pub use start::main;

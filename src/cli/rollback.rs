@@ -62,6 +62,9 @@ pub(super) async fn walk(
         Err(why) => return told(why),
     };
     let mut settings = loaded.settings;
+    if let Err(code) = stage.ask_passwords(&run_args, &mut settings).await {
+        return code;
+    }
     settings.run.clone_from(&run.id);
     settings.way.clone_from(&wanted.way);
     settings.journal = Some(run.folder.display().to_string());

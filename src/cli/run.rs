@@ -216,6 +216,10 @@ pub(super) async fn drive(
             return exit::ERROR;
         }
     };
+    let mut loaded = loaded;
+    if let Err(code) = stage.ask_passwords(args, &mut loaded.settings).await {
+        return code;
+    }
     let mut driver = match stage.driver(writer, folder) {
         Ok(driver) => driver,
         Err(why) => {

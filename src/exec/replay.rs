@@ -98,6 +98,10 @@ impl Run {
         let live = Some(self.port.masked(Self::live_of(item)));
         let name = item.task.id.0.clone();
         let course = Course::new(&target, issued, name, live, open.shown);
+        // Another one may have taken the host over, or this journal is a copy.
+        if let Err(end) = self.ground_of(&course).await? {
+            return Ok(TakenUp::Ended(end));
+        }
         let tried = self.find_again(course, None).await?;
         let attempt = Some(issued.attempt);
         match tried {

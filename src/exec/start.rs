@@ -26,6 +26,7 @@ pub fn start(
     know(&port, &replay.secrets);
     let state = State {
         inventory,
+        out: replay.without.iter().cloned().collect(),
         replay,
         total: steps(&playbook),
         ..State::default()
@@ -63,6 +64,24 @@ pub fn start_rollback(
     };
     let run = Run::new(port.clone(), controller, settings, state);
     Machine::new(port, run.roll_back_root(journal, playbook, wanted))
+}
+
+/// A machine that takes the locks of a run's hosts over, but for those that are left out of it.
+pub fn start_takeover(
+    controller: Rc<dyn Controller>,
+    settings: Settings,
+    inventory: Inventory,
+    journal: RunState,
+    without: Vec<String>,
+) -> Machine {
+    let port = Port::default();
+    let state = State {
+        inventory,
+        replay: replay_of(&journal),
+        ..State::default()
+    };
+    let run = Run::new(port.clone(), controller, settings, state);
+    Machine::new(port, run.take_over_root(journal, without))
 }
 
 /// Masks what earlier processes of the run have learnt to be secret.
@@ -105,6 +124,7 @@ pub fn replay_of(journal: &RunState) -> Replay {
             .chain(lost_without_intent(journal))
             .collect(),
         locks: journal.locks.clone(),
+        without: journal.without.clone(),
         lock_count: journal.locks.len(),
         next_attempt: journal.next_attempt.saturating_sub(1),
         released: journal.released.keys().cloned().collect(),

@@ -87,6 +87,8 @@ pub struct Replay {
     pub open: HashMap<Instance, Open>,
     /// Locks that were taken or about to be: host, token, machine.
     pub locks: Vec<(String, String, String)>,
+    /// Hosts that a takeover left out of the run.
+    pub without: Vec<String>,
     /// How many tokens of locks were given out.
     pub lock_count: usize,
     /// The next attempt's number.

@@ -107,6 +107,8 @@ pub struct RunState {
     pub rolled_back: Vec<(String, bool)>,
     /// Locks that were taken or about to be: host, token, and the machine that did it.
     pub locks: Vec<(String, String, String)>,
+    /// Hosts whose locks were taken: host, user there, where things are kept; each host once.
+    pub places: Vec<(String, String, String)>,
     /// Hosts that a takeover left out of the run.
     pub without: Vec<String>,
     /// The exit code, when the last process ended in an orderly way.
@@ -187,26 +189,15 @@ impl RunState {
             Record::NeverStarted { attempt } => {
                 self.open.remove(attempt);
             }
-            Record::Locking { host, token, from } => {
-                let lock = (host.clone(), token.clone(), from.clone());
-                self.locks.push(lock);
-            }
-            Record::Issued(issued) => {
-                if let Some(open) = self.open.get_mut(&issued.attempt) {
-                    open.issued = Some((**issued).clone());
-                    open.shown = (0, 0);
-                }
-            }
-            Record::Seen { attempt, out, err } => {
-                if let Some(open) = self.open.get_mut(attempt) {
-                    open.shown = (*out, *err);
-                }
-            }
-            Record::TakenOver { without, .. } => self.without.extend(without.iter().cloned()),
             Record::Done { .. } => self.add_done(record),
             Record::Passed { step, host } => self.pass(step, host),
-            Record::HostReady { .. } | Record::Undone { .. } => {}
             Record::Sources { sealed } => self.keep(sealed),
+            Record::Locking { .. }
+            | Record::HostReady { .. }
+            | Record::Issued(_)
+            | Record::Seen { .. }
+            | Record::Undone { .. }
+            | Record::TakenOver { .. } => self.add_of_hosts(record),
             Record::Released { host, by, .. } => self.release(host, by),
             Record::RollbackStarted { way, to, .. } => {
                 self.rollback = Some(way.clone());
@@ -247,6 +238,39 @@ impl RunState {
 
     fn keep(&mut self, sealed: &Sealed) {
         self.sources = sealed.read().unwrap_or_default();
+    }
+
+    /// Locks of hosts, and what is known of attempts there.
+    fn add_of_hosts(&mut self, record: &Record) {
+        match record {
+            Record::Locking { host, token, from } => {
+                let lock = (host.clone(), token.clone(), from.clone());
+                self.locks.push(lock);
+            }
+            Record::Issued(issued) => {
+                if let Some(open) = self.open.get_mut(&issued.attempt) {
+                    open.issued = Some((**issued).clone());
+                    open.shown = (0, 0);
+                }
+            }
+            Record::Seen { attempt, out, err } => {
+                if let Some(open) = self.open.get_mut(attempt) {
+                    open.shown = (*out, *err);
+                }
+            }
+            Record::TakenOver { without, .. } => self.without.extend(without.iter().cloned()),
+            Record::HostReady {
+                host,
+                user,
+                place,
+                epoch: Some(_),
+                ..
+            } if self.places.iter().all(|(known, ..)| known != host) => {
+                let place = (host.clone(), user.clone(), place.clone());
+                self.places.push(place);
+            }
+            _ => {}
+        }
     }
 
     fn add_done(&mut self, record: &Record) {

@@ -54,23 +54,34 @@ sb_epoch() {
   done
 }
 
-# sb_holds EPOCH: whether that lock still rules; else SB_owner has the one that does.
+# sb_ruler: like sb_epoch, and sets SB_line to its line. Between the look at the folder and the
+# look at the file another one may have come, and removed this one.
+sb_ruler() {
+  SB_line= SB_tries=
+  while [ "$SB_tries" != xxxxxxxxxxxxxxxxxxxx ]; do
+    sb_epoch
+    [ "$SB_epoch" -gt 0 ] || return 0
+    if { read -r SB_line <"$SB_LOCKS/e/$SB_epoch"; } 2>/dev/null; then return 0; fi
+    SB_tries=x$SB_tries
+  done
+}
+
+# sb_holds EPOCH: whether that lock still rules; else SB_line has the one that does.
 sb_holds() {
   sb_epoch
   if [ "$SB_epoch" = "$1" ] && [ ! -e "$SB_LOCKS/e/$1.free" ]; then return 0; fi
-  SB_owner=
-  if [ "$SB_epoch" -gt 0 ]; then read -r SB_owner <"$SB_LOCKS/e/$SB_epoch"; fi
+  sb_ruler
   return 1
 }
 # sb_hold PLACE EPOCH: what every change says before it acts: ends it unless its lock rules.
 sb_hold() {
   sb_where "$1"
   sb_holds "$2" && return 0
-  printf 'switchback: fenced by: %s\n' "$SB_owner" >&2
+  printf 'switchback: fenced by: %s\n' "$SB_line" >&2
   exit 94
 }
 sb_fenced() {
-  sb_kv fenced-by "$SB_owner"
+  sb_kv fenced-by "$SB_line"
   sb_refuse fenced
 }
 
@@ -393,10 +404,8 @@ sb_logind() {
 sb_lock() {
   [ $# -gt 1 ] || return 0
   sb_epoch
-  SB_new=$((SB_epoch + 1))
   if [ "$SB_epoch" -gt 0 ] && [ ! -e "$SB_LOCKS/e/$SB_epoch.free" ]; then
-    SB_line=
-    read -r SB_line <"$SB_LOCKS/e/$SB_epoch"
+    sb_ruler
     while [ $# -gt 1 ]; do
       case $SB_line in "$SB_run $1 "*)
         sb_kv epoch "$SB_epoch"
@@ -409,6 +418,7 @@ sb_lock() {
     return 0
   fi
   while [ $# -gt 2 ]; do shift; done
+  SB_new=$((SB_epoch + 1))
   [ -w "$SB_LOCKS/e" ] || sb_refuse no-root
   sb_seize "$1" "$2"
 }
@@ -419,9 +429,10 @@ sb_seize() {
   printf '%s\n' "$SB_line" >"$SB_tmp" && sb_same "$SB_tmp" "$SB_line" || sb_refuse no-space
   ln "$SB_tmp" "$SB_LOCKS/e/$SB_new" 2>/dev/null
   rm -f "$SB_tmp"
-  sb_sync "$SB_LOCKS/e"
-  sb_epoch
-  if [ "$SB_epoch" -gt 0 ] && sb_same "$SB_LOCKS/e/$SB_epoch" "$SB_line"; then
+  sb_sync "$SB_LOCKS/e/$SB_new" "$SB_LOCKS/e"
+  SB_mine=$SB_line
+  sb_ruler
+  if [ "$SB_line" = "$SB_mine" ]; then
     sb_kv epoch "$SB_epoch"
     # Those before it rule no more, whoever still looks for them.
     for SB_x in "$SB_LOCKS"/e/*; do
@@ -433,7 +444,6 @@ sb_seize() {
       esac
     done
   else
-    read -r SB_line <"$SB_LOCKS/e/$SB_epoch"
     sb_kv locked-by "$SB_line"
   fi
 }

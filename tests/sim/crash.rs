@@ -167,6 +167,9 @@ pub(crate) fn enumerate(
                     found.violations.push(format!("{what}: it died again"));
                     continue;
                 };
+                if !world.asked.is_empty() {
+                    println!("{what}: asked {:?}", world.asked);
+                }
                 if let Some(wrong) = judge(world, &End::of(world, code)) {
                     let asked = world.asked.join("; ");
                     found

@@ -34,11 +34,14 @@ pub(crate) struct Hosts {
     pub(crate) image: Image,
     /// What is in the folders.
     real: BTreeMap<String, Arc<Tree>>,
-    known: HashMap<Run, (Reply, Arc<Tree>)>,
+    known: HashMap<Run, (Reply, Delta)>,
 }
 
-/// A script, its input, the host and what is there before.
-type Run = (String, Option<Vec<u8>>, String, Arc<Tree>);
+/// A script, its input, the host, and those files of it that the script can see.
+type Run = (String, Option<Vec<u8>>, String, Tree);
+
+/// What a script made of files: a new one, or none.
+type Delta = Vec<(PathBuf, Option<(u32, Option<Vec<u8>>)>)>;
 
 /// The folder in a host's own where the engine keeps its things.
 const PLACE: &str = "place";
@@ -89,28 +92,30 @@ impl Hosts {
             Source::File(path) => fs::read(path).unwrap(),
         });
         let before = self.image.trees[host].clone();
-        let run = (
-            job.script.sh.clone(),
-            input,
-            host.to_owned(),
-            before.clone(),
-        );
+        let sh = job.script.sh.clone();
+        let seen = before.iter().filter(|(path, _)| is_seen(path, &sh));
+        let seen = seen.map(|(path, file)| (path.clone(), file.clone()));
+        let seen = seen.collect();
+        let run = (sh, input, host.to_owned(), seen);
         if !self.known.contains_key(&run) {
-            let done = self.really_run(&run);
+            let done = self.really_run(&run, &before);
             self.known.insert(run.clone(), done);
         }
-        let (reply, after) = self.known[&run].clone();
-        let files = |tree: &Tree| -> Tree {
-            let own = tree.iter().filter(|(path, _)| !path.starts_with(PLACE));
-            own.map(|(path, file)| (path.clone(), file.clone()))
-                .collect()
-        };
-        let has_changed = before != after && files(&before) != files(&after);
-        self.image.trees.insert(host.to_owned(), after);
-        (reply, has_changed)
+        let (reply, delta) = &self.known[&run];
+        let mut after = (*before).clone();
+        for (path, file) in delta {
+            match file {
+                Some(file) => after.insert(path.clone(), file.clone()),
+                None => after.remove(path),
+            };
+        }
+        let has_changed = delta.iter().any(|(path, _)| !path.starts_with(PLACE));
+        let trees = &mut self.image.trees;
+        trees.insert(host.to_owned(), Arc::new(after));
+        (reply.clone(), has_changed)
     }
 
-    fn really_run(&mut self, (sh, input, host, before): &Run) -> (Reply, Arc<Tree>) {
+    fn really_run(&mut self, (sh, input, host, _): &Run, before: &Arc<Tree>) -> (Reply, Delta) {
         let folder = self.folder(host);
         if self.real[host] != *before {
             write_tree(&folder, before);
@@ -138,14 +143,14 @@ impl Hosts {
         let output = child.wait_with_output().unwrap();
         let mut tree = Tree::new();
         read_tree(&folder, &folder, &mut tree);
-        let tree = Arc::new(tree);
-        self.real.insert(host.clone(), tree.clone());
+        let delta = delta(before, &tree);
+        self.real.insert(host.clone(), Arc::new(tree));
         let reply = Reply {
             rc: output.status.code().unwrap_or(255),
             stdout: output.stdout,
             stderr: output.stderr,
         };
-        (reply, tree)
+        (reply, delta)
     }
 
     /// A host is restarted so that what was left of an attempt does not tell how it ended.
@@ -189,6 +194,32 @@ impl Hosts {
             })
             .collect()
     }
+}
+
+/// Whether a script can see a file: of what the engine keeps for attempts, only its own.
+fn is_seen(path: &Path, sh: &str) -> bool {
+    let text = path.to_string_lossy();
+    let own = |mark: &str, end: &[char]| {
+        let rest = text.split_once(mark)?.1;
+        let name = rest.split(end).next()?;
+        Some(format!("{mark}{name}"))
+    };
+    if let Some(kept) = own("/keep/run/", &['/']) {
+        return sh.contains(&kept);
+    }
+    match own("/a/", &['.']) {
+        Some(attempt) => sh.contains(&attempt["/a/".len()..]),
+        None => true,
+    }
+}
+
+fn delta(before: &Tree, after: &Tree) -> Delta {
+    let made = after
+        .iter()
+        .filter(|(path, file)| before.get(*path) != Some(file));
+    let made = made.map(|(path, file)| (path.clone(), Some(file.clone())));
+    let gone = before.keys().filter(|path| !after.contains_key(*path));
+    made.chain(gone.map(|path| (path.clone(), None))).collect()
 }
 
 /// The attempt that a script belongs to, by the id of a durable one or by the prefix that every act

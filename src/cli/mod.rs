@@ -2,6 +2,7 @@
 
 mod args;
 mod completions;
+mod drift;
 mod exit;
 mod explain;
 mod extra_vars;

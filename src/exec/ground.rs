@@ -254,12 +254,18 @@ impl Run {
                     let met = attempt::met(&reply).unwrap_or_else(|| {
                         Met::Unfit(format!("the host said: {}", reply.stderr_text().trim()))
                     });
-                    // The same host may be met under another name at the same time.
-                    let known = tokens.len();
-                    if matches!(met, Met::Locked(_)) && !tokens.is_empty() {
-                        tokens = self.own_tokens();
-                    }
-                    if tokens.len() == known || tries >= MEETINGS_MAX {
+                    // The same host may be met under another name at the same time: then the lock
+                    // is ours, and the next meeting finds it so.
+                    let is_ours = match &met {
+                        Met::Locked(line) if !tokens.is_empty() => {
+                            tokens = self.own_tokens();
+                            let mut words = line.split(' ');
+                            words.next() == Some(self.settings.run.as_str())
+                                && words.next().is_some_and(|w| tokens.iter().any(|t| t == w))
+                        }
+                        _ => false,
+                    };
+                    if !is_ours || tries >= MEETINGS_MAX {
                         return Ok(Ok(met));
                     }
                 }

@@ -95,6 +95,8 @@ impl Run {
             records.push(Record::Issued(Box::new(first.clone())));
         }
         self.record(records, true).await?;
+        let unrecorded = (number, item.instance.clone());
+        self.state.borrow_mut().unrecorded.extend([unrecorded]);
         Ok(Ok((Some(number), first)))
     }
 
@@ -147,7 +149,9 @@ impl Run {
             state.undo_depth = state.undo_depth.saturating_sub(1);
         }
         self.record(vec![Record::NeverStarted { attempt }], true)
-            .await
+            .await?;
+        self.state.borrow_mut().unrecorded.remove(&attempt);
+        Ok(())
     }
 
     /// `start`, `end` and `delta` of a command, by the controller's clock: the host is not asked
@@ -330,7 +334,7 @@ impl Run {
                 next
             };
             let waited_s = self.port.now().millis.saturating_sub(ground.met_ms) / 1000;
-            let gone = ground.gone.take();
+            let gone = self.take_gone(&ground);
             let start = Start {
                 spot: &issued.spot,
                 boot: &ground.footing.boot,
@@ -348,7 +352,8 @@ impl Run {
             let course = Course::new(step.target, &issued, name, live, (0, 0));
             let tried = self.try_attempt(course, script).await?;
             if !matches!(tried, Tried::Lost(..) | Tried::NotSent(_)) {
-                ground.gone.borrow_mut().push(issued.spot.id.clone());
+                let ended = (issued.attempt, issued.spot.id.clone());
+                ground.gone.borrow_mut().push(ended);
             }
             if matches!(tried, Tried::Never) && step.number.1 > 0 {
                 continue;

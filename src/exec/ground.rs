@@ -25,8 +25,8 @@ pub(crate) struct Ground {
     /// The controller's clock when it was met.
     pub(crate) met_ms: u64,
     pub(crate) target: Target,
-    /// Attempts whose results are durable here, so that their files may go.
-    pub(crate) gone: std::cell::RefCell<Vec<String>>,
+    /// Attempts that ended, by number and id: their files may go as soon as the journal has it.
+    pub(crate) gone: std::cell::RefCell<Vec<(u64, String)>>,
 }
 
 impl Ground {
@@ -273,12 +273,24 @@ impl Run {
         }
     }
 
+    /// The attempts on a host whose end is in the journal.
+    pub(crate) fn take_gone(&self, ground: &Ground) -> Vec<String> {
+        let state = self.state.borrow();
+        let (stay, go) = ground
+            .gone
+            .take()
+            .into_iter()
+            .partition(|(attempt, _)| state.unrecorded.contains_key(attempt));
+        ground.gone.replace(stay);
+        go.into_iter().map(|(_, id)| id).collect()
+    }
+
     /// The end of what this run has on its hosts: files of attempts go, and the locks where
     /// `gives_back`.
     pub(crate) async fn leave_hosts(&self, gives_back: bool) {
         let grounds: Vec<Rc<Ground>> = self.state.borrow().grounds.values().cloned().collect();
         let work = grounds.iter().map(|ground| async move {
-            let ids = ground.gone.take();
+            let ids = self.take_gone(ground);
             let mut sh = String::new();
             if !ids.is_empty() {
                 sh.push_str(&attempt::gone(&ground.footing.spool, ground.is_home, &ids).sh);

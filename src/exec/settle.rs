@@ -70,7 +70,12 @@ impl Run {
             sealed: self.sealed_end(is_hidden, end),
             duration_ms: end.duration_ms,
         };
-        self.record(vec![record], end.attempt.is_some()).await
+        self.record(vec![record], end.attempt.is_some()).await?;
+        if end.attempt.is_some() {
+            let unrecorded = &mut self.state.borrow_mut().unrecorded;
+            unrecorded.retain(|_, of| of != instance);
+        }
+        Ok(())
     }
 
     /// Draws the consequences of a task's end for a host: register, facts, handlers, totals.

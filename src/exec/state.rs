@@ -192,6 +192,8 @@ pub(crate) struct State {
     pub(crate) replay: Replay,
     /// Items of the task at hand that ended well: a second try of the task does not repeat them.
     pub(crate) ended: HashMap<Instance, ItemEnd>,
+    /// Attempts whose end is not in the journal yet: their files on the host must stay.
+    pub(crate) unrecorded: HashMap<u64, Instance>,
     /// Items of the task at hand that are lost, with their attempt.
     pub(crate) lost: Vec<(Instance, Option<u64>)>,
     pub(crate) occurrences: HashMap<(StepId, String, u32, Option<u32>), u32>,

@@ -33,6 +33,7 @@ mod get_url;
 mod group;
 mod hostname;
 mod http;
+mod ini_file;
 mod lineinfile;
 mod mode;
 mod mount;

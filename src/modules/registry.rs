@@ -24,6 +24,7 @@ modules![
     get_url::GetUrl,
     group::Group,
     hostname::Hostname,
+    ini_file::IniFile,
     lineinfile::Lineinfile,
     mount::Mount,
     package::Package,
@@ -58,6 +59,7 @@ const ALIASES: &[(&str, &str)] = &[
     ("systemd_service", "service"),
     ("gather_facts", "setup"),
     ("ansible.posix.authorized_key", "authorized_key"),
+    ("community.general.ini_file", "ini_file"),
     ("ansible.posix.mount", "mount"),
     ("ansible.posix.sysctl", "sysctl"),
 ];

@@ -45,7 +45,7 @@ pub struct Input {
 pub enum InputKind {
     /// Hashed only; its bytes travel later as `Source::File`. A folder becomes a tree.
     Hashed,
-    /// Read whole (small files: scripts).
+    /// Read whole (small files: scripts); of a folder, each file in it.
     Content,
     /// Rendered as a template with the task's variables.
     Template,

@@ -13,6 +13,7 @@
 mod act;
 mod apt;
 mod apt_plan;
+mod assemble;
 mod blockinfile;
 mod command;
 mod contract;

@@ -14,6 +14,7 @@ macro_rules! modules {
 #[rustfmt::skip]
 modules![
     apt::Apt,
+    assemble::Assemble,
     blockinfile::Blockinfile,
     command::Command,
     command::Shell,

@@ -45,6 +45,9 @@ struct World {
     /// A file to be written by somebody else as soon as an intent is on disk.
     meddle: Option<(PathBuf, &'static str)>,
     settings: Settings,
+    /// How far the clock goes with each input, in milliseconds.
+    tick_ms: u64,
+    millis: u64,
 }
 
 impl World {
@@ -78,6 +81,8 @@ impl World {
             effects: 0,
             meddle: None,
             settings,
+            tick_ms: 0,
+            millis: 0,
         }
     }
 
@@ -130,7 +135,12 @@ impl World {
     fn drive(&mut self, mut machine: Machine) -> Option<u8> {
         let mut inputs = VecDeque::from([Input::Start]);
         while let Some(input) = inputs.pop_front() {
-            for effect in machine.step(input, Now::default()) {
+            self.millis += self.tick_ms;
+            let now = Now {
+                millis: self.millis,
+                ..Now::default()
+            };
+            for effect in machine.step(input, now) {
                 self.effects += 1;
                 if self.dies_at == Some(self.effects) {
                     return None;
@@ -326,6 +336,27 @@ fn check_mode_only_looks() {
 }
 
 #[test]
+fn the_end_of_the_window_stops_the_run_before_the_next_task() {
+    let mut world = World::new(&play(&format!("{COUNT}{COUNT}{COUNT}")));
+    world.settings.window_s = Some(4);
+    world.tick_ms = 1000;
+    assert_eq!(world.run(), Some(14), "{:?}", world.log);
+    let ran = world.text("count").lines().count();
+    assert!((1..3).contains(&ran), "{ran} tasks ran");
+    assert_eq!(world.resume(), Some(0), "another window: {:?}", world.log);
+    assert_eq!(world.text("count").lines().count(), 3);
+
+    // Whoever goes on after the end is not asked again.
+    let mut world = World::new(&play(&format!("{COUNT}{COUNT}{COUNT}")));
+    world.settings.window_s = Some(4);
+    world.settings.window_spent_s = 3;
+    world.tick_ms = 1000;
+    world.answers = VecDeque::from([Answer::Continue]);
+    assert_eq!(world.run(), Some(0), "{:?}", world.log);
+    assert_eq!(world.log.iter().filter(|l| *l == "ask other").count(), 1);
+}
+
+#[test]
 fn a_declined_change_sends_nothing() {
     let mut world = World::new(&play(COUNT));
     world.settings.asks = true;
@@ -408,8 +439,9 @@ fn a_protected_host_takes_only_what_reads_or_can_be_undone() {
     let header = "  protect: [a]\n";
     let undo = "      undo:\n        - command: rm -f $T/count\n";
     for (tasks, code, ran) in [
-        (COUNT.to_owned(), 2, false),
-        (format!("{COUNT}      undo: keep\n"), 2, false),
+        (COUNT.to_owned(), 8, false),
+        (format!("{COUNT}      ignore_errors: true\n"), 8, false),
+        (format!("{COUNT}      undo: keep\n"), 8, false),
         (format!("{COUNT}{undo}"), 0, true),
         (format!("{COUNT}      reads: true\n"), 0, true),
     ] {

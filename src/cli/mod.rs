@@ -14,6 +14,9 @@ mod resume;
 mod rollback;
 mod run;
 mod runs;
+mod runs_output;
+mod runs_show;
+mod runs_verify;
 mod session;
 mod start;
 

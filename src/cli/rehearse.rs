@@ -142,6 +142,7 @@ impl<'a> Rehearsal<'a> {
                 way: Some(way.clone()),
                 to: None,
                 yes: true,
+                run_key: None,
             };
             let rolled = rollback::roll_back(&args, vec![Box::new(back.clone())]).await;
             code = if rolled == exit::ROLLED_BACK {

@@ -202,7 +202,9 @@ fn settings(
         journal: None,
         way: None,
         injects_failure_at: None,
+        stops_before: args.stop_before.clone(),
         window_s: playbook.change.as_ref().and_then(|change| change.window_s),
+        window_spent_s: 0,
     })
 }
 

@@ -10,6 +10,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use chrono::{DateTime, Utc};
@@ -21,6 +22,7 @@ use crate::model::{Progress, StepId};
 use crate::modules::{InputKind, Resolved};
 use crate::script::Reply;
 use crate::transport::{Failed, Job, Target};
+use crate::value::Redactor;
 
 /// Matches an answer to the effect that asked for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -112,6 +114,8 @@ pub struct Live {
     pub progress: Option<Progress>,
     /// Whether its text must not be shown (`no_log`).
     pub is_hidden: bool,
+    /// The secrets known when it was sent.
+    pub redactor: Arc<Redactor>,
 }
 
 /// Something the world tells the core.
@@ -166,6 +170,7 @@ struct State {
     wakers: HashMap<Ticket, Waker>,
     now: Now,
     pause_wanted: Option<String>,
+    redactor: Redactor,
 }
 
 /// The core's end of the door.
@@ -180,7 +185,16 @@ impl Port {
 
     /// Tells the listeners.
     pub(crate) fn emit(&self, event: Event) {
-        self.0.borrow_mut().effects.push(Effect::Emit(event));
+        let mut state = self.0.borrow_mut();
+        let mut event = event;
+        state.redactor.prepare();
+        event.redact(&state.redactor);
+        state.effects.push(Effect::Emit(event));
+    }
+
+    /// What masks secrets in all that goes out.
+    pub(crate) fn with_redactor<T>(&self, use_it: impl FnOnce(&mut Redactor) -> T) -> T {
+        use_it(&mut self.0.borrow_mut().redactor)
     }
 
     /// Takes a request to pause, if there is one.
@@ -196,6 +210,13 @@ impl Port {
         live: Option<Live>,
     ) -> Result<Reply, Failed> {
         let target = Box::new(target.clone());
+        let live = live.map(|live| {
+            let redactor = self.with_redactor(|redactor| {
+                redactor.prepare();
+                Arc::new(redactor.clone())
+            });
+            Live { redactor, ..live }
+        });
         match self
             .call(|ticket| Effect::Trip {
                 ticket,

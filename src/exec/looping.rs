@@ -48,6 +48,11 @@ impl Run {
                 learnt.insert(name.clone(), end.value());
             }
             for (key, value) in item_keys(&run.task, item) {
+                let value = if item.is_hidden {
+                    value.into_secret()
+                } else {
+                    value
+                };
                 end.result.insert(key, value);
             }
             self.port.emit(Event::ItemFinished {

@@ -6,6 +6,7 @@
 //! undone.
 
 mod action;
+mod apply;
 pub mod ask;
 mod asking;
 mod connect;
@@ -14,7 +15,9 @@ mod digest;
 mod driver;
 mod effect;
 mod end;
+mod foretell;
 mod frame;
+mod guard;
 mod halt;
 mod handlers;
 mod include;

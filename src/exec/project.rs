@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::controller::{Controller, Problem, Search, View};
+use super::secrets::is_secret_variable;
 use super::world::ControllerWorld;
 use crate::diag::{Diagnostic, Place, SourceMap, Span, render};
 use crate::model::{Playbook, PlaybookEntry, RoleScope, RoleUse, Task};
@@ -48,7 +49,14 @@ impl Project {
 /// A [`View`] as the engine reads it.
 impl Scope for View {
     fn lookup(&self, name: &str) -> Option<Value> {
-        self.scope.get(name).cloned()
+        let value = self.scope.get(name)?.clone();
+        let value = if is_secret_variable(name) {
+            value.into_secret()
+        } else {
+            value
+        };
+        self.hosts.note_secret(&value);
+        Some(value)
     }
 
     fn names(&self) -> Vec<String> {

@@ -8,7 +8,7 @@ use super::run::Run;
 use crate::event::Status;
 use crate::journal::Record;
 use crate::model::Action;
-use crate::value::{MASK, Map, Value};
+use crate::value::{Map, Value};
 
 impl Run {
     /// How an item ended in an earlier process of this run, if it did.
@@ -29,13 +29,11 @@ impl Run {
             return None;
         };
         let mut end = ItemEnd::new(*status, result.as_map().cloned().unwrap_or_default());
-        if is_set_fact(item) && result.to_masked_json().to_string().contains(MASK) {
-            // What was secret is not in the journal: it is rendered again.
-            return None;
-        }
         end.facts.clone_from(facts);
         end.duration_ms = *duration_ms;
         end.attempt = *attempt;
+        // What is secret here was so before: it is masked from now on too.
+        self.note_value(&end.value());
         end.is_hidden = item.is_hidden;
         if is_set_fact(item) {
             end.set = end

@@ -5,9 +5,9 @@
 
 use super::ask::{Answer, Question, WayOffer, WaysQuestion, WordQuestion};
 use super::controller::HostScopes as _;
+use super::end::{failure_end, unreachable_end};
 use super::frame::Frame;
 use super::halt::{Flow, Halt};
-use super::item::{failure_end, unreachable_end};
 use super::list::Place;
 use super::root::{Ended, code};
 use super::run::Run;
@@ -52,7 +52,7 @@ impl Run {
             Ok(false) | Err(Halt::EndPlay | Halt::EndBatch | Halt::EndRun) => {
                 code::ROLLBACK_INCOMPLETE
             }
-            Err(Halt::Broken(why)) => {
+            Err(Halt::Broken(why) | Halt::Refused(why)) => {
                 self.notice(true, why);
                 code::ROLLBACK_INCOMPLETE
             }
@@ -63,7 +63,7 @@ impl Run {
                 );
                 code::UNDECIDED
             }
-            Err(Halt::Stopped | Halt::RollBack) => code::STOPPED,
+            Err(Halt::WindowOver | Halt::Stopped | Halt::RollBack) => code::STOPPED,
             Err(Halt::Aborted) => code::ABORTED,
             Err(Halt::Journal(why)) => {
                 self.notice(true, format!("the journal cannot be written: {why}"));
@@ -272,6 +272,9 @@ impl Run {
             UndoRecord::Unknown { why } => {
                 super::end::ItemEnd::failed(format!("there is no undo: {why}"))
             }
+            UndoRecord::Sealed { .. } => {
+                super::end::ItemEnd::failed("its undo is encrypted and the run's key is not here")
+            }
             UndoRecord::Keep | UndoRecord::NotNeeded => return Ok(true),
         };
         let is_done = !matches!(
@@ -280,6 +283,8 @@ impl Run {
         );
         let message = if is_done {
             "done".to_owned()
+        } else if entry.is_hidden {
+            "it failed (hidden by no_log)".to_owned()
         } else {
             end.msg()
         };
@@ -291,6 +296,7 @@ impl Run {
         self.record(vec![record], true).await?;
         let mut end = end;
         end.duration_ms = self.port.now().millis.saturating_sub(began);
+        end.is_hidden = entry.is_hidden;
         let report = end.report(false, &|value| self.redacted(value));
         {
             let mut state = self.state.borrow_mut();

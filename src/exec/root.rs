@@ -13,10 +13,12 @@ pub(crate) mod code {
     pub(crate) const FAILED: u8 = 2;
     pub(crate) const LOAD: u8 = 3;
     pub(crate) const UNREACHABLE: u8 = 4;
+    pub(crate) const REFUSED: u8 = 8;
     pub(crate) const LOST: u8 = 9;
     pub(crate) const STOPPED: u8 = 10;
     pub(crate) const ROLLED_BACK: u8 = 12;
     pub(crate) const ROLLBACK_INCOMPLETE: u8 = 13;
+    pub(crate) const WINDOW_OVER: u8 = 14;
     pub(crate) const UNDECIDED: u8 = 15;
     pub(crate) const ABORTED: u8 = 99;
 }
@@ -116,7 +118,23 @@ impl Run {
                 ));
                 Some(code::STOPPED)
             }
+            Err(Halt::WindowOver) => {
+                self.add_open(format!(
+                    "the window is over; go on in another one with `switchback resume {}`",
+                    self.settings.run
+                ));
+                Some(code::WINDOW_OVER)
+            }
             Err(Halt::Aborted) => Some(code::ABORTED),
+            Err(Halt::Refused(why)) => {
+                self.notice(true, format!("refused: {why}"));
+                self.add_open(format!(
+                    "refused before anything of the step was sent; after the release go on with \
+                     `switchback resume {}`",
+                    self.settings.run
+                ));
+                Some(code::REFUSED)
+            }
             Err(Halt::Undecided(hint)) => {
                 self.notice(
                     true,

@@ -50,6 +50,7 @@ impl Run {
             state.replay.next_attempt
         };
         let user = ready.target.become_user.as_ref();
+        let undo = self.sealed_undo(item, self.undo_record(item, ready));
         let record = Record::Intent {
             attempt,
             instance: item.instance.clone(),
@@ -76,7 +77,8 @@ impl Run {
                 .point_of_no_return
                 .as_ref()
                 .map_or_else(Vec::<Seal>::new, |p| p.seals.clone()),
-            undo: self.undo_record(item, ready),
+            is_hidden: item.is_hidden || matches!(undo, UndoRecord::Sealed { .. }),
+            undo,
             at: self.port.now().wall,
         };
         self.record(vec![record], true).await?;
@@ -133,7 +135,8 @@ impl Run {
         vars
     }
 
-    /// Checks a condition on its hosts: name with host, whether it holds, what was seen.
+    /// Checks a condition on its hosts: name with host, whether it holds, what was seen. With
+    /// `at_least` it is one line for all of them.
     pub(crate) async fn check_condition(
         &self,
         condition: &Condition,
@@ -157,6 +160,7 @@ impl Run {
         let checks = hosts.iter().map(|host| self.check_on(condition, host));
         let results = futures_util::future::join_all(checks).await;
         let mut found = Vec::new();
+        let mut held = Vec::new();
         for (host, result) in hosts.iter().zip(results) {
             let (holds, seen) = result?;
             self.port.emit(Event::Checked {
@@ -165,6 +169,9 @@ impl Run {
                 holds,
                 seen: seen.clone(),
             });
+            if holds {
+                held.push(host.as_str());
+            }
             let name = if hosts.len() > 1 {
                 format!("{} ({host})", condition.name)
             } else {
@@ -172,7 +179,16 @@ impl Run {
             };
             found.push((name, holds, seen));
         }
-        Ok(found)
+        let Some(at_least) = condition.at_least else {
+            return Ok(found);
+        };
+        let seen = if held.is_empty() {
+            format!("on none of {}", hosts.join(", "))
+        } else {
+            format!("on {}", held.join(", "))
+        };
+        let name = format!("{} (on {at_least} or more hosts)", condition.name);
+        Ok(vec![(name, held.len() >= at_least as usize, seen)])
     }
 
     async fn check_on(&self, condition: &Condition, host: &str) -> Flow<(bool, String)> {

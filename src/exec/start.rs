@@ -10,7 +10,7 @@ use super::run::Run;
 use super::state::{Replay, Settings, State};
 use crate::event::Status;
 use crate::inventory::Inventory;
-use crate::journal::{Instance, Record, RunState};
+use crate::journal::{Answered, Instance, Record, RunState, Sealed};
 use crate::model::{Change, Item, Playbook};
 
 /// A machine that runs a playbook; `replay` holds what an earlier process of the run did.
@@ -49,6 +49,8 @@ pub fn start_rollback(
     let state = State {
         inventory,
         replay,
+        // The way back is walked to its end, however late it is.
+        is_past_window: true,
         ..State::default()
     };
     let run = Run::new(port.clone(), controller, settings, state);
@@ -77,6 +79,7 @@ pub fn replay_of(journal: &RunState) -> Replay {
                 is_ignored: outcome.is_ignored,
                 result: outcome.result.clone(),
                 facts: outcome.facts.clone(),
+                sealed: None,
                 duration_ms: outcome.duration_ms,
             };
             (instance.clone(), record)
@@ -92,7 +95,15 @@ pub fn replay_of(journal: &RunState) -> Replay {
             .collect(),
         next_attempt: journal.next_attempt.saturating_sub(1),
         released: journal.released.keys().cloned().collect(),
+        answers: journal.answers.iter().map(answer).collect(),
     }
+}
+
+/// A question with its answer in full.
+fn answer(answered: &Answered) -> (String, String) {
+    let secret = answered.sealed.as_ref().and_then(Sealed::read::<String>);
+    let answer = secret.unwrap_or_else(|| answered.answer.clone());
+    (answered.question.clone(), answer)
 }
 
 /// Commands without an intent (a literal `changed_when: false`) whose reply was lost.

@@ -61,8 +61,12 @@ pub struct Settings {
     pub way: Option<String>,
     /// Name of the task that a rehearsal makes fail instead of running it.
     pub injects_failure_at: Option<String>,
+    /// Name or step of the task before which the run stops.
+    pub stops_before: Option<String>,
     /// The window of the change, in seconds.
     pub window_s: Option<u64>,
+    /// How many seconds of it earlier processes of the run have used.
+    pub window_spent_s: u64,
 }
 
 /// What an earlier process of the same run left in the journal.
@@ -76,6 +80,8 @@ pub struct Replay {
     pub next_attempt: u64,
     /// Hosts released from protection.
     pub released: BTreeSet<String>,
+    /// Questions with the answers that were given to them, in order.
+    pub answers: Vec<(String, String)>,
 }
 
 /// How far the operator lets the run go without being asked.
@@ -166,14 +172,14 @@ pub(crate) struct State {
     pub(crate) has_started_at: bool,
     /// Milliseconds at the start, for the window.
     pub(crate) began_ms: u64,
+    /// Whether somebody chose to go on after the window's end.
+    pub(crate) is_past_window: bool,
     /// Whether the undo stack is being walked.
     pub(crate) is_undoing: bool,
     /// Paths by host that check mode would have made.
     pub(crate) planned_paths: HashSet<(String, String)>,
     /// Hosts on which check mode left a command out.
     pub(crate) has_left_out: HashSet<String>,
-    /// Values to be masked wherever they turn up.
-    pub(crate) secrets: BTreeSet<String>,
     /// Health checks of the change.
     pub(crate) guards: Vec<Condition>,
     /// Number of undo entries so far.

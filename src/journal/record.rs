@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::seal::{RunKey, Sealed};
 use crate::event::Status;
 use crate::model::{Item, Seal, StepId};
 use crate::modules::Act;
@@ -49,10 +50,13 @@ pub enum Record {
         playbook_hash: String,
         /// SHA-256 over the inventory.
         inventory_hash: String,
-        /// Extra vars, secrets left out.
+        /// Extra vars: their names. Nobody can know which of the values are secret.
         extra_vars: Map,
         /// The command line's other options that a resume needs.
         options: Value,
+        /// Extra vars and options in full.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sealed: Option<Sealed>,
         /// Who.
         operator: String,
         /// When.
@@ -73,6 +77,12 @@ pub enum Record {
         question: String,
         /// The answer.
         answer: String,
+        /// Whether it decided about something that cannot be taken back: such an answer is signed.
+        #[serde(default)]
+        is_gate: bool,
+        /// The answer where it is secret.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sealed: Option<Sealed>,
         /// Who: an operator or `policy`.
         by: String,
         /// When.
@@ -104,6 +114,9 @@ pub enum Record {
         seals: Vec<Seal>,
         /// How it is taken back.
         undo: UndoRecord,
+        /// Whether nothing of what it did may be shown (`no_log`, or its undo holds a secret).
+        #[serde(default)]
+        is_hidden: bool,
         /// When.
         at: DateTime<Utc>,
     },
@@ -129,8 +142,11 @@ pub enum Record {
         is_ignored: bool,
         /// The result as `register` sees it, redacted.
         result: Value,
-        /// Facts it set.
+        /// Facts it set, redacted.
         facts: Map,
+        /// Result and facts in full, where they are not so already.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sealed: Option<Sealed>,
         /// Milliseconds.
         duration_ms: u64,
     },
@@ -175,6 +191,97 @@ pub enum Record {
     },
 }
 
+impl Record {
+    /// Its part that only the run's key opens.
+    pub fn sealed(&self) -> Option<&Sealed> {
+        match self {
+            Self::Opened { sealed, .. }
+            | Self::Answered { sealed, .. }
+            | Self::Done { sealed, .. } => sealed.as_ref(),
+            Self::Intent {
+                undo: UndoRecord::Sealed { sealed, .. },
+                ..
+            } => Some(sealed),
+            _ => None,
+        }
+    }
+
+    /// As [`Self::sealed`].
+    pub(super) fn sealed_mut(&mut self) -> Option<&mut Sealed> {
+        match self {
+            Self::Opened { sealed, .. }
+            | Self::Answered { sealed, .. }
+            | Self::Done { sealed, .. } => sealed.as_mut(),
+            Self::Intent {
+                undo: UndoRecord::Sealed { sealed, .. },
+                ..
+            } => Some(sealed),
+            _ => None,
+        }
+    }
+
+    /// Whether the journal's head is signed after it, where it is signed at all.
+    pub(super) fn is_signed(&self) -> bool {
+        matches!(
+            self,
+            Self::Opened { .. }
+                | Self::Resumed { .. }
+                | Self::Answered { is_gate: true, .. }
+                | Self::Released { .. }
+                | Self::RollbackStarted { .. }
+                | Self::RollbackEnded { .. }
+                | Self::Closed { .. }
+        )
+    }
+
+    /// Whether a part of it must be encrypted before it is written.
+    pub(super) fn has_open(&self) -> bool {
+        self.sealed().is_some_and(|sealed| !sealed.is_closed())
+    }
+
+    /// Whether a part of it needs the run's key to be read.
+    pub(super) fn has_closed(&self) -> bool {
+        self.sealed().is_some_and(Sealed::is_closed)
+    }
+
+    /// Opens its sealed part and puts what was in it where it belongs; `false` where the key does
+    /// not fit.
+    pub(super) fn open(&mut self, key: &RunKey, seq: u64) -> bool {
+        let Some(sealed) = self.sealed_mut() else {
+            return true;
+        };
+        sealed.open(key, seq) && self.take_in()
+    }
+
+    fn take_in(&mut self) -> bool {
+        match self {
+            Self::Opened {
+                extra_vars,
+                options,
+                sealed: Some(sealed),
+                ..
+            } => sealed
+                .read()
+                .map(|full| (*extra_vars, *options) = full)
+                .is_some(),
+            Self::Done {
+                result,
+                facts,
+                sealed: Some(sealed),
+                ..
+            } => sealed.read().map(|full| (*result, *facts) = full).is_some(),
+            Self::Intent { undo, .. } => {
+                let full = match undo {
+                    UndoRecord::Sealed { sealed, .. } => sealed.read(),
+                    _ => return true,
+                };
+                full.map(|full| *undo = full).is_some()
+            }
+            _ => true,
+        }
+    }
+}
+
 /// How an attempt is taken back, as stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "undo", rename_all = "snake_case")]
@@ -194,6 +301,13 @@ pub enum UndoRecord {
         items: Vec<Item>,
         /// The variables, as at the intent.
         vars: Map,
+    },
+    /// By acts or tasks that hold secrets: another of these records, sealed.
+    Sealed {
+        /// One line for a person.
+        summary: String,
+        /// The record.
+        sealed: Sealed,
     },
     /// It stays on purpose (`undo: keep`).
     Keep,

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use indexmap::IndexMap;
 
 use super::record::{Instance, Record};
+use super::seal::Sealed;
 use super::undo::{self, EntryState, UndoEntry};
 use crate::event::Status;
 use crate::value::{Map, Value};
@@ -51,12 +52,14 @@ pub struct Attempt {
 }
 
 /// A question that was answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Answered {
     /// What was asked.
     pub question: String,
     /// The answer.
     pub answer: String,
+    /// The answer where it is secret.
+    pub sealed: Option<Sealed>,
     /// Who gave it.
     pub by: String,
     /// When.
@@ -91,6 +94,9 @@ pub struct RunState {
     pub rolled_back: Vec<(String, bool)>,
     /// The exit code, when the last process ended in an orderly way.
     pub closed: Option<u8>,
+    /// From when the change's window counts: the first start, or the resume after the last
+    /// orderly end. A resume after a crash goes on in the same window.
+    pub window_from: Option<DateTime<Utc>>,
     /// The step that ended badly last on each host, until a later one ends there.
     failed: HashMap<String, Instance>,
 }
@@ -132,18 +138,29 @@ pub fn fold<'a>(records: impl IntoIterator<Item = &'a Record>) -> RunState {
 impl RunState {
     fn add(&mut self, record: &Record) {
         // Whatever follows an orderly end means that a process took the run up again.
-        self.closed = None;
+        let was_closed = self.closed.take().is_some();
         match record {
-            Record::Opened { .. } => self.opened = Some(record.clone()),
-            Record::Resumed { .. } => self.resumed += 1,
+            Record::Opened { at, .. } => {
+                self.opened = Some(record.clone());
+                self.window_from = Some(*at);
+            }
+            Record::Resumed { at, .. } => {
+                self.resumed += 1;
+                if was_closed {
+                    self.window_from = Some(*at);
+                }
+            }
             Record::Answered {
                 question,
                 answer,
+                sealed,
                 by,
                 at,
+                ..
             } => self.answers.push(Answered {
                 question: question.clone(),
                 answer: answer.clone(),
+                sealed: sealed.clone(),
                 by: by.clone(),
                 at: *at,
             }),
@@ -180,6 +197,7 @@ impl RunState {
             result,
             facts,
             duration_ms,
+            sealed: _,
         } = record
         else {
             return;

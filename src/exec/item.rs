@@ -11,6 +11,7 @@ use super::foretell::{foretell_in_words, foretold};
 use super::frame::Frame;
 use super::halt::{Flow, Halt};
 use super::run::Run;
+use super::synchronize::SYNCHRONIZE;
 use crate::event::Status;
 use crate::journal::Instance;
 use crate::model::{Action, Cond, Task};
@@ -169,7 +170,7 @@ impl Run {
             };
             for (key, value) in defaults.iter() {
                 // Those of an inner level replace the outer ones of the module as a whole.
-                if key.rsplit('.').next() == Some(name) {
+                if key.rsplit('.').next() == Some(item.task.action.name()) {
                     map = value.as_map().cloned().unwrap_or_default();
                 }
             }
@@ -199,6 +200,9 @@ impl Run {
         if name == "fetch" {
             map.insert("_inventory_hostname".into(), item.host.as_str().into());
         }
+        if name == SYNCHRONIZE {
+            self.complete_synchronize(item, &mut map)?;
+        }
         Ok(Value::from(map))
     }
 
@@ -212,10 +216,16 @@ impl Run {
             Ok(prepared) => prepared,
             Err(why) => return Ok(Err(Problem::new(format!("{}: {why}", module.name())).into())),
         };
-        let (target, environment) = match self.where_and_how(item) {
+        let (mut target, environment) = match self.where_and_how(item) {
             Ok(pair) => pair,
             Err(problem) => return Ok(Err(problem.into())),
         };
+        if module.name() == SYNCHRONIZE {
+            match self.synchronize_target(item, &args) {
+                Ok(other) => target = other.unwrap_or(target),
+                Err(problem) => return Ok(Err(problem.into())),
+            }
+        }
         let inputs = match self.resolve_inputs(item, prepared.as_ref(), &args).await? {
             Ok(inputs) => inputs,
             Err(early) => return Ok(Err(early)),
@@ -287,7 +297,10 @@ impl Run {
     }
 
     /// Target and environment of an item; a delegate's own connection variables count.
-    fn where_and_how(&self, item: &Item) -> Result<(Target, Vec<(String, String)>), Problem> {
+    pub(crate) fn where_and_how(
+        &self,
+        item: &Item,
+    ) -> Result<(Target, Vec<(String, String)>), Problem> {
         let delegate = self.text(item.frame.keyword(|k| k.delegate_to.as_ref()), &item.view)?;
         let target = match delegate.as_deref() {
             Some(name) if name != item.host => {

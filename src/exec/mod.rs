@@ -39,6 +39,7 @@ mod secrets;
 mod settle;
 mod start;
 mod state;
+mod synchronize;
 mod task;
 mod tracked;
 mod world;

@@ -37,6 +37,7 @@ mod group;
 mod hostname;
 mod http;
 mod ini_file;
+mod library;
 mod lineinfile;
 mod mode;
 mod mount;
@@ -62,6 +63,7 @@ mod slurp;
 mod small_file;
 mod ssh_keys;
 mod stat;
+mod synchronize;
 mod sysctl;
 mod tempfile;
 mod template;
@@ -81,4 +83,5 @@ pub use contract::{
     AnyModule, Change, Compares, Decision, Diff, Effect, Failure, Foretell, Input, InputKind,
     Module, Outcome, Prepared, Resolved, TreeEntry, Undo,
 };
+pub use library::{Calling, LIBRARY_MODULE};
 pub use registry::{find, names};

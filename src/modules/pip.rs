@@ -301,10 +301,6 @@ impl PipArgs {
         ]));
         result
     }
-
-    fn summary(&self, words: &[String]) -> String {
-        format!("pip {}", super::command::joined(words))
-    }
 }
 
 /// Lists packages as `name==version`, one a line.
@@ -411,7 +407,7 @@ impl Module for Pip {
             line = line.join(" ")
         );
         Ok(Decision::Change(Change {
-            summary: args.summary(&words),
+            summary: format!("pip {}", super::command::joined(&words)),
             diff: Vec::new(),
             acts: vec![Act::script(apply)],
             undo: Undo::Acts {

@@ -27,6 +27,7 @@ modules![
     group::Group,
     hostname::Hostname,
     ini_file::IniFile,
+    library::LibraryModule,
     lineinfile::Lineinfile,
     mount::Mount,
     package::Package,
@@ -46,6 +47,7 @@ modules![
     ssh_keys::AuthorizedKey,
     ssh_keys::KnownHosts,
     stat::Stat,
+    synchronize::Synchronize,
     sysctl::Sysctl,
     tempfile::Tempfile,
     template::Template,
@@ -63,6 +65,7 @@ const ALIASES: &[(&str, &str)] = &[
     ("ansible.posix.authorized_key", "authorized_key"),
     ("community.general.ini_file", "ini_file"),
     ("ansible.posix.mount", "mount"),
+    ("ansible.posix.synchronize", "synchronize"),
     ("ansible.posix.sysctl", "sysctl"),
 ];
 

@@ -454,10 +454,12 @@ fn busybox_programs() -> &'static Path {
             let sh = std::fs::read_link(dir.path().join("sh")).unwrap();
             drop(std::fs::remove_file(dir.path().join("busybox")));
             symlink(sh, dir.path().join("busybox")).unwrap();
-            // Many builds of busybox are without it; `expect` needs it.
-            let script = dir.path().join("script");
-            if !script.exists() {
-                symlink("/usr/bin/script", script).unwrap();
+            // What busybox does not have and a module is about.
+            for name in ["rsync", "script"] {
+                let program = dir.path().join(name);
+                if !program.exists() {
+                    symlink(Path::new("/usr/bin").join(name), program).unwrap();
+                }
             }
             dir
         })

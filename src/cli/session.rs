@@ -119,15 +119,13 @@ fn roles_path(args: &RunArgs) -> Vec<PathBuf> {
 /// Where modules of the user are searched besides `library/`: `$ANSIBLE_LIBRARY`, or Ansible's
 /// default.
 fn library_path() -> Vec<PathBuf> {
-    match std::env::var_os("ANSIBLE_LIBRARY") {
-        Some(paths) => std::env::split_paths(&paths).collect(),
-        None => {
-            let home = std::env::var_os("HOME").map(PathBuf::from);
-            let beside = home.map(|home| home.join(".ansible/plugins/modules"));
-            let shared = PathBuf::from("/usr/share/ansible/plugins/modules");
-            beside.into_iter().chain([shared]).collect()
-        }
+    if let Some(paths) = std::env::var_os("ANSIBLE_LIBRARY") {
+        return std::env::split_paths(&paths).collect();
     }
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    let own = home.map(|home| home.join(".ansible/plugins/modules"));
+    let shared = PathBuf::from("/usr/share/ansible/plugins/modules");
+    own.into_iter().chain([shared]).collect()
 }
 
 /// SHA-256 over all texts read so far.

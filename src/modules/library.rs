@@ -196,12 +196,12 @@ impl LibraryModuleArgs {
         match interpreter(program).filter(|_| self.calling != Calling::Binary) {
             // Of hosts that have a Python at all, few have one by this name.
             Some((path, rest)) if path.ends_with("/python") => sh.push_str(&format!(
-                "SB_run={}\n[ -x \"$SB_run\" ] || SB_run=$(command -v python3) || SB_run={0}\n\
+                "SB_run={0}\n[ -x \"$SB_run\" ] || SB_run=$(command -v python3) || SB_run={0}\n\
                  \"$SB_run\"{rest} \"$SB_file\"{args}\n",
                 quote(&path)
             )),
             Some((path, rest)) => {
-                sh.push_str(&format!("{}{rest} \"$SB_file\"{args}\n", quote(&path)))
+                sh.push_str(&format!("{}{rest} \"$SB_file\"{args}\n", quote(&path)));
             }
             None => sh.push_str(&format!("\"$SB_file\"{args}\n")),
         }

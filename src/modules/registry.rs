@@ -19,6 +19,8 @@ modules![
     command::Command,
     command::Shell,
     copy::Copy,
+    cron::Cron,
+    dnf::Dnf,
     expect::Expect,
     fetch::Fetch,
     file::File,
@@ -33,6 +35,8 @@ modules![
     package::Package,
     ping::Ping,
     pip::Pip,
+    postgresql::PostgresqlPing,
+    postgresql::PostgresqlQuery,
     query::Getent,
     query::PackageFacts,
     query::ServiceFacts,
@@ -59,11 +63,14 @@ modules![
 
 /// Other names under which a module is known.
 const ALIASES: &[(&str, &str)] = &[
+    ("yum", "dnf"),
     ("systemd", "service"),
     ("systemd_service", "service"),
     ("gather_facts", "setup"),
     ("ansible.posix.authorized_key", "authorized_key"),
     ("community.general.ini_file", "ini_file"),
+    ("community.postgresql.postgresql_ping", "postgresql_ping"),
+    ("community.postgresql.postgresql_query", "postgresql_query"),
     ("ansible.posix.mount", "mount"),
     ("ansible.posix.synchronize", "synchronize"),
     ("ansible.posix.sysctl", "sysctl"),

@@ -50,6 +50,7 @@ impl World {
             .args(args)
             .current_dir(self.folder.path())
             .env("SWITCHBACK_RUNS", self.path("runs"))
+            .env("SWITCHBACK_ROOT", self.path("place"))
             .stdin(Stdio::null())
             .output()
             .unwrap()

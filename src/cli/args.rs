@@ -79,6 +79,10 @@ pub(crate) struct RunArgs {
     /// Without a person: what to do when a task fails
     #[arg(long, value_enum, default_value_t = OnFailure::Continue)]
     pub(crate) on_failure: OnFailure,
+    /// Stop, resumable, when a host on which a task may be running was unreachable for so long;
+    /// without a person 900 by default, with one never
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) lost_after: Option<u64>,
     /// Without a person: the answer to a question, as `QUESTION=ANSWER`
     #[arg(long, value_name = "QUESTION=ANSWER")]
     pub(crate) answer: Vec<String>,

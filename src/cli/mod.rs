@@ -5,6 +5,7 @@ mod completions;
 mod exit;
 mod explain;
 mod extra_vars;
+mod harden;
 mod inventory;
 mod listing;
 mod rehearsal_report;

@@ -189,7 +189,29 @@ fn lines(entry: &Entry, intents: &HashMap<u64, Intended<'_>>) -> Vec<String> {
             vec![format!("rollback by `{way}` {how}")]
         }
         Record::Closed { exit_code, .. } => vec![format!("ended with {exit_code}")],
-        Record::Intent { .. } => Vec::new(),
+        other => lock_lines(other),
+    }
+}
+
+/// What a record says of the locks of hosts, if it does.
+fn lock_lines(record: &Record) -> Vec<String> {
+    match record {
+        Record::HostReady {
+            host,
+            place,
+            epoch: Some(epoch),
+            ..
+        } => vec![format!("{host} is locked (lock {epoch}, in {place})")],
+        Record::TakenOver {
+            by, hosts, without, ..
+        } => {
+            let mut lines = vec![format!("{by} took over {}", hosts.join(", "))];
+            if !without.is_empty() {
+                lines.push(format!("without {}", without.join(", ")));
+            }
+            lines
+        }
+        _ => Vec::new(),
     }
 }
 

@@ -11,6 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
+use chrono::Utc;
 use tokio::sync::{Mutex, mpsc};
 
 use super::args::{OnFailure, Output, RunArgs};
@@ -219,6 +220,15 @@ fn settings(
         injects_failure_at: None,
         stops_before: args.stop_before.clone(),
         window_s: playbook.change.as_ref().and_then(|change| change.window_s),
+        machine: (!args.check).then(machine),
+        owner: format!(
+            "{} since {}",
+            operator(),
+            Utc::now().format("%Y-%m-%d %H:%M:%S UTC")
+        ),
+        lost_after_s: args
+            .lost_after
+            .or((!is_interactive).then_some(LOST_AFTER_S)),
         window_spent_s: 0,
     })
 }
@@ -281,6 +291,16 @@ pub(super) fn operator() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     format!("{user}@{}", host.trim())
 }
+
+/// What tells this machine from others, for the locks of hosts.
+fn machine() -> String {
+    let id = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{}/{}", name.trim(), id.trim())
+}
+
+/// Seconds for which a run without a person waits for a host on which a task may be running.
+const LOST_AFTER_S: u64 = 900;
 
 /// The terminal of a run, with what shows its events.
 pub(super) struct Stage {
@@ -389,8 +409,9 @@ impl Stage {
         journal: Option<Writer>,
         run_folder: Option<&Path>,
     ) -> Result<Driver, String> {
-        let pool =
-            Pool::new(PoolSettings::new(control_dir(run_folder)?)).map_err(|e| e.to_string())?;
+        let mut settings = PoolSettings::new(control_dir(run_folder)?);
+        settings.local_umask = super::harden::umask_of_tasks();
+        let pool = Pool::new(settings).map_err(|e| e.to_string())?;
         let mut reporters = std::mem::take(&mut self.reporters);
         let console = self.console.as_ref().map(Console::handle);
         let listener = move |event: &Event| {

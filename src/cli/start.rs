@@ -11,6 +11,7 @@ use super::exit;
 
 /// Runs the program with these words (the first is its own name).
 pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
+    super::harden::harden();
     let words = with_run(words.into_iter().collect());
     let cli = match Cli::try_parse_from(&words) {
         Ok(cli) => cli,

@@ -5,7 +5,7 @@
 //! whether an effect is answered.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -168,6 +168,8 @@ struct State {
     effects: Vec<Effect>,
     answers: HashMap<Ticket, Input>,
     wakers: HashMap<Ticket, Waker>,
+    /// Tickets whose answers somebody still wants.
+    open: HashSet<Ticket>,
     now: Now,
     pause_wanted: Option<String>,
     redactor: Redactor,
@@ -194,7 +196,15 @@ impl Port {
 
     /// What masks secrets in all that goes out.
     pub(crate) fn with_redactor<T>(&self, use_it: impl FnOnce(&mut Redactor) -> T) -> T {
-        use_it(&mut self.0.borrow_mut().redactor)
+        let redactor = &mut self.0.borrow_mut().redactor;
+        redactor.prepare();
+        use_it(redactor)
+    }
+
+    /// The same output, shown without the secrets that are known now.
+    pub(crate) fn masked(&self, live: Live) -> Live {
+        let redactor = self.with_redactor(|redactor| Arc::new(redactor.clone()));
+        Live { redactor, ..live }
     }
 
     /// Takes a request to pause, if there is one.
@@ -210,13 +220,7 @@ impl Port {
         live: Option<Live>,
     ) -> Result<Reply, Failed> {
         let target = Box::new(target.clone());
-        let live = live.map(|live| {
-            let redactor = self.with_redactor(|redactor| {
-                redactor.prepare();
-                Arc::new(redactor.clone())
-            });
-            Live { redactor, ..live }
-        });
+        let live = live.map(|live| self.masked(live));
         match self
             .call(|ticket| Effect::Trip {
                 ticket,
@@ -314,6 +318,7 @@ impl Port {
         let ticket = Ticket(state.next_ticket);
         let effect = make(ticket);
         state.effects.push(effect);
+        state.open.insert(ticket);
         Pending {
             port: self.clone(),
             ticket,
@@ -326,7 +331,7 @@ impl Port {
         state.now = now;
         if let Input::PauseWanted(why) = input {
             state.pause_wanted = Some(why);
-        } else if let Some(ticket) = input.ticket() {
+        } else if let Some(ticket) = input.ticket().filter(|t| state.open.contains(t)) {
             state.answers.insert(ticket, input);
             if let Some(waker) = state.wakers.remove(&ticket) {
                 drop(state);
@@ -345,6 +350,16 @@ impl Port {
 struct Pending {
     port: Port,
     ticket: Ticket,
+}
+
+impl Drop for Pending {
+    /// An answer that comes after this is not kept.
+    fn drop(&mut self) {
+        let mut state = self.port.0.borrow_mut();
+        state.open.remove(&self.ticket);
+        state.answers.remove(&self.ticket);
+        state.wakers.remove(&self.ticket);
+    }
 }
 
 impl Future for Pending {

@@ -21,6 +21,10 @@ pub(crate) enum Halt {
     Refused(String),
     /// A decision was needed and nobody was there; the text says what would have told.
     Undecided(String),
+    /// Another run has the lock of a host; the text says whose.
+    Locked(String),
+    /// Nobody waits any longer for a host on which a task may be running; the text says which.
+    Lost(String),
     /// The journal cannot be written: nothing more may be started.
     Journal(String),
     /// A problem with the playbook that shows only now (an include that cannot be read).

@@ -226,6 +226,13 @@ impl Run {
                 Err(problem) => return Ok(Err(problem.into())),
             }
         }
+        // The first contact of a step that may change something takes the lock of the host.
+        if !item.is_check
+            && !item.reads(prepared.effect())
+            && let Err(end) = self.ground(&target).await?
+        {
+            return Ok(Err((*end).into()));
+        }
         let inputs = match self.resolve_inputs(item, prepared.as_ref(), &args).await? {
             Ok(inputs) => inputs,
             Err(early) => return Ok(Err(early)),
@@ -271,6 +278,53 @@ impl Run {
         }
     }
 
+    /// The change that was decided when the probe saw this; none where that cannot be had again.
+    pub(super) async fn plan_as_seen(
+        &self,
+        item: &Item,
+        probed: Option<&[(i32, String)]>,
+    ) -> Flow<Option<Ready>> {
+        let (Some(probed), Action::Module { name, args, .. }) = (probed, &item.task.action) else {
+            return Ok(None);
+        };
+        let (Ok(args), Some(module)) =
+            (self.arguments(item, name, args), crate::modules::find(name))
+        else {
+            return Ok(None);
+        };
+        let (Ok(prepared), Ok((target, environment))) =
+            (module.prepare(&args), self.where_and_how(item))
+        else {
+            return Ok(None);
+        };
+        let Ok(inputs) = self.resolve_inputs(item, prepared.as_ref(), &args).await? else {
+            return Ok(None);
+        };
+        let seen: Vec<Reply> = probed
+            .iter()
+            .map(|(rc, stdout)| Reply {
+                rc: *rc,
+                stdout: stdout.clone().into_bytes(),
+                stderr: Vec::new(),
+            })
+            .collect();
+        let Ok(Decision::Change(change)) = prepared.decide(&inputs, &seen) else {
+            return Ok(None);
+        };
+        let probe = prepared.probe(&inputs);
+        Ok(Some(Ready {
+            module,
+            prepared,
+            inputs,
+            probe,
+            seen,
+            change,
+            target,
+            environment,
+            args,
+        }))
+    }
+
     /// Check mode and protection: whether the change may be made at all.
     fn may_change(&self, item: &Item, ready: Ready) -> Result<Planned, Early> {
         // A module that only reads the host may still write on the controller (`fetch`) or ask
@@ -297,7 +351,7 @@ impl Run {
     }
 
     /// Target and environment of an item; a delegate's own connection variables count.
-    pub(crate) fn where_and_how(
+    pub(super) fn where_and_how(
         &self,
         item: &Item,
     ) -> Result<(Target, Vec<(String, String)>), Problem> {

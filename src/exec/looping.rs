@@ -197,6 +197,9 @@ impl Run {
                 .unwrap_or_default(),
             None => value.clone(),
         };
+        if shown.has_secret() {
+            return crate::value::MASK.to_owned();
+        }
         plain_text(&shown).unwrap_or_else(|| self.as_text(&shown, view))
     }
 

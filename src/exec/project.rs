@@ -179,10 +179,12 @@ impl Controller for Project {
 
     fn tasks_file(&self, file: &str, from: &Task, search: &Search) -> Result<Included, String> {
         let path = find_in(file, "tasks", from.role.as_deref(), search)?;
-        self.loader
-            .borrow_mut()
-            .tasks_file(&path, from.role.clone(), false, &from.id.0)
-            .map_err(|problems| self.told(&problems))
+        // The loader is let go of before its problems are told with its sources.
+        let loaded =
+            self.loader
+                .borrow_mut()
+                .tasks_file(&path, from.role.clone(), false, &from.id.0);
+        loaded.map_err(|problems| self.told(&problems))
     }
 
     fn role(

@@ -13,6 +13,7 @@ pub(crate) mod code {
     pub(crate) const FAILED: u8 = 2;
     pub(crate) const LOAD: u8 = 3;
     pub(crate) const UNREACHABLE: u8 = 4;
+    pub(crate) const LOCKED: u8 = 6;
     pub(crate) const REFUSED: u8 = 8;
     pub(crate) const LOST: u8 = 9;
     pub(crate) const STOPPED: u8 = 10;
@@ -86,8 +87,15 @@ impl Run {
         Ok(())
     }
 
-    /// The last event and the last record.
+    /// The last event and the last record. A run that may go on keeps its locks, unless it has
+    /// changed nothing.
     pub(crate) async fn finish(&self, exit_code: u8) {
+        let is_over = matches!(
+            exit_code,
+            code::OK | code::FAILED | code::UNREACHABLE | code::ABORTED | code::ROLLED_BACK
+        );
+        let is_untouched = self.state.borrow().replay.next_attempt == 0;
+        self.leave_hosts(is_over || is_untouched).await;
         let at = self.port.now().wall;
         let record = Record::Closed { exit_code, at };
         if let Err(halt) = self.record(vec![record], true).await {
@@ -141,6 +149,14 @@ impl Run {
                     format!("a decision was needed and nobody was there: {hint}"),
                 );
                 Some(code::UNDECIDED)
+            }
+            Err(Halt::Locked(why)) => {
+                self.notice(true, why.clone());
+                Some(code::LOCKED)
+            }
+            Err(Halt::Lost(why)) => {
+                self.add_open(why.clone());
+                Some(code::LOST)
             }
             Err(Halt::Journal(why)) => {
                 self.notice(

@@ -86,15 +86,21 @@ impl Run {
             ..
         } = &target.connection
         {
-            self.add_secret(&password.0);
+            self.add_password(&password.0);
         }
         if let Some(password) = target
             .become_user
             .as_ref()
             .and_then(|b| b.password.as_ref())
         {
-            self.add_secret(&password.0);
+            self.add_password(&password.0);
         }
+    }
+
+    /// Masks a password that a later process of the run gets anew, so that no file needs to have it.
+    fn add_password(&self, password: &str) {
+        self.port
+            .with_redactor(|redactor| redactor.add_known(password));
     }
 
     /// Text with all known secrets masked.
@@ -108,12 +114,15 @@ impl Run {
             .with_redactor(|redactor| redactor.mask_value(value))
     }
 
-    /// Result and facts of an end, for a resume, where the record shows less of them.
+    /// Result and facts of an end, for a resume, where the record shows less of them, with the
+    /// secrets that the run has learnt meanwhile.
     pub(crate) fn sealed_end(&self, item: &Item, end: &ItemEnd) -> Option<Sealed> {
         let facts = Value::from(end.facts.clone());
         let result = end.value();
         let is_whole = self.redacted(&result) == result && self.redacted(&facts) == facts;
-        (item.is_hidden || !is_whole).then(|| Sealed::of(&(result, end.facts.clone())))
+        let learnt = self.port.with_redactor(Redactor::take_fresh);
+        let needs_it = item.is_hidden || !is_whole || !learnt.is_empty();
+        needs_it.then(|| Sealed::of(&(result, end.facts.clone(), learnt)))
     }
 
     /// Facts of an end as the record shows them.

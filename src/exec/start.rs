@@ -7,7 +7,7 @@ use super::effect::Port;
 use super::machine::Machine;
 use super::rollback::Wanted;
 use super::run::Run;
-use super::state::{Replay, Settings, State};
+use super::state::{Open, Replay, Settings, State};
 use crate::event::Status;
 use crate::inventory::Inventory;
 use crate::journal::{Answered, Instance, Record, RunState, Sealed};
@@ -22,6 +22,7 @@ pub fn start(
     replay: Replay,
 ) -> Machine {
     let port = Port::default();
+    know(&port, &replay.secrets);
     let state = State {
         inventory,
         replay,
@@ -43,6 +44,7 @@ pub fn start_rollback(
 ) -> Machine {
     let port = Port::default();
     let mut replay = replay_of(&journal);
+    know(&port, &replay.secrets);
     // What is done on the way back is new, even where the same task ran before.
     replay.done.clear();
     replay.open.clear();
@@ -55,6 +57,15 @@ pub fn start_rollback(
     };
     let run = Run::new(port.clone(), controller, settings, state);
     Machine::new(port, run.roll_back_root(journal, change, wanted))
+}
+
+/// Masks what earlier processes of the run have learnt to be secret.
+fn know(port: &Port, secrets: &[String]) {
+    port.with_redactor(|redactor| {
+        for secret in secrets {
+            redactor.add_known(secret);
+        }
+    });
 }
 
 /// What a resumed run need not do again. A step that failed is done again, unless the run went on
@@ -90,12 +101,23 @@ pub fn replay_of(journal: &RunState) -> Replay {
         open: journal
             .open
             .values()
-            .map(|a| (a.instance.clone(), a.converges))
+            .map(|a| {
+                let open = Open {
+                    converges: a.converges,
+                    attempt: Some(a.attempt),
+                    issued: a.issued.clone(),
+                    shown: a.shown,
+                };
+                (a.instance.clone(), open)
+            })
             .chain(lost_without_intent(journal))
             .collect(),
+        locks: journal.locks.clone(),
+        lock_count: journal.locks.len(),
         next_attempt: journal.next_attempt.saturating_sub(1),
         released: journal.released.keys().cloned().collect(),
         answers: journal.answers.iter().map(answer).collect(),
+        secrets: journal.secrets.clone(),
     }
 }
 
@@ -107,11 +129,11 @@ fn answer(answered: &Answered) -> (String, String) {
 }
 
 /// Commands without an intent (a literal `changed_when: false`) whose reply was lost.
-fn lost_without_intent(journal: &RunState) -> impl Iterator<Item = (Instance, bool)> {
+fn lost_without_intent(journal: &RunState) -> impl Iterator<Item = (Instance, Open)> {
     let lost = journal.done.iter().filter(|(_, outcome)| {
         outcome.status == Status::Lost && outcome.attempt.is_none() && !outcome.was_passed
     });
-    lost.map(|(instance, _)| (instance.clone(), false))
+    lost.map(|(instance, _)| (instance.clone(), Open::default()))
 }
 
 /// The number of tasks that are known before the run.

@@ -6,10 +6,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::frame::Frame;
+use super::ground::Ground;
 use super::tracked::Tracked;
 use crate::event::Stats;
 use crate::inventory::Inventory;
-use crate::journal::{Instance, Record};
+use crate::journal::{Instance, Issued, Record};
 use crate::model::{Condition, StepId, Task};
 use crate::value::{Map, Value};
 use crate::vars::HostVars;
@@ -65,6 +66,13 @@ pub struct Settings {
     pub stops_before: Option<String>,
     /// The window of the change, in seconds.
     pub window_s: Option<u64>,
+    /// The machine that takes the locks of hosts; none where no locks are taken.
+    pub machine: Option<String>,
+    /// Who that is, from where and since when, for others who meet the locks.
+    pub owner: String,
+    /// Seconds after which nobody waits any longer for a host on which a task may be running;
+    /// none: for ever.
+    pub lost_after_s: Option<u64>,
     /// How many seconds of it earlier processes of the run have used.
     pub window_spent_s: u64,
 }
@@ -74,14 +82,33 @@ pub struct Settings {
 pub struct Replay {
     /// Steps that ended, with their record.
     pub done: HashMap<Instance, Record>,
-    /// Intents without an end: instance -> whether the module converges.
-    pub open: HashMap<Instance, bool>,
+    /// Intents without an end.
+    pub open: HashMap<Instance, Open>,
+    /// Locks that were taken or about to be: host, token, machine.
+    pub locks: Vec<(String, String, String)>,
+    /// How many tokens of locks were given out.
+    pub lock_count: usize,
     /// The next attempt's number.
     pub next_attempt: u64,
     /// Hosts released from protection.
     pub released: BTreeSet<String>,
+    /// What was learnt to be secret.
+    pub secrets: Vec<String>,
     /// Questions with the answers that were given to them, in order.
     pub answers: Vec<(String, String)>,
+}
+
+/// An intent without an end.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Open {
+    /// Whether the module converges.
+    pub converges: bool,
+    /// The attempt; none for a command without an intent.
+    pub attempt: Option<u64>,
+    /// How it was sent, where it is durable.
+    pub issued: Option<Issued>,
+    /// How far its output was shown.
+    pub shown: (u64, u64),
 }
 
 /// How far the operator lets the run go without being asked.
@@ -153,6 +180,10 @@ pub(crate) struct State {
     pub(crate) out: HashSet<String>,
     /// Hosts that failed and were not forgiven, of all plays.
     pub(crate) failed: HashSet<String>,
+    /// What is known of hosts, by name and user.
+    pub(crate) grounds: HashMap<(String, String), Rc<Ground>>,
+    /// Held while a host is met.
+    pub(crate) doors: HashMap<String, Rc<futures_util::lock::Mutex<()>>>,
     /// Hosts whose last attempt is lost or still running.
     pub(crate) parked: HashSet<String>,
     pub(crate) replay: Replay,

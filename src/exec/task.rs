@@ -277,8 +277,8 @@ impl Run {
         if let Some(end) = self.injected_failure(run) {
             return Ok(end);
         }
-        if let Some(end) = self.decide_open(item).await? {
-            return Ok(end);
+        if let Some(end) = self.take_up(item).await? {
+            planned = Some(Planned::Ended(end));
         }
         let retries = self.retries(run, item);
         let (mut attempts, mut moves) = (1, 0);
@@ -301,13 +301,11 @@ impl Run {
                     ),
                 },
             };
+            let Some(decided) = self.verify(item, end).await? else {
+                continue;
+            };
+            end = decided;
             self.judge(run, item, &mut end);
-            if item.is_hidden {
-                end.hide();
-            }
-            if item.is_hidden {
-                end.hide();
-            }
             end.attempts = attempts;
             let is_met = self.until_is_met(run, item, &mut end);
             if is_met || attempts > retries || end.status == Status::Lost {

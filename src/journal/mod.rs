@@ -23,7 +23,7 @@ mod crash_tests;
 
 pub use error::{Error, Result};
 pub use reader::{Entry, Recovered, read};
-pub use record::{FORMAT, Instance, Record, UndoRecord};
+pub use record::{FORMAT, Instance, Issued, Record, UndoRecord};
 pub use seal::{KeyFolder, RunKey, Sealed};
 pub use signature::{Signed, Signer, check_signatures};
 pub use state::{Answered, Attempt, Outcome, RunState, fold};

@@ -43,13 +43,13 @@ impl Recovered {
         self.records.iter().any(|entry| entry.record.has_closed())
     }
 
-    /// Puts everything that is sealed where it belongs.
+    /// Decrypts everything that is sealed.
     ///
     /// # Errors
     /// `WrongKey`.
     pub fn open(&mut self, key: &RunKey) -> Result<()> {
         for entry in &mut self.records {
-            if !entry.record.open(key, entry.seq) {
+            if !key.open(&mut entry.record, entry.seq) {
                 return Err(Error::WrongKey { seq: entry.seq });
             }
         }

@@ -1,12 +1,15 @@
 //! The records of a journal. Their JSON form is versioned by [`FORMAT`].
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::seal::{RunKey, Sealed};
+use super::seal::Sealed;
 use crate::event::Status;
 use crate::model::{Item, Seal, StepId};
 use crate::modules::Act;
+use crate::script::attempt::Spot;
 use crate::value::{Map, Value};
 
 /// Version of the records; a reader refuses one it does not know.
@@ -120,6 +123,56 @@ pub enum Record {
         /// When.
         at: DateTime<Utc>,
     },
+    /// A lock of this run is about to be taken on a host. Synced before.
+    Locking {
+        /// The host.
+        host: String,
+        /// The token that will name it there.
+        token: String,
+        /// The machine that takes it: a copy of this journal elsewhere does not have the lock.
+        from: String,
+    },
+    /// A host was met: what its attempts are held against.
+    HostReady {
+        /// The host.
+        host: String,
+        /// The user there.
+        user: String,
+        /// The id of the place that attempts are kept in.
+        spool: String,
+        /// Where that is.
+        place: String,
+        /// The boot of the host.
+        boot: String,
+        /// Its uptime in seconds.
+        up: u64,
+        /// The lock of the host, where it was taken.
+        epoch: Option<u64>,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// A durable attempt is about to be sent. Synced before its first byte leaves.
+    Issued(Box<Issued>),
+    /// Output of a durable attempt was shown up to here. Need not be synced.
+    Seen {
+        /// The attempt.
+        attempt: u64,
+        /// Bytes of standard output.
+        out: u64,
+        /// Bytes of standard error.
+        err: u64,
+    },
+    /// The locks of hosts were taken over for this run. Synced.
+    TakenOver {
+        /// Who did it.
+        by: String,
+        /// The hosts.
+        hosts: Vec<String>,
+        /// Hosts that could not be reached and are out of the run.
+        without: Vec<String>,
+        /// When.
+        at: DateTime<Utc>,
+    },
     /// An intent led to nothing: its attempt provably never started and never will. It takes the
     /// intent's undo entry and seals with it.
     NeverStarted {
@@ -144,7 +197,8 @@ pub enum Record {
         result: Value,
         /// Facts it set, redacted.
         facts: Map,
-        /// Result and facts in full, where they are not so already.
+        /// Result and facts in full, where they are not so already, and the secrets that are masked
+        /// from here on.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         sealed: Option<Sealed>,
         /// Milliseconds.
@@ -189,6 +243,24 @@ pub enum Record {
         /// When.
         at: DateTime<Utc>,
     },
+}
+
+/// A durable attempt as it was sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Issued {
+    /// The attempt.
+    pub attempt: u64,
+    /// Where it is found again.
+    pub spot: Spot,
+    /// The boot of the host that it was meant for.
+    pub boot: String,
+    /// The uptime of the host when it was met, in seconds.
+    pub up: u64,
+    /// What the probe saw, as status and text, where that is short: the result needs it.
+    pub probed: Option<Vec<(i32, String)>>,
+    /// Whether it is not awaited (`poll: 0`).
+    #[serde(default)]
+    pub is_job: bool,
 }
 
 impl Record {
@@ -244,40 +316,59 @@ impl Record {
         self.sealed().is_some_and(Sealed::is_closed)
     }
 
-    /// Opens its sealed part and puts what was in it where it belongs; `false` where the key does
-    /// not fit.
-    pub(super) fn open(&mut self, key: &RunKey, seq: u64) -> bool {
-        let Some(sealed) = self.sealed_mut() else {
-            return true;
-        };
-        sealed.open(key, seq) && self.take_in()
+    /// The record with what is sealed in it where it belongs, as far as that is open.
+    pub(super) fn in_full(&self) -> Cow<'_, Self> {
+        if !self.has_open() {
+            return Cow::Borrowed(self);
+        }
+        let mut full = self.clone();
+        full.take_in();
+        Cow::Owned(full)
     }
 
-    fn take_in(&mut self) -> bool {
+    /// The secrets that were learnt up to this end, as far as they are open.
+    pub(super) fn learnt(&self) -> Vec<String> {
+        match self {
+            Self::Done {
+                sealed: Some(sealed),
+                ..
+            } => sealed
+                .read::<(Value, Map, Vec<String>)>()
+                .map_or_else(Vec::new, |(_, _, learnt)| learnt),
+            _ => Vec::new(),
+        }
+    }
+
+    fn take_in(&mut self) {
         match self {
             Self::Opened {
                 extra_vars,
                 options,
                 sealed: Some(sealed),
                 ..
-            } => sealed
-                .read()
-                .map(|full| (*extra_vars, *options) = full)
-                .is_some(),
+            } => {
+                if let Some(full) = sealed.read() {
+                    (*extra_vars, *options) = full;
+                }
+            }
             Self::Done {
                 result,
                 facts,
                 sealed: Some(sealed),
                 ..
-            } => sealed.read().map(|full| (*result, *facts) = full).is_some(),
-            Self::Intent { undo, .. } => {
-                let full = match undo {
-                    UndoRecord::Sealed { sealed, .. } => sealed.read(),
-                    _ => return true,
-                };
-                full.map(|full| *undo = full).is_some()
+            } => {
+                if let Some(full) = sealed.read::<(Value, Map, Vec<String>)>() {
+                    (*result, *facts, _) = full;
+                }
             }
-            _ => true,
+            Self::Intent { undo, .. } => {
+                if let UndoRecord::Sealed { sealed, .. } = undo
+                    && let Some(full) = sealed.read()
+                {
+                    *undo = full;
+                }
+            }
+            _ => {}
         }
     }
 }

@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::error::{Error, Result};
+use super::record::Record;
 use super::storage::sync_dir;
 use crate::value::exposed;
 
@@ -147,6 +148,25 @@ impl RunKey {
     /// One line that gives the key back. It is as secret as all that the run holds.
     pub fn to_text(&self) -> String {
         format!("{KEY_WORD} {} {}\n", self.run, STANDARD.encode(self.bytes))
+    }
+
+    /// Encrypts what is sealed in a record, as a part of the record with this number.
+    ///
+    /// # Errors
+    /// The kernel gives no random bytes.
+    pub fn close(&self, record: &mut Record, seq: u64) -> io::Result<()> {
+        match record.sealed_mut() {
+            Some(sealed) => sealed.close(self, seq),
+            None => Ok(()),
+        }
+    }
+
+    /// Decrypts what is sealed in a record; `false` where the key is another one, or the record is
+    /// not as it was written.
+    pub fn open(&self, record: &mut Record, seq: u64) -> bool {
+        record
+            .sealed_mut()
+            .is_none_or(|sealed| sealed.open(self, seq))
     }
 
     fn cipher(&self) -> XChaCha20Poly1305 {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use chrono::{DateTime, Utc};
 use indexmap::IndexMap;
 
-use super::record::{Instance, Record};
+use super::record::{Instance, Issued, Record};
 use super::seal::Sealed;
 use super::undo::{self, EntryState, UndoEntry};
 use crate::event::Status;
@@ -49,6 +49,10 @@ pub struct Attempt {
     pub converges: bool,
     /// One line for a person.
     pub summary: String,
+    /// How it was sent, where it is durable; of several tries the last.
+    pub issued: Option<Issued>,
+    /// How far its output was shown: bytes of standard output and of standard error.
+    pub shown: (u64, u64),
 }
 
 /// A question that was answered.
@@ -92,11 +96,17 @@ pub struct RunState {
     pub rollback: Option<String>,
     /// Ways back that ended, with whether all of each was done.
     pub rolled_back: Vec<(String, bool)>,
+    /// Locks that were taken or about to be: host, token, and the machine that did it.
+    pub locks: Vec<(String, String, String)>,
+    /// Hosts that a takeover left out of the run.
+    pub without: Vec<String>,
     /// The exit code, when the last process ended in an orderly way.
     pub closed: Option<u8>,
     /// From when the change's window counts: the first start, or the resume after the last
     /// orderly end. A resume after a crash goes on in the same window.
     pub window_from: Option<DateTime<Utc>>,
+    /// What was learnt to be secret.
+    pub secrets: Vec<String>,
     /// The step that ended badly last on each host, until a later one ends there.
     failed: HashMap<String, Instance>,
 }
@@ -128,8 +138,10 @@ pub fn fold<'a>(records: impl IntoIterator<Item = &'a Record>) -> RunState {
     };
     let mut stack = undo::Stack::default();
     for record in records {
-        stack.add(record);
-        state.add(record);
+        state.secrets.extend(record.learnt());
+        let record = record.in_full();
+        stack.add(&record);
+        state.add(&record);
     }
     (state.undo, state.point_of_no_return) = stack.finish();
     state
@@ -173,8 +185,24 @@ impl RunState {
             Record::NeverStarted { attempt } => {
                 self.open.remove(attempt);
             }
+            Record::Locking { host, token, from } => {
+                let lock = (host.clone(), token.clone(), from.clone());
+                self.locks.push(lock);
+            }
+            Record::Issued(issued) => {
+                if let Some(open) = self.open.get_mut(&issued.attempt) {
+                    open.issued = Some((**issued).clone());
+                    open.shown = (0, 0);
+                }
+            }
+            Record::Seen { attempt, out, err } => {
+                if let Some(open) = self.open.get_mut(attempt) {
+                    open.shown = (*out, *err);
+                }
+            }
+            Record::TakenOver { without, .. } => self.without.extend(without.iter().cloned()),
             Record::Done { .. } => self.add_done(record),
-            Record::Undone { .. } => {}
+            Record::HostReady { .. } | Record::Undone { .. } => {}
             Record::Released { host, by, .. } => {
                 self.released.insert(host.clone(), by.clone());
             }
@@ -252,6 +280,8 @@ impl Attempt {
             acts_on: acts_on.clone(),
             converges: *converges,
             summary: summary.clone(),
+            issued: None,
+            shown: (0, 0),
         })
     }
 }

@@ -126,6 +126,11 @@ impl Stack {
             }
             Record::Opened { .. }
             | Record::Resumed { .. }
+            | Record::Locking { .. }
+            | Record::HostReady { .. }
+            | Record::Issued(_)
+            | Record::Seen { .. }
+            | Record::TakenOver { .. }
             | Record::Answered { .. }
             | Record::Done { .. }
             | Record::Released { .. }

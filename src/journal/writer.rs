@@ -169,9 +169,6 @@ impl Writer {
             return Ok(None);
         }
         let mut record = record.clone();
-        let Some(sealed) = record.sealed_mut() else {
-            return Ok(None);
-        };
         if self.key.is_none()
             && let Some((keys, run)) = &self.keys
         {
@@ -183,7 +180,8 @@ impl Writer {
                 "the journal was opened without a key",
             ))
         })?;
-        sealed.close(key, self.seq + 1).map_err(Error::io(doing))?;
+        key.close(&mut record, self.seq + 1)
+            .map_err(Error::io(doing))?;
         Ok(Some(record))
     }
 

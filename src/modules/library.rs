@@ -252,9 +252,23 @@ fn object(stdout: &str) -> Option<serde_json::Map<String, serde_json::Value>> {
     let start = lines.iter().position(|l| l.trim().starts_with('{'))?;
     let end = lines.iter().rposition(|l| l.trim().ends_with('}'))?;
     let text = lines.get(start..=end)?.join("\n");
-    match serde_json::from_str(&text).ok()? {
+    let mut told = serde_json::from_str(&text).ok()?;
+    strip(&mut told);
+    match told {
         serde_json::Value::Object(object) => Some(object),
         _ => None,
+    }
+}
+
+/// Takes out what is between ansible-core and a module only.
+fn strip(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::Object(map) => {
+            map.retain(|name, _| !name.starts_with("_ansible_"));
+            map.values_mut().for_each(strip);
+        }
+        serde_json::Value::Array(items) => items.iter_mut().for_each(strip),
+        _ => {}
     }
 }
 

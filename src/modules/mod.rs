@@ -89,3 +89,4 @@ pub use contract::{
 };
 pub use library::{Calling, LIBRARY_MODULE};
 pub use registry::{find, names};
+pub use result::output_of;

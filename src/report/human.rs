@@ -207,7 +207,7 @@ impl Human {
         let run = run.get(..13).unwrap_or(run);
         self.heading(
             '=',
-            &format!("RUN {run}"),
+            &format!("RUN {}", sanitize::inline(run)),
             &format!("exit code {exit_code}"),
         );
         self.sink.put(&recap(stats, &self.look));
@@ -247,7 +247,7 @@ impl Reporter for Human {
             } => {
                 let task = Task {
                     name: sanitize::inline(name).into_owned(),
-                    module: module.clone(),
+                    module: sanitize::inline(module).into_owned(),
                     is_handler: *is_handler,
                     hosts_left: hosts.len(),
                     is_grouped: hosts.len() > LINES_MAX,
@@ -305,7 +305,11 @@ impl Human {
                 let mode = if *is_check { "check" } else { "" };
                 self.heading('=', what, mode);
                 if let Some(journal) = journal {
-                    let line = format!("run {run}, journal in {}\n", sanitize::inline(journal));
+                    let line = format!(
+                        "run {}, journal in {}\n",
+                        sanitize::inline(run),
+                        sanitize::inline(journal)
+                    );
                     self.sink.put(&self.look.paint(Tone::Dim, &line));
                 }
             }

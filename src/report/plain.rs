@@ -208,7 +208,11 @@ impl Plain {
                 ..
             } => {
                 let mode = if *is_check { "check" } else { "run" };
-                let mut what = format!("id={run} mode={mode} playbook={}", name(playbook));
+                let mut what = format!(
+                    "id={} mode={mode} playbook={}",
+                    sanitize::inline(run),
+                    name(playbook)
+                );
                 if let Some(journal) = journal {
                     what.push_str(&format!(" journal={}", name(journal)));
                 }

@@ -26,6 +26,7 @@ const WHOLE_BYTES_MAX: usize = 64 * 1024;
 pub struct Redactor {
     secrets: Secrets,
     needles: BTreeSet<Vec<u8>>,
+    fresh: Secrets,
     finder: Option<AhoCorasick>,
 }
 
@@ -49,10 +50,23 @@ impl PartialEq for Redactor {
 impl Redactor {
     /// Masks this text from now on.
     pub fn add(&mut self, secret: &str) {
+        if self.add_known(secret) {
+            self.fresh.0.insert(secret.to_owned());
+        }
+    }
+
+    /// The secrets that were added since the last call, but for those that [`Self::add_known`]
+    /// added.
+    pub fn take_fresh(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.fresh.0).into_iter().collect()
+    }
+
+    /// As [`Self::add`], of one that need not be told by [`Self::take_fresh`]; whether it is new.
+    pub fn add_known(&mut self, secret: &str) -> bool {
         let trimmed = secret.trim();
         let is_useless = trimmed.len() < SECRET_BYTES_MIN || trimmed.bytes().all(|b| b == b'*');
         if is_useless || !self.secrets.0.insert(secret.to_owned()) {
-            return;
+            return false;
         }
         let before = self.needles.len();
         if trimmed.len() <= WHOLE_BYTES_MAX {
@@ -69,6 +83,7 @@ impl Redactor {
             // Made anew at the next use: several secrets often come together.
             self.finder = None;
         }
+        true
     }
 
     /// Masks every secret string in a value from now on.

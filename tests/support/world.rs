@@ -14,17 +14,25 @@ pub(crate) struct World {
 impl World {
     /// `tasks` are the tasks of the one play; `TARGET` in them is the folder to change.
     pub(crate) fn new(tasks: &str) -> Self {
-        let mut text = "- hosts: all\n  gather_facts: false\n  tasks:\n".to_owned();
-        for line in tasks.lines() {
-            text.extend(["    ", line, "\n"]);
-        }
-        Self::with_playbook(&text)
+        Self::with_playbook(&playbook(tasks))
     }
 
     pub(crate) fn with_playbook(text: &str) -> Self {
-        let world = Self {
-            folder: tempfile::Builder::new().prefix("sb").tempdir().unwrap(),
-        };
+        let folder = tempfile::Builder::new().prefix("sb").tempdir().unwrap();
+        Self::at(folder, text)
+    }
+
+    /// As [`Self::new`], with its folder below this one.
+    pub(crate) fn in_folder(folder: &Path, tasks: &str) -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("sb")
+            .tempdir_in(folder)
+            .unwrap();
+        Self::at(folder, &playbook(tasks))
+    }
+
+    fn at(folder: tempfile::TempDir, text: &str) -> Self {
+        let world = Self { folder };
         fs::create_dir(world.target()).unwrap();
         world.write("playbook.yml", text);
         world.write("hosts.ini", "one ansible_connection=local\n");
@@ -56,6 +64,7 @@ impl World {
             .args(args)
             .current_dir(self.folder.path())
             .env("SWITCHBACK_RUNS", self.path("runs"))
+            .env("SWITCHBACK_ROOT", self.path("place"))
             .env("SWITCHBACK_KEYS", self.path("keys"))
             .stdin(Stdio::null());
         command
@@ -86,6 +95,14 @@ impl World {
         read_tree(&self.path(below), &mut found);
         found
     }
+}
+
+fn playbook(tasks: &str) -> String {
+    let mut text = "- hosts: all\n  gather_facts: false\n  tasks:\n".to_owned();
+    for line in tasks.lines() {
+        text.extend(["    ", line, "\n"]);
+    }
+    text
 }
 
 /// Adds all files below a folder, with what is in them; what is no regular file is left out.

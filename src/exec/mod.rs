@@ -7,6 +7,7 @@
 
 mod action;
 mod apply;
+mod argument_spec;
 pub mod ask;
 mod asking;
 mod attempt;

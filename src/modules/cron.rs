@@ -19,10 +19,6 @@ pub(super) struct Cron;
 /// Arguments of `cron`.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "they are Ansible's arguments"
-)]
 pub(super) struct CronArgs {
     /// What the job is called in the remark before it, or the variable's name.
     name: String,

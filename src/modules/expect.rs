@@ -171,6 +171,29 @@ impl ExpectArgs {
     }
 }
 
+/// Bytes as Python shows them.
+fn python_bytes(bytes: &[u8]) -> String {
+    let quote = if bytes.contains(&b'\'') && !bytes.contains(&b'"') {
+        '"'
+    } else {
+        '\''
+    };
+    let mut out = format!("b{quote}");
+    for byte in bytes {
+        match byte {
+            b'\n' => out.push_str("\\n"),
+            b'\r' => out.push_str("\\r"),
+            b'\t' => out.push_str("\\t"),
+            b'\\' => out.push_str("\\\\"),
+            byte if char::from(*byte) == quote => out.extend(['\\', quote]),
+            0x20..=0x7e => out.push(char::from(*byte)),
+            byte => out.push_str(&format!("\\x{byte:02x}")),
+        }
+    }
+    out.push(quote);
+    out
+}
+
 /// The conversation. `$@` is the command.
 const TALK: &str = include_str!("expect.sh");
 
@@ -262,9 +285,10 @@ impl Module for Expect {
                 format!(
                     "No remaining responses for '{}', output was '{}'",
                     question.unwrap_or_default(),
-                    reply.stdout_text()
+                    python_bytes(&reply.stdout)
                 ),
-                true,
+                // As in Ansible, which gives up before it says so.
+                false,
                 Map::new(),
             ));
         }

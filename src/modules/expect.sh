@@ -7,7 +7,7 @@ SB_found=$(command -v "$1") && [ -x "$SB_found" ] && [ ! -d "$SB_found" ] || {
   exit 127
 }
 sb_keep_dir
-SB_talk=$SB_KEEP/talk
+SB_talk=$SB_KEEP/talk.$$
 rm -rf "$SB_talk"
 mkdir -m 700 "$SB_talk" && mkfifo "$SB_talk/in" || sb_fail "cannot make a pipe in \`$SB_KEEP\`"
 SB_pid=
@@ -80,7 +80,7 @@ while [ -z "$SB_end" ]; do
   if [ "$SB_size" -ne "$SB_seen" ]; then
     SB_match=$(sb_match)
     if [ -n "$SB_match" ]; then
-      SB_at=${SB_match% *} SB_past=$((SB_past + ${SB_match#* })) SB_seen=-1
+      SB_at=${SB_match% *} SB_from=$SB_past SB_past=$((SB_past + ${SB_match#* })) SB_seen=-1
 ANSWERS
       [ -z "$SB_end" ] || break
       # A program that turns the echo off before it asks for a password may do so just now.
@@ -99,7 +99,11 @@ ANSWERS
   sleep 0.1 2>/dev/null || sleep 1
 done
 if [ -n "$SB_end" ]; then
-  cat "$SB_talk/out"
+  case $SB_end in
+  # What was asked last, without an answer.
+  *answer*) tail -c "+$((SB_from + 1))" "$SB_talk/out" | head -c $((SB_past - SB_from)) ;;
+  *) cat "$SB_talk/out" ;;
+  esac
   echo "$SB_end" >&2
   exit 124
 fi

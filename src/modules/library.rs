@@ -37,6 +37,9 @@ pub enum Calling {
     Replaced,
 }
 
+/// A program up to this size that is text travels in the script itself.
+const EMBEDDED_BYTES_MAX: usize = 32 * 1024;
+
 /// What is replaced by the arguments in a script of [`Calling::Replaced`].
 const JSON_ARGS: &[u8] = b"<<INCLUDE_ANSIBLE_MODULE_JSON_ARGS>>";
 
@@ -158,17 +161,32 @@ impl LibraryModuleArgs {
             .collect()
     }
 
-    /// The script: it reads the program from its input.
-    fn script(&self, program: &[u8], sha1: &str) -> String {
+    /// The lines that put the program into a folder of its own: from the text of the script, or from
+    /// its input.
+    fn place(&self, folder: &str, text: Option<&str>, sha1: &str) -> String {
         let name = super::path_state::basename(&self.path);
-        let mut sh = format!(
-            "sb_keep_dir\nSB_dir=$SB_KEEP/module\nrm -rf \"$SB_dir\"\n\
+        let write = match text {
+            Some(text) => format!("printf %s {}", quote(text)),
+            None => "cat".to_owned(),
+        };
+        format!(
+            "sb_keep_dir\nSB_dir=$SB_KEEP/{folder}\nrm -rf \"$SB_dir\"\n\
              mkdir -m 700 \"$SB_dir\" || sb_fail \"cannot make \\`$SB_dir\\`\"\n\
-             trap 'rm -rf \"$SB_dir\"' EXIT\ntrap 'exit 129' HUP\ntrap 'exit 130' INT\ntrap 'exit 143' TERM\n\
-             SB_umask=$(umask)\numask 077\nSB_file=$SB_dir/{}\n\
-             cat >\"$SB_file\" && chmod 700 \"$SB_file\" || sb_fail 'cannot write the module'\n\
+             SB_file=$SB_dir/{}\n\
+             (umask 077; {write} >\"$SB_file\") && chmod 700 \"$SB_file\" || sb_fail 'cannot write the module'\n\
              SB_sum=$(sha1sum <\"$SB_file\")\n\
              [ \"${{SB_sum%% *}}\" = {sha1} ] || sb_fail 'the module did not arrive whole: transfer failed'\n",
+            quote(name)
+        )
+    }
+
+    /// The lines that run it, and leave nothing of it behind.
+    fn run(&self, folder: &str, program: &[u8]) -> String {
+        let name = super::path_state::basename(&self.path);
+        let mut sh = format!(
+            "SB_dir=$SB_KEEP/{folder}\nSB_file=$SB_dir/{}\n\
+             trap 'rm -rf \"$SB_dir\"' EXIT\ntrap 'exit 129' HUP\ntrap 'exit 130' INT\ntrap 'exit 143' TERM\n\
+             SB_umask=$(umask)\numask 077\n",
             quote(name)
         );
         match self.calling {
@@ -206,6 +224,32 @@ impl LibraryModuleArgs {
             None => sh.push_str(&format!("\"$SB_file\"{args}\n")),
         }
         sh
+    }
+
+    /// A short text travels in the script that runs it; else the program is brought first, so that
+    /// what runs it outlives the connection in either case.
+    fn acts(&self, source: Source, program: &[u8], sha1: &str) -> Vec<Act> {
+        let text = match &source {
+            Source::Bytes(bytes) => std::str::from_utf8(bytes)
+                .ok()
+                .filter(|text| text.len() <= EMBEDDED_BYTES_MAX && !text.contains('\0')),
+            Source::File(_) => None,
+        };
+        if text.is_some() {
+            // A task without an intent shares its keep with others of the same run.
+            const OWN: &str = "module.$$";
+            return vec![Act::script(
+                self.place(OWN, text, sha1) + &self.run(OWN, program),
+            )];
+        }
+        let bring = Script::new(self.place("module", None, sha1));
+        vec![
+            Act::Stream {
+                script: bring,
+                source,
+            },
+            Act::script(self.run("module", program)),
+        ]
     }
 
     /// The bytes that travel, and their SHA-1.
@@ -260,6 +304,44 @@ fn object(stdout: &str) -> Option<serde_json::Map<String, serde_json::Value>> {
     }
 }
 
+/// Whether a fact of this name would say how a host is reached: that is never the host's to say.
+fn is_steering(name: &str) -> bool {
+    let short = name.strip_prefix("ansible_").unwrap_or(name);
+    matches!(
+        short,
+        "host"
+            | "port"
+            | "user"
+            | "password"
+            | "connection"
+            | "private_key_file"
+            | "timeout"
+            | "host_key_checking"
+            | "async_dir"
+            | "remote_tmp"
+            | "pipelining"
+            | "delegated_vars"
+            | "playbook_python"
+            | "rsync_path"
+    ) || [
+        "ssh_",
+        "become",
+        "shell_",
+        "paramiko_",
+        "sudo_",
+        "su_",
+        "winrm_",
+        "sftp_",
+        "scp_",
+    ]
+    .iter()
+    .any(|start| short.starts_with(start))
+        || short.ends_with("_interpreter")
+        || name == "inventory_hostname"
+        || name == "hostvars"
+        || name == "groups"
+}
+
 /// Takes out what is between ansible-core and a module only.
 fn strip(value: &mut serde_json::Value) {
     match value {
@@ -306,10 +388,7 @@ impl Module for LibraryModule {
         Ok(Decision::Change(Change {
             summary: format!("run the module `{}` of {}", args.module, args.path),
             diff: Vec::new(),
-            acts: vec![Act::Stream {
-                script: Script::new(args.script(&program, &sha1)),
-                source,
-            }],
+            acts: args.acts(source, &program, &sha1),
             undo: Undo::Unknown("a module of library/ does not say what it changes"),
             foretell: Foretell::Skipped(format!(
                 "remote module ({}) does not support check mode",
@@ -380,6 +459,10 @@ impl Module for LibraryModule {
             Some(Value::Map(facts)) => (*facts).clone(),
             _ => Map::new(),
         };
+        let facts = facts
+            .into_iter()
+            .filter(|(name, _)| !is_steering(name))
+            .collect();
         let skipped = is_true(result.shift_remove("skipped")).then(|| {
             let msg = result.get("msg").and_then(Value::as_str);
             msg.unwrap_or_default().to_owned()

@@ -47,6 +47,9 @@ impl Requirement {
         if has_extras {
             rest = rest.split_once(']')?.1.trim_start();
         }
+        if rest.starts_with(',') {
+            return None;
+        }
         let mut clauses = Vec::new();
         for clause in rest.split(',').map(str::trim).filter(|c| !c.is_empty()) {
             const OPERATORS: &[&str] = &["===", "==", "!=", "<=", ">=", "~=", "<", ">"];
@@ -308,6 +311,7 @@ mod tests {
             "-e",
             "",
             "x >",
+            "x,<2",
         ] {
             assert_eq!(Requirement::read(text), None, "{text}");
         }

@@ -402,7 +402,7 @@ impl Module for Pip {
              if [ ! -e \"$SB_KEEP/pip\" ]; then\n{no_env}\
              if [ $# -gt 0 ]; then {LIST}; fi >\"$SB_KEEP/pip.part\" && mv \"$SB_KEEP/pip.part\" \"$SB_KEEP/pip\" || exit\nfi\n\
              {make}\"$@\" {line}\nSB_rc=$?\n\
-             printf '\\n{MARK}'\n{LIST} | cmp -s - \"$SB_KEEP/pip\" && printf same\nexit $SB_rc\n",
+             printf '\\n{MARK}'\n{{ {LIST}; }} | cmp -s - \"$SB_KEEP/pip\" && printf same\nexit $SB_rc\n",
             begin = args.begin(),
             line = line.join(" ")
         );

@@ -369,7 +369,7 @@ fn rows(body: &str, columns: &[(String, String)]) -> Ran {
             .and_then(|rest| rest.split_once(" ms"))
         {
             Some((ms, _)) => ran.ms = ms.trim().replace(',', ".").parse().unwrap_or_default(),
-            None => ran.status = line.to_owned(),
+            None => line.clone_into(&mut ran.status),
         }
     }
     if columns.is_empty() || !body.contains('\0') {
@@ -544,7 +544,7 @@ impl Module for PostgresqlQuery {
         for at in 0..queries.len() {
             // Of several statements in one query the last one's rows count, as with the driver.
             let of_query = || ran.iter().filter(|(query, _)| *query == at);
-            let Some((_, end)) = of_query().last() else {
+            let Some((_, end)) = of_query().next_back() else {
                 continue;
             };
             is_changed |= has_changed(&end.status);

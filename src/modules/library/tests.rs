@@ -12,7 +12,7 @@ case $args in *'"say": "it'"'"'s $(id) `id`'*) said=true ;; *) said=false ;; esa
 case $(ls -ld "${1%/*}") in drwx------*) private=true ;; *) private=false ;; esac
 case $(ls -l "$1") in -rw-------*) ;; *) private=false ;; esac
 echo noise
-printf '{"changed": true, "said": %s, "private": %s,\n "stdout": "a\\nb", "ansible_facts": {"x": 1}}\n' $said $private
+printf '{"changed": true, "said": %s, "private": %s,\n "stdout": "a\\nb", "ansible_facts": {"x": 1, "ansible_host": "evil", "user": "evil"}}\n' $said $private
 echo more noise
 "#;
 
@@ -46,8 +46,14 @@ fn a_module_that_wants_json_gets_it_where_nobody_else_can_look() {
             assert_eq!(outcome.result["private"], Value::Bool(true));
             assert_eq!(outcome.result["stdout_lines"], lines("a\nb"));
             assert_eq!(outcome.facts["x"], Value::Int(1));
+            assert_eq!(
+                outcome.facts.len(),
+                1,
+                "a host does not say how it is reached"
+            );
         }
-        assert!(!world.root().join("../keep/attempt/module").exists());
+        let kept = std::fs::read_dir(world.root().join("../keep/attempt")).unwrap();
+        assert_eq!(kept.count(), 0, "nothing is left behind");
     });
 }
 
@@ -76,6 +82,22 @@ fn a_program_is_run_as_it_is() {
         let failure = run(world, "prog", program, json!({"a": 1})).unwrap_err();
         assert_eq!(failure.msg, "no");
         assert!(failure.is_changed);
+    });
+}
+
+#[test]
+fn a_big_program_is_brought_before_it_is_run() {
+    in_each_shell(|world| {
+        let mut program = TELLS.as_bytes().to_vec();
+        program.extend(b"# filling\n".repeat(5000));
+        let input = world.input("big one", &program, 0o644);
+        let args = json!({"_module": "mine", "_path": input.path, "_calling": "want_json"});
+        let (change, outcome) = world.change(LIBRARY_MODULE, &args, &[input]);
+        assert!(matches!(
+            change.acts[..],
+            [Act::Stream { .. }, Act::Script { .. }]
+        ));
+        assert_eq!(outcome.unwrap().result["private"], Value::Bool(true));
     });
 }
 

@@ -50,8 +50,8 @@ impl Host {
     }
 }
 
-const ROWS: &str = "@switchback@ 0 types\na\0integer\0b\0text\0c\0text\0d\0numeric\0e\0timestamp with time zone\0f\0integer[]\0@switchback@ 0 rows\n1\0\u{1}\0x\ny\01.5\02026-11-21 01:00:00.757053+00\0{1,2}\02\0\0\02\02026-11-21 01:00:00.757053+00\0\u{1}\0Time: 10.208 ms\n@switchback@ 0 count 2\n";
-const WRITES: &str = "@switchback@ 0 types\nThe command has no result, or the result has no columns.\n@switchback@ 0 rows\nCREATE TABLE\nTime: 1.000 ms\n@switchback@ 0 count 0\n@switchback@ 1 types\na\0integer\0@switchback@ 1 rows\n1\02\0INSERT 0 2\nTime: 2.500 ms\n@switchback@ 1 count 2\n";
+const ROWS: &str = "@switchback@ 0 types\na\0integer\0b\0text\0c\0text\0d\0numeric\0e\0timestamp with time zone\0f\0integer[]\0@switchback@ 0 rows\n1\0\u{1}\0x\ny\x001.5\x002026-11-21 01:00:00.757053+00\0{1,2}\x002\0\0\x002\x002026-11-21 01:00:00.757053+00\0\u{1}\0Time: 10.208 ms\n@switchback@ 0 count 2\n";
+const WRITES: &str = "@switchback@ 0 types\nThe command has no result, or the result has no columns.\n@switchback@ 0 rows\nCREATE TABLE\nTime: 1.000 ms\n@switchback@ 0 count 0\n@switchback@ 1 types\na\0integer\0@switchback@ 1 rows\n1\x002\0INSERT 0 2\nTime: 2.500 ms\n@switchback@ 1 count 2\n";
 
 #[test]
 fn rows_come_back_typed() {
@@ -71,7 +71,7 @@ fn rows_come_back_typed() {
         assert_eq!(outcome.result["statusmessage"], "SELECT 2".into());
         assert_eq!(outcome.result["rowcount"], Value::Int(2));
         assert_eq!(outcome.result["query"], "SELECT 1 AS a, 'it''s'".into());
-        let (told, argv) = (host.file("told"), host.file("argv"));
+        let (told, words) = (host.file("told"), host.file("argv"));
         assert!(
             told.contains("BEGIN;")
                 && told.contains("SELECT 1 AS a, 'it''s'\n;")
@@ -79,8 +79,8 @@ fn rows_come_back_typed() {
             "{told}"
         );
         assert!(
-            argv.contains("dbname='d b'") && !argv.contains("it's") && !argv.contains("p:w"),
-            "{argv}"
+            words.contains("dbname='d b'") && !words.contains("it's") && !words.contains("p:w"),
+            "{words}"
         );
         assert_eq!(host.file("mode"), "-rw-------\n");
         assert_eq!(host.file("password"), "*:*:*:*:p\\:w\n");

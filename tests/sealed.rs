@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
 #[path = "support/world.rs"]
+#[expect(dead_code, reason = "each test uses a part of it")]
 mod world;
 
 use std::fs;

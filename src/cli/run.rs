@@ -225,7 +225,7 @@ pub(super) async fn drive(
             return exit::ERROR;
         }
     };
-    let change = loaded.playbook.change.clone();
+    let playbook = loaded.playbook.clone();
     let machine = start(
         loaded.project.clone(),
         loaded.settings.clone(),
@@ -253,7 +253,7 @@ pub(super) async fn drive(
                     loaded.settings,
                     loaded.inventory,
                     journal::fold(&records),
-                    change,
+                    playbook,
                     Wanted::default(),
                 );
                 ended = driver.drive(machine).await;

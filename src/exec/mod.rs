@@ -45,6 +45,7 @@ mod state;
 mod synchronize;
 mod task;
 mod tracked;
+mod undoing;
 mod world;
 
 pub use action::ACTIONS;
@@ -55,4 +56,4 @@ pub use project::Project;
 pub use rollback::{UNDO, Wanted};
 pub use root::Ended;
 pub use start::{replay_of, start, start_rollback};
-pub use state::{Replay, Settings};
+pub use state::{Open, Replay, Settings};

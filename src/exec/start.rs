@@ -1,5 +1,6 @@
 //! Makes machines: of a playbook, or of a rollback.
 
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::controller::Controller;
@@ -10,8 +11,8 @@ use super::run::Run;
 use super::state::{Open, Replay, Settings, State};
 use crate::event::Status;
 use crate::inventory::Inventory;
-use crate::journal::{Answered, Instance, Record, RunState, Sealed};
-use crate::model::{Change, Item, Playbook};
+use crate::journal::{Answered, EntryState, Instance, Outcome, Record, RunState, Sealed};
+use crate::model::{Item, Playbook, Steps};
 
 /// A machine that runs a playbook; `replay` holds what an earlier process of the run did.
 pub fn start(
@@ -39,7 +40,7 @@ pub fn start_rollback(
     settings: Settings,
     inventory: Inventory,
     journal: RunState,
-    change: Option<Change>,
+    playbook: Playbook,
     wanted: Wanted,
 ) -> Machine {
     let port = Port::default();
@@ -47,7 +48,12 @@ pub fn start_rollback(
     know(&port, &replay.secrets);
     // What is done on the way back is new, even where the same task ran before.
     replay.done.clear();
-    replay.open.clear();
+    if !wanted.goes_on {
+        replay.open.clear();
+    } else if has_steps(&playbook, wanted.way.as_deref()) {
+        // A named way goes on where it was; an undo that did not end simply runs again.
+        replay.done = ended(&journal.back_done);
+    }
     let state = State {
         inventory,
         replay,
@@ -56,7 +62,7 @@ pub fn start_rollback(
         ..State::default()
     };
     let run = Run::new(port.clone(), controller, settings, state);
-    Machine::new(port, run.roll_back_root(journal, change, wanted))
+    Machine::new(port, run.roll_back_root(journal, playbook, wanted))
 }
 
 /// Masks what earlier processes of the run have learnt to be secret.
@@ -68,34 +74,20 @@ fn know(port: &Port, secrets: &[String]) {
     });
 }
 
-/// What a resumed run need not do again. A step that failed is done again, unless the run went on
-/// past it on that host (rescued or ignored), which shows in later steps there.
+/// What a resumed run need not do again. A step that failed is done again, unless the run goes on
+/// past it on that host: rescued, ignored, or let go by the operator. What was undone is done again.
 pub fn replay_of(journal: &RunState) -> Replay {
-    let done = journal
-        .done
+    let mut done = ended(&journal.done);
+    for entry in journal
+        .undo
         .iter()
-        .filter(|(_, outcome)| {
-            matches!(
-                outcome.status,
-                Status::Ok | Status::Changed | Status::Skipped
-            ) || outcome.is_ignored
-                || outcome.was_passed
-        })
-        .map(|(instance, outcome)| {
-            let record = Record::Done {
-                attempt: outcome.attempt,
-                instance: instance.clone(),
-                status: outcome.status,
-                module_changed: outcome.module_changed,
-                is_ignored: outcome.is_ignored,
-                result: outcome.result.clone(),
-                facts: outcome.facts.clone(),
-                sealed: None,
-                duration_ms: outcome.duration_ms,
-            };
-            (instance.clone(), record)
-        })
-        .collect();
+        .filter(|e| e.state == EntryState::Undone)
+    {
+        let outcome = journal.done.get(&entry.instance);
+        if outcome.is_some_and(|outcome| outcome.attempt == Some(entry.attempt)) {
+            done.remove(&entry.instance);
+        }
+    }
     Replay {
         done,
         open: journal
@@ -126,6 +118,40 @@ fn answer(answered: &Answered) -> (String, String) {
     let secret = answered.sealed.as_ref().and_then(Sealed::read::<String>);
     let answer = secret.unwrap_or_else(|| answered.answer.clone());
     (answered.question.clone(), answer)
+}
+
+/// Whether a way back has steps of its own, which a rollback that was cut off need not do again.
+fn has_steps(playbook: &Playbook, way: Option<&str>) -> bool {
+    let ways = playbook.change.iter().flat_map(|c| &c.ways_back);
+    ways.filter(|found| Some(found.name.as_str()) == way)
+        .any(|found| !matches!(found.steps, Steps::UndoOf(_)))
+}
+
+fn ended(outcomes: &HashMap<Instance, Outcome>) -> HashMap<Instance, Record> {
+    outcomes
+        .iter()
+        .filter(|(_, outcome)| {
+            matches!(
+                outcome.status,
+                Status::Ok | Status::Changed | Status::Skipped
+            ) || outcome.is_ignored
+                || outcome.was_passed
+        })
+        .map(|(instance, outcome)| {
+            let record = Record::Done {
+                attempt: outcome.attempt,
+                instance: instance.clone(),
+                status: outcome.status,
+                module_changed: outcome.module_changed,
+                is_ignored: outcome.is_ignored,
+                result: outcome.result.clone(),
+                facts: outcome.facts.clone(),
+                sealed: None,
+                duration_ms: outcome.duration_ms,
+            };
+            (instance.clone(), record)
+        })
+        .collect()
 }
 
 /// Commands without an intent (a literal `changed_when: false`) whose reply was lost.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::end::ItemEnd;
 use super::frame::Frame;
 use super::ground::Ground;
 use super::tracked::Tracked;
@@ -187,6 +188,10 @@ pub(crate) struct State {
     /// Hosts whose last attempt is lost or still running.
     pub(crate) parked: HashSet<String>,
     pub(crate) replay: Replay,
+    /// Items of the task at hand that ended well: a second try of the task does not repeat them.
+    pub(crate) ended: HashMap<Instance, ItemEnd>,
+    /// Items of the task at hand that are lost, with their attempt.
+    pub(crate) lost: Vec<(Instance, Option<u64>)>,
     pub(crate) occurrences: HashMap<(StepId, String, u32, Option<u32>), u32>,
     pub(crate) protected: HashSet<String>,
     pub(crate) pace: Pace,

@@ -276,13 +276,21 @@ sb_sync() { sync "$@" 2>/dev/null || sync; }
 
 # sb_make_spool: what a user's spool has in it.
 sb_make_spool() {
-  [ -d "$SB_SPOOL" ] || mkdir -p -m 700 "$SB_SPOOL" || return 1
+  sb_dir 700 "$SB_SPOOL" || return 1
   if [ ! -e "$SB_SPOOL/poison" ]; then
     printf 'poison\n' >"$SB_SPOOL/.poison.$$" && sb_same "$SB_SPOOL/.poison.$$" poison &&
       mv -f "$SB_SPOOL/.poison.$$" "$SB_SPOOL/poison" || return 1
     sb_sync "$SB_SPOOL/poison" "$SB_SPOOL"
   fi
-  [ -d "$SB_SPOOL/a" ] || mkdir "$SB_SPOOL/a"
+  sb_dir 700 "$SB_SPOOL/a"
+}
+# sb_dir MODE DIR: makes a folder, unless it is there; another session may be making it just now.
+sb_dir() {
+  [ -d "$2" ] && return 0
+  SB_said=$(mkdir -p -m "$1" "$2" 2>&1) || [ -d "$2" ] || {
+    printf '%s\n' "$SB_said" >&2
+    return 1
+  }
 }
 sb_same() {
   SB_x=
@@ -293,9 +301,9 @@ sb_same() {
 # sb_make_place: makes $SB_LOCKS with what is in it, and checks whose it is. Fails with a message.
 sb_make_place() {
   if [ "$SB_LOCKS" = "$SB_SPOOL" ]; then SB_x=700; else SB_x=711; fi
-  [ -d "$SB_LOCKS" ] || mkdir -p -m "$SB_x" "$SB_LOCKS" || return 1
+  sb_dir "$SB_x" "$SB_LOCKS" || return 1
   sb_ours "$SB_LOCKS" || return 1
-  [ -d "$SB_LOCKS/e" ] || mkdir -m 755 "$SB_LOCKS/e" || return 1
+  sb_dir 755 "$SB_LOCKS/e" || return 1
   if [ ! -e "$SB_LOCKS/id" ]; then
     SB_x=
     read -r SB_x </proc/sys/kernel/random/uuid && printf '%s\n' "$SB_x" >"$SB_LOCKS/.id.$$" &&
@@ -355,14 +363,12 @@ sb_meet() {
 sb_meet_root() {
   SB_LOCKS=${SWITCHBACK_ROOT:-/var/lib/switchback}
   SB_SPOOL=$SB_LOCKS/u/0
-  sb_make_place && { [ -d "$SB_LOCKS/u" ] || mkdir -m 711 "$SB_LOCKS/u"; } || return 1
+  sb_make_place && sb_dir 711 "$SB_LOCKS/u" || return 1
   # Others must be able to go through it, though not to look around.
   [ "${SB_ours%% *}" = drwx--x--x ] || chmod 711 "$SB_LOCKS" "$SB_LOCKS/u" || return 1
   for SB_user in 0 ${SB_for:+"$SB_for"}; do
-    SB_x=$SB_LOCKS/u/$SB_user
-    if [ ! -d "$SB_x" ]; then
-      mkdir -m 700 "$SB_x" && chown "$SB_user" "$SB_x" || return 1
-    fi
+    sb_dir 700 "$SB_LOCKS/u/$SB_user" || return 1
+    [ "$SB_user" = 0 ] || chown "$SB_user" "$SB_LOCKS/u/$SB_user" || return 1
   done
   sb_make_spool
 }

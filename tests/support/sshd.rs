@@ -65,8 +65,10 @@ impl Sshd {
                 extra.clone(),
                 // The login files of whoever runs the tests are kept out, unless a test has its own.
                 format!(
-                    "SetEnv HOME={} PATH={}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+                    "SetEnv HOME={} SWITCHBACK_ROOT={} \
+                     PATH={}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
                     path.join("home").display(),
+                    path.join("place").display(),
                     path.join("bin").display()
                 ),
             ];

@@ -224,16 +224,10 @@ impl Run {
             Ok(prepared) => prepared,
             Err(why) => return Ok(Err(Problem::new(format!("{}: {why}", module.name())).into())),
         };
-        let (mut target, environment) = match self.where_and_how(item) {
+        let (target, environment) = match self.place(item, module.name(), &args) {
             Ok(pair) => pair,
             Err(problem) => return Ok(Err(problem.into())),
         };
-        if module.name() == SYNCHRONIZE {
-            match self.synchronize_target(item, &args) {
-                Ok(other) => target = other.unwrap_or(target),
-                Err(problem) => return Ok(Err(problem.into())),
-            }
-        }
         // The first contact of a step that may change something takes the lock of the host.
         if !item.is_check
             && !item.reads(prepared.effect())
@@ -356,6 +350,21 @@ impl Run {
             return Err(Early::Refused(refusal));
         }
         Ok(Planned::Change(Box::new(ready)))
+    }
+
+    /// Target and environment of an item with this module.
+    fn place(
+        &self,
+        item: &Item,
+        module: &str,
+        args: &Value,
+    ) -> Result<(Target, Vec<(String, String)>), Problem> {
+        let (target, environment) = self.where_and_how(item)?;
+        let other = match module {
+            SYNCHRONIZE => self.synchronize_target(item, args)?,
+            _ => None,
+        };
+        Ok((other.unwrap_or(target), environment))
     }
 
     /// Target and environment of an item; a delegate's own connection variables count.

@@ -354,6 +354,67 @@ fn strip(value: &mut serde_json::Value) {
     }
 }
 
+/// What a module that printed this object has done.
+fn judged(
+    object: serde_json::Map<String, serde_json::Value>,
+    module: &str,
+) -> Result<Outcome, Failure> {
+    let Value::Map(told) = Value::from_json(serde_json::Value::Object(object)) else {
+        return Err(Failure::new(format!("`{}` told nothing", module)));
+    };
+    let mut result: Map = (*told).clone();
+    let is_true = |value: Option<Value>| value.and_then(|v| v.to_bool()) == Some(true);
+    let is_changed = is_true(result.shift_remove("changed"));
+    let failed = result.shift_remove("failed");
+    let rc_is_bad = result
+        .get("rc")
+        .is_some_and(|rc| rc.as_int().is_some_and(|rc| rc != 0));
+    let is_failed = match failed {
+        None => rc_is_bad,
+        said => is_true(said),
+    };
+    for name in ["stdout", "stderr"] {
+        let with_lines = format!("{name}_lines");
+        if let Some(text) = result.get(name).and_then(Value::as_str)
+            && !result.contains_key(&with_lines)
+        {
+            let split = lines(text);
+            result.insert(with_lines, split);
+        }
+    }
+    if is_failed {
+        let msg = match result.shift_remove("msg") {
+            Some(Value::Str(text)) => text.as_str().to_owned(),
+            Some(other) => serde_json::to_value(&other).unwrap_or_default().to_string(),
+            None => String::new(),
+        };
+        return Err(Failure {
+            msg,
+            is_changed,
+            result,
+            ..Failure::default()
+        });
+    }
+    let facts = match result.shift_remove("ansible_facts") {
+        Some(Value::Map(facts)) => (*facts).clone(),
+        _ => Map::new(),
+    };
+    let facts = facts
+        .into_iter()
+        .filter(|(name, _)| !is_steering(name))
+        .collect();
+    let skipped = is_true(result.shift_remove("skipped")).then(|| {
+        let msg = result.get("msg").and_then(Value::as_str);
+        msg.unwrap_or_default().to_owned()
+    });
+    Ok(Outcome {
+        is_changed,
+        skipped,
+        result,
+        facts,
+    })
+}
+
 impl Module for LibraryModule {
     const NAME: &'static str = LIBRARY_MODULE;
     const EFFECT: Effect = Effect::Once;
@@ -419,60 +480,7 @@ impl Module for LibraryModule {
                 ..Failure::default()
             });
         };
-        let Value::Map(told) = Value::from_json(serde_json::Value::Object(object)) else {
-            return Err(Failure::new(format!("`{}` told nothing", args.module)));
-        };
-        let mut result: Map = (*told).clone();
-        let is_true = |value: Option<Value>| value.and_then(|v| v.to_bool()) == Some(true);
-        let is_changed = is_true(result.shift_remove("changed"));
-        let failed = result.shift_remove("failed");
-        let rc_is_bad = result
-            .get("rc")
-            .is_some_and(|rc| rc.as_int().is_some_and(|rc| rc != 0));
-        let is_failed = match failed {
-            None => rc_is_bad,
-            said => is_true(said),
-        };
-        for name in ["stdout", "stderr"] {
-            let with_lines = format!("{name}_lines");
-            if let Some(text) = result.get(name).and_then(Value::as_str)
-                && !result.contains_key(&with_lines)
-            {
-                let split = lines(text);
-                result.insert(with_lines, split);
-            }
-        }
-        if is_failed {
-            let msg = match result.shift_remove("msg") {
-                Some(Value::Str(text)) => text.as_str().to_owned(),
-                Some(other) => serde_json::to_value(&other).unwrap_or_default().to_string(),
-                None => String::new(),
-            };
-            return Err(Failure {
-                msg,
-                is_changed,
-                result,
-                ..Failure::default()
-            });
-        }
-        let facts = match result.shift_remove("ansible_facts") {
-            Some(Value::Map(facts)) => (*facts).clone(),
-            _ => Map::new(),
-        };
-        let facts = facts
-            .into_iter()
-            .filter(|(name, _)| !is_steering(name))
-            .collect();
-        let skipped = is_true(result.shift_remove("skipped")).then(|| {
-            let msg = result.get("msg").and_then(Value::as_str);
-            msg.unwrap_or_default().to_owned()
-        });
-        Ok(Outcome {
-            is_changed,
-            skipped,
-            result,
-            facts,
-        })
+        judged(object, &args.module)
     }
 }
 

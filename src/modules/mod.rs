@@ -50,6 +50,7 @@ mod pep440;
 mod ping;
 mod pip;
 mod postgresql;
+mod psql_reply;
 mod put;
 mod python_json;
 mod python_regex;

@@ -8,6 +8,7 @@
 use serde_json::Value as Json;
 
 use super::command::last;
+use super::psql_reply::{MARK, Ran, read};
 use super::result::{fields, strings};
 use super::sql::{self, Parameters};
 use super::{Act, Change, Decision, Effect, Failure, Foretell, Module, Outcome, Resolved, Undo};
@@ -187,9 +188,6 @@ impl Login<'_> {
 /// How `psql` writes rows: fields and records end with NUL, NULL is told from an empty text.
 const SETTINGS: &str =
     "\\pset fieldsep_zero on\n\\pset recordsep_zero on\n\\pset null '\\001'\n\\pset footer off\n";
-const NULL: &str = "\u{1}";
-/// Begins a line that tells what follows.
-const MARK: &str = "@switchback@";
 
 /// The message of the server, without what `psql` puts before it.
 fn complaint(stderr: &str) -> String {
@@ -303,158 +301,6 @@ impl PostgresqlQueryArgs {
     }
 }
 
-/// What one statement gave.
-#[derive(Default)]
-struct Ran {
-    rows: Vec<Map>,
-    status: String,
-    count: i64,
-    ms: f64,
-}
-
-/// The answers to all statements with the number of the query that each is of.
-fn read(stdout: &str) -> Vec<(usize, Ran)> {
-    let mut all: Vec<(usize, Ran)> = Vec::new();
-    let mut columns: Vec<(String, String)> = Vec::new();
-    for part in stdout.split(&format!("{MARK} ")).skip(1) {
-        let (head, body) = part.split_once('\n').unwrap_or((part, ""));
-        let mut words = head.split(' ');
-        let query = words
-            .next()
-            .and_then(|n| n.parse().ok())
-            .unwrap_or_default();
-        match words.next() {
-            Some("types") => {
-                columns = body
-                    .split('\0')
-                    .map(|text| text.trim_matches('\n').to_owned())
-                    .collect::<Vec<_>>()
-                    .chunks_exact(2)
-                    .map(|pair| (pair[0].clone(), pair[1].clone()))
-                    .collect();
-                all.push((query, Ran::default()));
-            }
-            Some("rows") => {
-                if let Some((_, ran)) = all.last_mut() {
-                    *ran = rows(body, &columns);
-                }
-            }
-            Some("count") => {
-                let count = words
-                    .next()
-                    .and_then(|n| n.parse().ok())
-                    .unwrap_or_default();
-                if let Some((_, ran)) = all.last_mut() {
-                    ran.count = count;
-                    if ran.status.is_empty() {
-                        ran.status = format!("SELECT {count}");
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-    all
-}
-
-/// Rows, then the command's status where it has one, then the time it took.
-fn rows(body: &str, columns: &[(String, String)]) -> Ran {
-    let mut ran = Ran::default();
-    let (values, tail) = body
-        .rsplit_once('\0')
-        .map_or(("", body), |(values, tail)| (values, tail));
-    for line in tail.lines().filter(|line| !line.is_empty()) {
-        match line
-            .strip_prefix("Time: ")
-            .and_then(|rest| rest.split_once(" ms"))
-        {
-            Some((ms, _)) => ran.ms = ms.trim().replace(',', ".").parse().unwrap_or_default(),
-            None => line.clone_into(&mut ran.status),
-        }
-    }
-    if columns.is_empty() || !body.contains('\0') {
-        return ran;
-    }
-    let values: Vec<&str> = values.split('\0').collect();
-    ran.rows = values
-        .chunks_exact(columns.len())
-        .map(|row| {
-            columns
-                .iter()
-                .zip(row)
-                .map(|((name, kind), text)| (name.clone(), typed(text, kind)))
-                .collect()
-        })
-        .collect();
-    ran
-}
-
-/// A value as Python's driver hands it to Ansible.
-fn typed(text: &str, kind: &str) -> Value {
-    if text == NULL {
-        return Value::Null;
-    }
-    if let Some(kind) = kind.strip_suffix("[]")
-        && let Some(items) = array(text, kind)
-    {
-        return items;
-    }
-    let name = kind.split('(').next().unwrap_or(kind);
-    match name {
-        "smallint" | "integer" | "bigint" | "oid" => text.parse().map_or(text.into(), Value::Int),
-        "real" | "double precision" | "numeric" => text.parse().map_or(text.into(), Value::Float),
-        "boolean" => Value::Bool(text == "t"),
-        "json" | "jsonb" => serde_json::from_str(text).map_or(text.into(), Value::from_json),
-        _ if name.starts_with("timestamp") => {
-            let text = text.replacen(' ', "T", 1);
-            let has_short_zone = kind.ends_with("with time zone")
-                && text.len() > 3
-                && text[text.len() - 3..].starts_with(['+', '-']);
-            Value::from(if has_short_zone { text + ":00" } else { text })
-        }
-        _ => text.into(),
-    }
-}
-
-/// `{1,"a b",NULL}`; `None` for one of more dimensions, which stays a text.
-fn array(text: &str, kind: &str) -> Option<Value> {
-    let inner = text.strip_prefix('{')?.strip_suffix('}')?;
-    let mut items = Vec::new();
-    if inner.is_empty() {
-        return Some(Value::from(items));
-    }
-    let mut chars = inner.chars().peekable();
-    loop {
-        let mut item = String::new();
-        if chars.peek() == Some(&'{') {
-            return None;
-        }
-        let is_quoted = chars.next_if_eq(&'"').is_some();
-        if is_quoted {
-            loop {
-                match chars.next()? {
-                    '\\' => item.push(chars.next()?),
-                    '"' => break,
-                    c => item.push(c),
-                }
-            }
-        } else {
-            while let Some(c) = chars.next_if(|c| *c != ',') {
-                item.push(c);
-            }
-        }
-        items.push(if !is_quoted && item == "NULL" {
-            Value::Null
-        } else {
-            typed(&item, kind)
-        });
-        match chars.next() {
-            Some(',') => {}
-            _ => return Some(Value::from(items)),
-        }
-    }
-}
-
 /// Whether a command changed something, as its status says (community.postgresql's rule).
 fn has_changed(status: &str) -> bool {
     if status.contains("SELECT") || status.contains("SHOW") {
@@ -472,6 +318,64 @@ fn has_changed(status: &str) -> bool {
         };
     }
     true
+}
+
+/// The result of all queries.
+fn collected(
+    queries: Vec<String>,
+    filled: &[(String, Vec<String>)],
+    ran: &[(usize, Ran)],
+) -> Outcome {
+    let mut all_rows = Vec::new();
+    let mut times = Vec::new();
+    let (mut is_changed, mut count, mut status) = (false, 0, String::new());
+    for at in 0..queries.len() {
+        // Of several statements in one query the last one's rows count, as with the driver.
+        let of_query = || ran.iter().filter(|(query, _)| *query == at);
+        let Some((_, end)) = of_query().next_back() else {
+            continue;
+        };
+        is_changed |= has_changed(&end.status);
+        count += end.count.max(0);
+        status.clone_from(&end.status);
+        times.push(Value::Float(of_query().map(|(_, ran)| ran.ms).sum()));
+        all_rows.push(if end.rows.is_empty() {
+            Value::from(Map::new())
+        } else {
+            Value::from(
+                end.rows
+                    .iter()
+                    .cloned()
+                    .map(Value::from)
+                    .collect::<Vec<_>>(),
+            )
+        });
+    }
+    let result = fields([
+        (
+            "query",
+            filled
+                .last()
+                .map_or(Value::Null, |(text, _)| text.as_str().into()),
+        ),
+        ("query_list", strings(queries)),
+        ("statusmessage", status.into()),
+        (
+            "query_result",
+            all_rows
+                .last()
+                .cloned()
+                .unwrap_or_else(|| Value::from(Map::new())),
+        ),
+        ("query_all_results", Value::from(all_rows)),
+        ("rowcount", Value::Int(count)),
+        ("execution_time_ms", Value::from(times)),
+    ]);
+    Outcome {
+        is_changed,
+        result,
+        ..Outcome::default()
+    }
 }
 
 /// Runs queries.
@@ -538,56 +442,7 @@ impl Module for PostgresqlQuery {
             )));
         }
         let filled = args.filled().map_err(Failure::new)?;
-        let mut all_rows = Vec::new();
-        let mut times = Vec::new();
-        let (mut is_changed, mut count, mut status) = (false, 0, String::new());
-        for at in 0..queries.len() {
-            // Of several statements in one query the last one's rows count, as with the driver.
-            let of_query = || ran.iter().filter(|(query, _)| *query == at);
-            let Some((_, end)) = of_query().next_back() else {
-                continue;
-            };
-            is_changed |= has_changed(&end.status);
-            count += end.count.max(0);
-            status.clone_from(&end.status);
-            times.push(Value::Float(of_query().map(|(_, ran)| ran.ms).sum()));
-            all_rows.push(if end.rows.is_empty() {
-                Value::from(Map::new())
-            } else {
-                Value::from(
-                    end.rows
-                        .iter()
-                        .cloned()
-                        .map(Value::from)
-                        .collect::<Vec<_>>(),
-                )
-            });
-        }
-        let result = fields([
-            (
-                "query",
-                filled
-                    .last()
-                    .map_or(Value::Null, |(text, _)| text.as_str().into()),
-            ),
-            ("query_list", strings(queries)),
-            ("statusmessage", status.into()),
-            (
-                "query_result",
-                all_rows
-                    .last()
-                    .cloned()
-                    .unwrap_or_else(|| Value::from(Map::new())),
-            ),
-            ("query_all_results", Value::from(all_rows)),
-            ("rowcount", Value::Int(count)),
-            ("execution_time_ms", Value::from(times)),
-        ]);
-        Ok(Outcome {
-            is_changed,
-            result,
-            ..Outcome::default()
-        })
+        Ok(collected(queries, &filled, &ran))
     }
 }
 

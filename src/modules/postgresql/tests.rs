@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::super::psql_reply::typed;
 use super::super::trial::{Ran as Step, SHELLS, Trial};
 use super::*;
 

@@ -360,7 +360,7 @@ fn judged(
     module: &str,
 ) -> Result<Outcome, Failure> {
     let Value::Map(told) = Value::from_json(serde_json::Value::Object(object)) else {
-        return Err(Failure::new(format!("`{}` told nothing", module)));
+        return Err(Failure::new(format!("`{module}` told nothing")));
     };
     let mut result: Map = (*told).clone();
     let is_true = |value: Option<Value>| value.and_then(|v| v.to_bool()) == Some(true);

@@ -130,12 +130,7 @@ fn is_wanted(tags: &[String], args: &RunArgs) -> bool {
 }
 
 fn action(action: &Action) -> &str {
-    match action {
-        Action::Module { name, .. } => name,
-        Action::IncludeTasks { .. } => "include_tasks",
-        Action::IncludeRole { .. } => "include_role",
-        Action::Meta { .. } => "meta",
-    }
+    action.name()
 }
 
 fn collect_tags(items: &[Item], all: &mut Vec<String>) {

@@ -73,6 +73,9 @@ pub(super) fn load(args: &RunArgs) -> Result<Loaded, u8> {
     let sources = std::mem::take(&mut loader.sources);
     loader = Loader::new(roles_path, Vec::new(), extra_vars.clone());
     loader.sources = sources;
+    for folder in library_path() {
+        loader.add_library(&folder);
+    }
     let playbook = loader
         .playbook(&args.playbook)
         .map_err(|problems| failed(problems, &loader))?;
@@ -131,6 +134,18 @@ fn roles_path(args: &RunArgs) -> Vec<PathBuf> {
         .chain([beside])
         .chain(from_env)
         .collect()
+}
+
+/// Where modules of the user are searched besides `library/`: `$ANSIBLE_LIBRARY`, or Ansible's
+/// default.
+fn library_path() -> Vec<PathBuf> {
+    if let Some(paths) = std::env::var_os("ANSIBLE_LIBRARY") {
+        return std::env::split_paths(&paths).collect();
+    }
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    let own = home.map(|home| home.join(".ansible/plugins/modules"));
+    let shared = PathBuf::from("/usr/share/ansible/plugins/modules");
+    own.into_iter().chain([shared]).collect()
 }
 
 /// SHA-256 over all texts read so far.

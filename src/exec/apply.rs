@@ -107,7 +107,9 @@ impl Run {
         (attempt, began): (Option<u64>, u64),
     ) {
         let took = self.port.now().millis.saturating_sub(began);
-        if matches!(ready.module.name(), "command" | "shell") && end.status != Status::Lost {
+        if matches!(ready.module.name(), "command" | "shell" | "expect")
+            && end.status != Status::Lost
+        {
             end.result.extend(self.times(took));
         }
         end.duration_ms = took;

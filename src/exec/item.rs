@@ -11,6 +11,7 @@ use super::foretell::{foretell_in_words, foretold};
 use super::frame::Frame;
 use super::halt::{Flow, Halt};
 use super::run::Run;
+use super::synchronize::SYNCHRONIZE;
 use crate::event::Status;
 use crate::journal::Instance;
 use crate::model::{Action, Cond, Task, UndoSpec};
@@ -177,7 +178,7 @@ impl Run {
             };
             for (key, value) in defaults.iter() {
                 // Those of an inner level replace the outer ones of the module as a whole.
-                if key.rsplit('.').next() == Some(name) {
+                if key.rsplit('.').next() == Some(item.task.action.name()) {
                     map = value.as_map().cloned().unwrap_or_default();
                 }
             }
@@ -207,6 +208,9 @@ impl Run {
         if name == "fetch" {
             map.insert("_inventory_hostname".into(), item.host.as_str().into());
         }
+        if name == SYNCHRONIZE {
+            self.complete_synchronize(item, &mut map)?;
+        }
         Ok(Value::from(map))
     }
 
@@ -220,7 +224,7 @@ impl Run {
             Ok(prepared) => prepared,
             Err(why) => return Ok(Err(Problem::new(format!("{}: {why}", module.name())).into())),
         };
-        let (target, environment) = match self.where_and_how(item) {
+        let (target, environment) = match self.place(item, module.name(), &args) {
             Ok(pair) => pair,
             Err(problem) => return Ok(Err(problem.into())),
         };
@@ -346,6 +350,21 @@ impl Run {
             return Err(Early::Refused(refusal));
         }
         Ok(Planned::Change(Box::new(ready)))
+    }
+
+    /// Target and environment of an item with this module.
+    fn place(
+        &self,
+        item: &Item,
+        module: &str,
+        args: &Value,
+    ) -> Result<(Target, Vec<(String, String)>), Problem> {
+        let (target, environment) = self.where_and_how(item)?;
+        let other = match module {
+            SYNCHRONIZE => self.synchronize_target(item, args)?,
+            _ => None,
+        };
+        Ok((other.unwrap_or(target), environment))
     }
 
     /// Target and environment of an item; a delegate's own connection variables count.

@@ -7,6 +7,7 @@
 
 mod action;
 mod apply;
+mod argument_spec;
 pub mod ask;
 mod asking;
 mod attempt;
@@ -41,6 +42,7 @@ mod secrets;
 mod settle;
 mod start;
 mod state;
+mod synchronize;
 mod takeover;
 mod task;
 mod tracked;

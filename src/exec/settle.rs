@@ -115,7 +115,11 @@ impl Run {
                     .unwrap_or(host)
                     .clone();
                 let facts = state.hosts.entry(fact_host.clone()).or_default();
-                facts.add_facts(&end.end.facts);
+                if run.module == "setup" {
+                    facts.add_facts(&end.end.facts);
+                } else {
+                    facts.add_named_facts(&end.end.facts);
+                }
                 for (name, value) in &end.end.set {
                     facts.set(name, value.clone());
                 }

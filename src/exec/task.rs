@@ -467,10 +467,5 @@ fn is_named(run: &TaskRun, name: &str) -> bool {
 
 /// The module's name as events show it.
 pub(crate) fn module_name(action: &Action) -> &str {
-    match action {
-        Action::Module { name, .. } => name,
-        Action::IncludeTasks { .. } => "include_tasks",
-        Action::IncludeRole { .. } => "include_role",
-        Action::Meta { .. } => "meta",
-    }
+    action.name()
 }

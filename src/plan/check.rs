@@ -210,6 +210,7 @@ impl Check {
         let action = ACTIONS.iter().find(|action| action.name == name);
         let known: Option<&[&str]> = match (action, module) {
             (Some(action), _) => action.args,
+            (None, Some(module)) if module.is_open() => None,
             (None, Some(module)) => Some(module.arg_names()),
             (None, None) => None,
         };

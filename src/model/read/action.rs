@@ -219,6 +219,8 @@ impl Reader<'_> {
         if !text.is_empty() {
             self.free_form(&mut args, name, &text, node);
         }
+        let added = self.cx.library_args(word, node.span);
+        args.fields.extend(added);
         Some((name, args))
     }
 }

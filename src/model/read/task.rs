@@ -165,7 +165,9 @@ impl Reader<'_> {
             return None;
         }
         let named = self.one_module(candidates, at)?;
-        let args = self.args(named.name, &named.entry.value, more, named.entry.key_span);
+        let mut args = self.args(named.name, &named.entry.value, more, named.entry.key_span);
+        let added = self.cx.library_args(&named.entry.key, named.entry.key_span);
+        args.fields.extend(added);
         Some((named.name, args, named.entry))
     }
 

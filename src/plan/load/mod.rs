@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use self::session::{Found, Session};
 use super::check;
+use super::library::Library;
 use crate::diag::{Diagnostic, Severity, SourceMap, Span};
 use crate::model::read::{Reader, Scope};
 use crate::model::{Item, Playbook, PlaybookEntry, RoleScope, RoleUse, Task};
@@ -36,6 +37,7 @@ pub struct Loader {
     files: HashMap<PathBuf, Arc<Node>>,
     vars: HashMap<PathBuf, Arc<Map>>,
     warnings: Vec<Diagnostic>,
+    pub(super) library: Library,
 }
 
 /// What a dynamic include brings.
@@ -73,12 +75,18 @@ impl Loader {
             files: HashMap::new(),
             vars: HashMap::new(),
             warnings: Vec::new(),
+            library: Library::default(),
         }
     }
 
     /// Sets how names in static imports are rendered; before, only `{{ name }}` is known.
     pub fn set_renderer(&mut self, renderer: Box<Renderer>) {
         self.renderer = renderer;
+    }
+
+    /// Adds a folder where modules of the user are searched, after those that were added before.
+    pub fn add_library(&mut self, folder: &Path) {
+        self.library.add(folder);
     }
 
     /// The warnings noted so far; they are forgotten.
@@ -93,6 +101,8 @@ impl Loader {
     pub fn playbook(&mut self, path: &Path) -> Result<Playbook, Vec<Diagnostic>> {
         self.root = path.parent().map(Path::to_owned).unwrap_or_default();
         self.play_folder.clone_from(&self.root);
+        let beside = self.root.join("library");
+        self.library.add(&beside);
         let mut session = Session::new(self);
         let playbook = session.playbook(path);
         let mut problems = session.finish().problems;

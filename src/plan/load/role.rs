@@ -128,6 +128,7 @@ impl Session<'_> {
         name: String,
         path: &Path,
     ) -> Option<Opened> {
+        self.loader.library.add(&path.join("library"));
         let own_defaults = self.role_vars(path, "defaults", role.defaults_from.as_ref())?;
         let own_vars = self.role_vars(path, "vars", role.vars_from.as_ref())?;
         let meta = self.role_meta(path);

@@ -91,15 +91,19 @@ fn a_rollback_killed_at_every_point_comes_to_its_end() {
     assert!(found.points > POINTS_MIN && found.distinct > DISTINCT_MIN);
 }
 
-/// What is wrong with the end of a rollback that was interrupted. Undoing may be repeated, which a
-/// log shows; everything else is as after a rollback in one go.
+/// What is wrong with the end of a rollback that was interrupted. Undoing may be repeated, and so
+/// may the handlers after it, which a log shows; everything else is as after a rollback in one go.
 fn is_back(whole: &End, end: &End) -> Option<String> {
     let steps = |end: &End| -> End {
         let mut end = end.clone();
         for text in end.files.values_mut().flat_map(|files| files.values_mut()) {
             let mut lines: Vec<&str> = text.lines().collect();
             let mut seen = std::collections::BTreeSet::new();
-            lines.retain(|line| !line.starts_with("undo") || seen.insert(*line));
+            let mut is_back = false;
+            lines.retain(|line| {
+                is_back |= line.starts_with("undo");
+                !is_back || seen.insert(*line)
+            });
             *text = lines.join("\n");
         }
         end.stats = None;

@@ -107,7 +107,15 @@ impl Run {
             self.begin(journal, ways, &entries, wanted).await?
         };
         let is_complete = match ways.iter().find(|way| way.name == name) {
-            None => self.walk_stack(playbook, &journal.undo, &entries).await?,
+            None => {
+                self.walk_stack(
+                    playbook,
+                    &journal.undo,
+                    &entries,
+                    journal.rollback.is_some(),
+                )
+                .await?
+            }
             Some(way) => self.walk_way(way, playbook, journal).await?,
         };
         self.record(
@@ -352,7 +360,14 @@ impl Run {
             }
             Steps::UndoOf(tags) => {
                 let entries = undo_of(journal, tags);
-                let is_complete = self.walk_stack(playbook, &journal.undo, &entries).await?;
+                let is_complete = self
+                    .walk_stack(
+                        playbook,
+                        &journal.undo,
+                        &entries,
+                        journal.rollback.is_some(),
+                    )
+                    .await?;
                 return Ok(is_complete && self.failure_count() == before);
             }
             Steps::Tasks { tasks, hosts } => {

@@ -38,12 +38,14 @@ struct Walk {
 }
 
 impl Run {
-    /// Undoes entries, newest first, and says whether all of them are. `all` is the whole stack.
+    /// Undoes entries, newest first, and says whether all of them are. `all` is the whole stack,
+    /// `goes_on` that an earlier walk was cut off.
     pub(super) async fn walk_stack(
         &self,
         playbook: &Playbook,
         all: &[UndoEntry],
         entries: &[&UndoEntry],
+        goes_on: bool,
     ) -> Flow<bool> {
         self.state.borrow_mut().is_undoing = true;
         let mut walk = Walk {
@@ -51,6 +53,15 @@ impl Run {
                 .iter()
                 .filter(|e| e.state == EntryState::Undone)
                 .filter_map(block_of)
+                .collect(),
+            // What was undone before this walk was cut off has not got its handlers yet.
+            notifies: all
+                .iter()
+                .filter(|e| goes_on && e.state == EntryState::Undone)
+                .map(|e| {
+                    let (step, host) = (e.instance.step.clone(), e.instance.host.clone());
+                    (step, host, e.notifies.clone())
+                })
                 .collect(),
             ..Walk::default()
         };

@@ -31,6 +31,10 @@ pub(crate) enum Command {
     Runs(RunsArgs),
     /// Show the inventory as it is read
     Inventory(InventoryArgs),
+    /// The compatible face: as `ansible-playbook`
+    Playbook(Box<PlaybookArgs>),
+    /// The compatible face: one task on some hosts, as `ansible`
+    Adhoc(Box<AdhocArgs>),
     /// Explain an error code
     Explain(ExplainArgs),
     /// Write completions for a shell
@@ -47,7 +51,7 @@ pub(crate) struct RunArgs {
     /// The playbook
     pub(crate) playbook: PathBuf,
     /// Inventory file or folder, or a comma-separated list of hosts
-    #[arg(short, long, value_name = "PATH")]
+    #[arg(short, long, alias = "inventory-file", value_name = "PATH")]
     pub(crate) inventory: Vec<String>,
     /// Only hosts that match; a pattern that matches nothing is an error
     #[arg(short, long, value_name = "PATTERN")]
@@ -148,9 +152,99 @@ pub(crate) struct RunArgs {
     /// How the run is shown
     #[arg(long, value_enum, default_value_t = Output::Auto)]
     pub(crate) output: Output,
+    /// Forget facts that earlier runs left in the cache
+    #[arg(long)]
+    pub(crate) flush_cache: bool,
+    /// Where modules of your own are searched, besides `library/` beside the playbook
+    #[arg(short = 'M', long, value_name = "DIRS", value_delimiter = ':')]
+    pub(crate) module_path: Vec<PathBuf>,
+    /// Arguments for sftp; nothing is copied by sftp here
+    #[arg(long, value_name = "ARGS", allow_hyphen_values = true, hide = true)]
+    pub(crate) sftp_extra_args: Option<String>,
+    /// Arguments for scp; nothing is copied by scp here
+    #[arg(long, value_name = "ARGS", allow_hyphen_values = true, hide = true)]
+    pub(crate) scp_extra_args: Option<String>,
+    #[command(flatten)]
+    pub(crate) vault: VaultOptions,
+    /// Whose manners: ours, or those of `ansible-playbook`
+    #[arg(skip)]
+    pub(crate) manners: Manners,
+    /// The playbook's text, where it is not in a file
+    #[arg(skip)]
+    pub(crate) text: Option<String>,
+    /// `ansible.cfg` and `ANSIBLE_*`
+    #[arg(skip)]
+    pub(crate) config: super::config::Config,
     /// Where roles are searched, besides `roles/` beside the playbook
     #[arg(long, value_name = "DIRS", value_delimiter = ':')]
     pub(crate) roles_path: Vec<PathBuf>,
+}
+
+/// Where the passwords of vaults come from.
+#[derive(Args, Debug, Clone, Default)]
+pub(crate) struct VaultOptions {
+    /// A vault's label and where its password is: `LABEL@FILE`, `LABEL@prompt`
+    #[arg(long, value_name = "LABEL@SOURCE")]
+    pub(crate) vault_id: Vec<String>,
+    /// A file with a vault's password, or a program that prints it
+    #[arg(long, visible_alias = "vault-pass-file", value_name = "FILE")]
+    pub(crate) vault_password_file: Vec<String>,
+    /// Ask for a vault's password
+    #[arg(short = 'J', long, visible_alias = "ask-vault-password")]
+    pub(crate) ask_vault_pass: bool,
+}
+
+/// Whose manners the command line has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Manners {
+    /// Ours: stricter where silence hurts.
+    #[default]
+    Own,
+    /// Those of `ansible-playbook`.
+    Ansible,
+}
+
+/// Arguments of `playbook`.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct PlaybookArgs {
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+    /// More playbooks, run one after the other while they succeed
+    pub(crate) more: Vec<PathBuf>,
+}
+
+/// Arguments of `adhoc`.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct AdhocArgs {
+    /// The module to run
+    #[arg(short, long, default_value = "command", value_name = "MODULE")]
+    pub(crate) module_name: String,
+    /// Its arguments: `k=v`, free text or JSON
+    #[arg(
+        short,
+        long,
+        default_value = "",
+        value_name = "ARGS",
+        allow_hyphen_values = true
+    )]
+    pub(crate) args: String,
+    /// Seconds for the task at most
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) task_timeout: Option<u32>,
+    /// The folder where roles, `group_vars` and `library` are
+    #[arg(long, value_name = "DIR")]
+    pub(crate) playbook_dir: Option<PathBuf>,
+    /// Let the task run on its own for so many seconds
+    #[arg(short = 'B', long, value_name = "SECONDS")]
+    pub(crate) background: Option<u32>,
+    /// Seconds between two looks at such a task; 0 does not wait
+    #[arg(short = 'P', long, value_name = "SECONDS")]
+    pub(crate) poll: Option<u32>,
+    /// One line a result
+    #[arg(short, long)]
+    pub(crate) one_line: bool,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
 }
 
 /// What to do when a task fails and nobody is there.
@@ -173,6 +267,10 @@ pub(crate) enum Output {
     Human,
     /// One line per event
     Plain,
+    /// What ansible-core's default callback prints
+    Ansible,
+    /// What ansible-core's `minimal` callback prints
+    Minimal,
 }
 
 /// Arguments of `rehearse`.

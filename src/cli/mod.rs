@@ -2,9 +2,11 @@
 
 mod args;
 mod completions;
+mod config;
 mod exit;
 mod explain;
 mod extra_vars;
+mod face;
 mod inventory;
 mod listing;
 mod rehearsal_report;

@@ -13,21 +13,24 @@ use std::time::Instant;
 
 use tokio::sync::{Mutex, mpsc};
 
-use super::args::{OnFailure, Output, RunArgs};
+use super::args::{Manners, OnFailure, Output, RunArgs};
+use super::config::Config;
 use super::exit;
 use super::start::tell;
 use crate::console::{self, Console, Policy};
 use crate::diag::{Diagnostic, Severity, SourceMap, render};
 use crate::event::Event;
 use crate::exec::ask::{Answer, Question};
-use crate::exec::{Driver, LocalFuture, Project, Settings, Terminal};
+use crate::exec::{Defaults, Driver, LocalFuture, Project, Settings, Terminal};
 use crate::inventory::Inventory;
 use crate::journal::Writer;
 use crate::model::Playbook;
 use crate::plan::Loader;
-use crate::report::{Human, Junit, Look, Ndjson, Plain, Reporter};
+use crate::report::{
+    Ansible, AnsibleOptions, Human, Junit, Look, Minimal, Ndjson, Plain, Reporter,
+};
 use crate::transport::{Pool, Settings as PoolSettings};
-use crate::value::{Map, Value};
+use crate::value::{Map, Text, Value};
 
 /// Everything loaded and checked, before the first host is contacted.
 pub(super) struct Loaded {
@@ -54,22 +57,36 @@ pub(super) fn complain(problems: &[Diagnostic], sources: &SourceMap) {
     }
 }
 
+/// Shows diagnostics in the manners of the command line.
+fn tell_problems(args: &RunArgs, problems: &[Diagnostic], sources: &SourceMap) {
+    match args.manners {
+        Manners::Own => complain(problems, sources),
+        Manners::Ansible => super::face::complain(problems, sources),
+    }
+}
+
 /// Loads playbook, inventory and variables; the problems were shown.
 ///
 /// # Errors
 /// The exit code.
 pub(super) fn load(args: &RunArgs) -> Result<Loaded, u8> {
     let roles_path = roles_path(args);
-    let mut loader = Loader::new(roles_path.clone(), Vec::new(), Map::new());
+    let collections_path = collections_path(args);
+    let mut loader = Loader::new(roles_path.clone(), collections_path.clone(), Map::new());
     let failed = |problems: Vec<Diagnostic>, loader: &Loader| {
-        complain(&problems, &loader.sources);
+        tell_problems(args, &problems, &loader.sources);
         exit::LOAD
     };
     let extra_vars = super::extra_vars::read(&args.extra_vars, &mut loader)
         .map_err(|problems| failed(problems, &loader))?;
     let sources = std::mem::take(&mut loader.sources);
-    loader = Loader::new(roles_path, Vec::new(), extra_vars.clone());
+    loader = Loader::new(roles_path, collections_path, extra_vars.clone());
+    loader.is_tolerant = args.manners == Manners::Ansible;
     loader.sources = sources;
+    loader.set_renderer(Box::new(crate::exec::render_name));
+    if let Some(text) = &args.text {
+        loader.put(&args.playbook, text.clone());
+    }
     let playbook = loader
         .playbook(&args.playbook)
         .map_err(|problems| failed(problems, &loader))?;
@@ -83,10 +100,10 @@ pub(super) fn load(args: &RunArgs) -> Result<Loaded, u8> {
     let (inventory, warnings) = read.map_err(|problems| failed(problems, &loader))?;
     let mut told = loader.take_warnings();
     told.extend(warnings);
-    complain(&told, &loader.sources);
+    tell_problems(args, &told, &loader.sources);
     let inventory_hash = hash_of(&loader.sources);
     let settings = settings(args, &playbook, &inventory, extra_vars).map_err(|problem| {
-        complain(&[problem], &loader.sources);
+        tell_problems(args, &[problem], &loader.sources);
         exit::USAGE
     })?;
     Ok(Loaded {
@@ -103,14 +120,28 @@ pub(super) fn load(args: &RunArgs) -> Result<Loaded, u8> {
 fn roles_path(args: &RunArgs) -> Vec<PathBuf> {
     let folder = args.playbook.parent().filter(|f| !f.as_os_str().is_empty());
     let beside = folder.unwrap_or(Path::new(".")).join("../roles");
-    let from_env = std::env::var_os("ANSIBLE_ROLES_PATH");
-    let from_env = from_env.iter().flat_map(std::env::split_paths);
-    args.roles_path
-        .iter()
-        .cloned()
-        .chain([beside])
-        .chain(from_env)
-        .collect()
+    let mut paths = args.roles_path.clone();
+    if args.manners == Manners::Own {
+        paths.push(beside);
+    }
+    paths.extend(args.config.paths("roles_path"));
+    if args.manners == Manners::Ansible {
+        paths.push(folder.unwrap_or(Path::new(".")).to_owned());
+    }
+    paths
+}
+
+/// Where collections are searched after `collections/` beside the playbook.
+fn collections_path(args: &RunArgs) -> Vec<PathBuf> {
+    let paths = args.config.paths("collections_path");
+    if paths.is_empty() {
+        let home = std::env::home_dir().map(|home| home.join(".ansible/collections"));
+        return home
+            .into_iter()
+            .chain([PathBuf::from("/usr/share/ansible/collections")])
+            .collect();
+    }
+    paths
 }
 
 /// SHA-256 over all texts read so far.
@@ -138,8 +169,12 @@ fn limit_of(args: &RunArgs, inventory: &Inventory) -> Result<Option<HashSet<Stri
         return Ok(None);
     };
     let patterns = crate::inventory::limit_patterns(limit)?;
+    if patterns.is_empty() {
+        return Ok(None);
+    }
     let selected = inventory.select(&patterns)?;
-    if let Some(problem) = selected.unmatched.into_iter().next() {
+    let unmatched = selected.unmatched.into_iter().next();
+    if let Some(problem) = unmatched.filter(|_| args.manners == Manners::Own) {
         return Err(Diagnostic {
             severity: Severity::Error,
             ..problem
@@ -164,10 +199,10 @@ fn settings(
 ) -> Result<Settings, Diagnostic> {
     let mut wanted = args.tags.clone();
     wanted.extend(args.skip_tags.iter().cloned());
-    if let Some(problem) = crate::plan::unknown_tags(playbook, &wanted)
+    let unknown = crate::plan::unknown_tags(playbook, &wanted)
         .into_iter()
-        .next()
-    {
+        .next();
+    if let Some(problem) = unknown.filter(|_| args.manners == Manners::Own) {
         return Err(problem);
     }
     let limit = limit_of(args, inventory)?;
@@ -188,6 +223,7 @@ fn settings(
             .map_or(stem, |change| change.name.clone()),
         is_check: args.check,
         shows_diff: args.diff,
+        verbosity: args.verbose,
         forks: args.forks,
         asks: is_interactive || args.step,
         asks_all: args.step,
@@ -202,13 +238,35 @@ fn settings(
         journal: None,
         way: None,
         injects_failure_at: None,
+        defaults: defaults(&args.config),
         window_s: playbook.change.as_ref().and_then(|change| change.window_s),
     })
+}
+
+/// What the configuration says of all plays.
+fn defaults(config: &Config) -> Defaults {
+    let is = |name: &str, value: &str| config.text(name) == Some(value);
+    Defaults {
+        strategy: config.text("strategy").map(str::to_owned),
+        gathers_explicitly: is("gathering", "explicit"),
+        gathers_smartly: is("gathering", "smart"),
+        forgives_missing_handlers: !config.flag("error_on_missing_handler", true),
+        any_errors_fatal: config.flag("any_errors_fatal", false),
+        merges_hashes: is("hash_behaviour", "merge"),
+        hides_facts: !config.flag("inject_facts", true),
+        refuses_unmatched_patterns: is("host_pattern_mismatch", "error"),
+        allows_broken_conditionals: config.flag("broken_conditionals", false),
+    }
 }
 
 /// `-u`, `-b` and the like as variables below all others.
 fn connection_defaults(args: &RunArgs) -> Map {
     let mut vars = Map::new();
+    let managed = args.config.text("managed").unwrap_or("Ansible managed");
+    vars.insert(
+        "ansible_managed".to_owned(),
+        Value::Str(Text::from_user(managed)),
+    );
     let mut set = |name: &str, value: Option<String>| {
         if let Some(value) = value {
             vars.insert(name.to_owned(), Value::from(value));
@@ -311,6 +369,23 @@ impl Stage {
             });
             console =
                 Some(Console::new(options).map_err(|error| format!("the terminal: {error}"))?);
+        } else if args.output == Output::Ansible {
+            let (config, err) = (&args.config, std::io::stderr());
+            let options = AnsibleOptions {
+                shows_skipped: config.flag("display_skipped_hosts", true),
+                shows_ok: config.flag("display_ok_hosts", true),
+                marks_check_mode: config.flag("check_mode_markers", false),
+                shows_custom_stats: config.flag("show_custom_stats", false),
+                is_yaml: config.text("result_format") == Some("yaml"),
+                is_check: args.check,
+            };
+            reporters.push(Box::new(Ansible::new(screen(stream), err, look, options)));
+        } else if args.output == Output::Minimal {
+            reporters.push(Box::new(Minimal::new(
+                screen(stream),
+                std::io::stderr(),
+                look,
+            )));
         } else if args.output == Output::Human {
             reporters.push(Box::new(Human::new(screen(stream), look)));
         } else {

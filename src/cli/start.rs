@@ -4,15 +4,19 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, FromArgMatches as _};
 
 use super::args::{Cli, Command};
-use super::exit;
+use super::config::Config;
+use super::{exit, face};
 
 /// Runs the program with these words (the first is its own name).
 pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let words = with_run(words.into_iter().collect());
-    let cli = match Cli::try_parse_from(&words) {
+    let words = with_run(face::of_name(words.into_iter().collect()));
+    let parsed = face::parser(Cli::command(), &words)
+        .try_get_matches_from(&words)
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
             // Where the usage cannot be shown there is nobody to read it.
@@ -30,9 +34,15 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
     let code = match cli.command {
-        Command::Run(args) => super::run::run(&args, command_line),
+        Command::Run(mut args) => {
+            args.config = Config::load();
+            super::run::run(&args, command_line)
+        }
+        Command::Adhoc(args) => face::adhoc(*args, command_line),
+        Command::Playbook(args) => face::playbook(*args, &command_line),
         Command::Check(args) => {
             let mut args = *args;
+            args.config = Config::load();
             args.check = true;
             args.diff = true;
             super::run::run(&args, command_line)

@@ -36,6 +36,17 @@ impl Problem {
     }
 }
 
+impl Problem {
+    /// The same problem, with what was being done.
+    #[must_use]
+    pub fn within(self, what: &str) -> Self {
+        Self {
+            message: format!("{what}: {}", self.message),
+            ..self
+        }
+    }
+}
+
 /// The scopes of all hosts, for `hostvars`.
 pub trait HostScopes {
     /// What a host knows of itself, outside any task.

@@ -24,6 +24,8 @@ pub(crate) struct ItemEnd {
     pub(crate) module_changed: bool,
     /// Nothing of it may be shown.
     pub(crate) is_hidden: bool,
+    /// The other host that did it.
+    pub(crate) delegate: Option<String>,
 }
 
 impl ItemEnd {
@@ -70,6 +72,7 @@ impl ItemEnd {
             attempt: None,
             module_changed: false,
             is_hidden: false,
+            delegate: None,
         }
     }
 
@@ -123,6 +126,7 @@ impl ItemEnd {
             },
             duration_ms: self.duration_ms,
             attempts: self.attempts,
+            delegate: self.delegate.clone(),
         }
     }
 

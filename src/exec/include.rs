@@ -20,6 +20,7 @@ struct Inclusion {
     /// The loop's variables, and their index for the names of steps.
     params: Map,
     index: Option<usize>,
+    label: String,
     hosts: Vec<String>,
 }
 
@@ -132,12 +133,12 @@ impl Run {
                     _ => return Err(Problem::new("`loop` requires a list")),
                 },
             };
-            let var = looped.control.loop_var.as_deref().unwrap_or("item");
+            let var = self.loop_var(looped, &view);
             layers = values
                 .into_iter()
                 .enumerate()
                 .map(|(index, value)| {
-                    let mut layer = Map::from([(var.to_owned(), value.clone())]);
+                    let mut layer = Map::from([(var.clone(), value.clone())]);
                     if let Some(name) = &looped.control.index_var {
                         layer.insert(name.clone(), Value::Int(i64::try_from(index).unwrap_or(0)));
                     }
@@ -153,7 +154,8 @@ impl Run {
                 inclusions.push((label, None));
                 continue;
             }
-            let inclusion = self.inclusion(run, host, index, params, &view)?;
+            let mut inclusion = self.inclusion(run, host, index, params, &view)?;
+            inclusion.label.clone_from(&label);
             inclusions.push((label, Some(inclusion)));
         }
         Ok(inclusions)
@@ -184,6 +186,7 @@ impl Run {
             tasks_from,
             params,
             index,
+            label: String::new(),
             hosts: vec![host.to_owned()],
         })
     }
@@ -198,7 +201,7 @@ impl Run {
         let view = self.task_view(&hosts[0], &run.task, &run.frame);
         let mut params = run.task.keywords.vars.clone();
         params.extend(inclusion.params.clone());
-        let (items, apply) = match &run.task.action {
+        let (name, items, apply) = match &run.task.action {
             Action::IncludeTasks { apply, .. } => {
                 match self
                     .controller
@@ -210,7 +213,7 @@ impl Run {
                             .play
                             .handlers
                             .extend(included.handlers);
-                        (included.items, apply)
+                        (included.name, included.items, apply)
                     }
                     Err(why) => return Ok(self.fail_all(run, hosts, &why)),
                 }
@@ -231,7 +234,7 @@ impl Run {
                         for scope in &included.scopes {
                             self.expose(scope, hosts);
                         }
-                        (included.items, apply)
+                        (included.name, included.items, apply)
                     }
                     Err(why) => return Ok(self.fail_all(run, hosts, &why)),
                 }
@@ -241,6 +244,13 @@ impl Run {
         for host in hosts {
             self.state.borrow_mut().stats.host(host).ok += 1;
         }
+        self.port.emit(Event::Included {
+            what: name,
+            hosts: hosts.to_vec(),
+            label: (run.task.r#loop.is_some()).then(|| self.redact(&inclusion.label)),
+        });
+        let mut items = items;
+        crate::model::read::inherit_notify(&mut items, &apply.notify);
         let items = match inclusion.index {
             Some(index) => items
                 .into_iter()
@@ -361,6 +371,7 @@ impl Run {
             }
             "clear_host_errors" => {
                 let mut state = self.state.borrow_mut();
+                state.play.clears += 1;
                 let failing = std::mem::take(&mut state.play.failing);
                 state.play.forgiven.extend(failing);
                 state.play.failed.clear();

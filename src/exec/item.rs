@@ -129,7 +129,10 @@ impl Run {
         match self.first_false(conditions, &item.view) {
             Ok(None) => {}
             Ok(Some(condition)) => return Ok(Err(ItemEnd::skipped(&condition).into())),
-            Err(problem) => return Ok(Err(problem.into())),
+            Err(problem) => {
+                let problem = problem.within("Task failed: Error while evaluating conditional");
+                return Ok(Err(problem.into()));
+            }
         }
         let Action::Module { name, args, .. } = &item.task.action else {
             return Ok(Err(Problem::new(
@@ -191,7 +194,11 @@ impl Run {
             // Conditions of `assert` are expressions, not templates.
             if name == "assert" && key == "that" || name == "debug" && key == "var" {
                 map.insert(key.clone(), value.clone());
-            } else if let Some(value) = self.controller.render(value, &item.view)? {
+            } else if let Some(value) = self
+                .controller
+                .render(value, &item.view)
+                .map_err(|problem| problem.within(&unresolved(name, key)))?
+            {
                 map.insert(key.clone(), value);
             } else {
                 map.shift_remove(key);
@@ -211,7 +218,7 @@ impl Run {
     ) -> Flow<Result<Planned, Early>> {
         let prepared = match module.prepare(&args) {
             Ok(prepared) => prepared,
-            Err(why) => return Ok(Err(Problem::new(format!("{}: {why}", module.name())).into())),
+            Err(why) => return Ok(Err(refused_arguments(module, &args, &why).into())),
         };
         let (target, environment) = match self.where_and_how(item) {
             Ok(pair) => pair,
@@ -312,6 +319,7 @@ impl Run {
                     .insert(item.host.clone());
             }
             let mut end = foretold(&ready);
+            self.tell_diff(item, &ready, &mut end);
             end.summary = self.redact(&end.summary);
             end.diff = end.diff.iter().map(|d| self.redact(d)).collect();
             return Err(end.into());
@@ -448,6 +456,7 @@ impl Run {
         end.attempt = attempt;
         end.module_changed = end.status != Status::Ok && end.status != Status::Skipped;
         end.is_hidden = item.is_hidden;
+        self.tell_diff(item, ready, &mut end);
         end.summary = self.redact(&ready.change.summary);
         end.diff = ready.diffs().iter().map(|d| self.redact(d)).collect();
         Ok(Some(end))
@@ -711,6 +720,47 @@ pub(crate) fn with_environment(environment: &[(String, String)], sh: &str) -> St
     }
     text.push_str(sh);
     text
+}
+
+/// How Ansible begins when an argument cannot be rendered.
+fn unresolved(module: &str, key: &str) -> String {
+    format!(
+        "Task failed: Finalization of task args for 'ansible.builtin.{module}' failed: Error \
+         while resolving value for '{key}'"
+    )
+}
+
+/// Arguments that a module does not take, in Ansible's words.
+fn refused_arguments(module: &dyn AnyModule, args: &Value, why: &str) -> ItemEnd {
+    let known = module.arg_names();
+    let unknown: Vec<&str> = args
+        .as_map()
+        .into_iter()
+        .flatten()
+        .map(|(key, _)| key.as_str())
+        .filter(|key| !known.contains(key) && *key != "_raw_params")
+        .collect();
+    let name = module.name();
+    let missing = why
+        .strip_prefix("missing field `")
+        .and_then(|rest| rest.strip_suffix('`'));
+    ItemEnd::failed(match missing {
+        _ if !unknown.is_empty() => {
+            let mut known: Vec<&str> = known
+                .iter()
+                .copied()
+                .filter(|k| !k.starts_with('_'))
+                .collect();
+            known.sort_unstable();
+            format!(
+                "Unsupported parameters for ({name}) module: {}. Supported parameters include: {}.",
+                unknown.join(", "),
+                known.join(", ")
+            )
+        }
+        Some(missing) => format!("missing required arguments: {missing}"),
+        None => format!("{name}: {why}"),
+    })
 }
 
 fn foretold(ready: &Ready) -> ItemEnd {

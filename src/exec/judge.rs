@@ -10,7 +10,17 @@ use crate::event::Status;
 use crate::model::Cond;
 use crate::value::{Map, Value};
 
+/// What stands for the traceback of a failure, as where Ansible shows none.
+const NO_TRACEBACK: &str = "(traceback unavailable)";
+
 impl Run {
+    /// A failed result has an exception, as in Ansible.
+    pub(super) fn note_exception(end: &mut ItemEnd) {
+        if end.status == Status::Failed {
+            end.result.insert("exception".into(), NO_TRACEBACK.into());
+        }
+    }
+
     pub(super) fn with_result(run: &TaskRun, view: &View, end: &ItemEnd) -> View {
         match &run.task.register {
             Some(name) => view.with(Map::from([(name.clone(), end.value())])),
@@ -86,6 +96,10 @@ impl Run {
         if let Some(conditions) = run.task.failed_when.as_ref().filter(|c| !c.is_empty()) {
             match self.all_hold(conditions, &view) {
                 Ok(is_failed) => {
+                    if end.status == Status::Failed && !is_failed {
+                        let what = "failed_when_suppressed_exception";
+                        end.result.insert(what.into(), NO_TRACEBACK.into());
+                    }
                     end.result
                         .insert("failed_when_result".into(), is_failed.into());
                     end.result.insert("failed".into(), is_failed.into());

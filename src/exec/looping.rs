@@ -43,6 +43,7 @@ impl Run {
                 self.port.sleep(pause.unwrap_or(0)).await;
             }
             let mut end = self.run_item(run, item, None).await?;
+            end.delegate = self.delegate_of(run, &item.view);
             learnt.extend(end.set.clone());
             if let Some(name) = &run.task.register {
                 learnt.insert(name.clone(), end.value());
@@ -144,10 +145,7 @@ impl Run {
         view: &View,
     ) -> Map {
         let control = &looped.control;
-        let var = control
-            .loop_var
-            .clone()
-            .unwrap_or_else(|| "item".to_owned());
+        let var = self.loop_var(looped, view);
         let count = |n: usize| Value::Int(i64::try_from(n).unwrap_or(i64::MAX));
         let mut layer = Map::from([
             (var.clone(), value.clone()),
@@ -181,6 +179,18 @@ impl Run {
             layer.insert("ansible_loop".into(), Value::from(extended));
         }
         layer
+    }
+
+    /// The name of a loop's variable, which may be a template.
+    pub(super) fn loop_var(&self, looped: &Loop, view: &View) -> String {
+        let Some(name) = looped.control.loop_var.as_ref() else {
+            return "item".to_owned();
+        };
+        let template = Value::Str(crate::value::Text::from_user(name.as_str()));
+        match self.controller.render(&template, view) {
+            Ok(Some(value)) => plain_text(&value).unwrap_or_else(|| name.clone()),
+            Ok(None) | Err(_) => name.clone(),
+        }
     }
 
     pub(crate) fn label(&self, looped: &Loop, value: &Value, view: &View) -> String {
@@ -241,7 +251,8 @@ fn item_keys(task: &Task, item: &Item) -> Vec<(String, Value)> {
     let Some(looped) = &task.r#loop else {
         return Vec::new();
     };
-    let var = looped.control.loop_var.as_deref().unwrap_or("item");
+    let own = item.view.scope.get("ansible_loop_var");
+    let var = own.and_then(Value::as_str).unwrap_or("item");
     let names = [
         Some(var),
         Some("ansible_loop_var"),

@@ -4,13 +4,14 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::controller::{Controller, Problem, Search, View};
+use super::controller::{Controller, HostScopes, Problem, Search, View};
 use super::world::ControllerWorld;
 use crate::diag::{Diagnostic, Place, SourceMap, Span, render};
 use crate::model::{Playbook, PlaybookEntry, RoleScope, RoleUse, Task};
 use crate::plan::{Included, Loader, find_file};
 use crate::template::{Engine, ErrorKind, Rendered, Scope, Syntax, TemplateError};
 use crate::value::{Map, Text, Value};
+use crate::vars::{Layers, TaskScope};
 
 /// Files of the controller up to this size are held in memory when a module needs their hash.
 pub(crate) const SMALL_INPUT_MAX: u64 = 32 * 1024;
@@ -35,6 +36,19 @@ impl Project {
         show(&self.loader.borrow().sources)
     }
 
+    /// Renders a text with these variables and no host; none where it cannot be.
+    pub fn render_with(&self, text: &str, vars: Vec<Arc<Map>>) -> Option<Value> {
+        let mut layers = Layers::default();
+        layers.extend(vars);
+        let view = View {
+            scope: TaskScope::new(layers),
+            hosts: std::rc::Rc::new(NoHosts),
+            search: std::rc::Rc::default(),
+        };
+        let template = Value::Str(Text::from_user(text));
+        self.render(&template, &view).ok().flatten()
+    }
+
     fn told(&self, problems: &[Diagnostic]) -> String {
         let loader = self.loader.borrow();
         let texts: Vec<String> = problems
@@ -42,6 +56,44 @@ impl Project {
             .map(|problem| render(problem, &loader.sources, false))
             .collect();
         texts.join("\n")
+    }
+}
+
+/// Renders a name that must be known before the run, with the variables of files.
+///
+/// # Errors
+/// What is not known, in the template's words.
+pub fn render_name(text: &str, vars: &Map) -> Result<String, String> {
+    let mut layers = Layers::default();
+    layers.extend([Arc::new(vars.clone())]);
+    let view = View {
+        scope: TaskScope::new(layers),
+        hosts: std::rc::Rc::new(NoHosts),
+        search: std::rc::Rc::default(),
+    };
+    let template = Value::Str(Text::from_user(text));
+    let world = ControllerWorld { view: &view };
+    match Engine::new().render(&template, &view, &world) {
+        Ok(value) => super::run::plain_text(&value)
+            .ok_or_else(|| format!("it is {}, not a string", value.type_name())),
+        Err(error) => Err(problem(&error).message),
+    }
+}
+
+/// No host is known before the run.
+struct NoHosts;
+
+impl HostScopes for NoHosts {
+    fn scope_of(&self, _host: &str) -> Option<TaskScope> {
+        None
+    }
+
+    fn host_names(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn select(&self, _pattern: &str) -> Result<Vec<String>, String> {
+        Ok(Vec::new())
     }
 }
 

@@ -54,7 +54,9 @@ impl Run {
                 .into_iter()
                 .map(|(_, vars)| vars),
         );
-        layers.push_learnt(known.prefixed_facts.clone());
+        if !self.settings.defaults.hides_facts {
+            layers.push_learnt(known.prefixed_facts.clone());
+        }
         layers.extend(state.play.vars_layers.iter().cloned());
         layers.extend(state.play.role_vars.iter().cloned());
         layers.push(known.role_vars.clone());
@@ -69,8 +71,15 @@ impl Run {
             layers.extend(frame.vars(Kind::Include));
         }
         layers.push(self.settings.extra_vars.clone());
+        if layers.get("ansible_host").is_none() && layers.get("ansible_ssh_host").is_none() {
+            let own = Map::from([("ansible_host".to_owned(), host.into())]);
+            layers.push_learnt(Arc::new(own));
+        }
         for vars in magic {
             layers.push_learnt(vars);
+        }
+        if self.settings.defaults.merges_hashes {
+            layers.merge();
         }
         layers
     }
@@ -161,6 +170,12 @@ impl Run {
             let folder = source.parent().unwrap_or(source);
             set("inventory_dir", self.absolute(folder));
         }
+        if let Some(task) = task {
+            set(
+                "ansible_search_path",
+                self.search_path(task, &state.play.folder),
+            );
+        }
         if let Some(role) = task.and_then(|t| t.role.as_ref()) {
             set("role_name", role.name.as_str().into());
             set("ansible_role_name", role.name.as_str().into());
@@ -172,6 +187,24 @@ impl Run {
             set("ansible_facts", Value::from(Map::new()));
         }
         magic
+    }
+
+    /// `ansible_search_path`: the role and those around it, the task's folder, the playbook's.
+    fn search_path(&self, task: &Task, playbook: &str) -> Value {
+        let mut paths: Vec<Value> = Vec::new();
+        let mut add = |path: &str| {
+            let path = self.absolute(path.as_ref());
+            if !paths.contains(&path) {
+                paths.push(path);
+            }
+        };
+        if let Some(role) = &task.role {
+            add(&role.path);
+            role.parent_paths.iter().rev().for_each(|path| add(path));
+        }
+        add(&task.folder);
+        add(playbook);
+        Value::from(paths)
     }
 }
 

@@ -51,10 +51,7 @@ impl Run {
         let own = [end.host.clone()];
         let hosts = batch.unwrap_or(&own);
         let view = self.task_view(&end.host, &run.task, &run.frame);
-        let delegate = self
-            .text(run.frame.keyword(|k| k.delegate_to.as_ref()), &view)
-            .ok()
-            .flatten();
+        let delegate = self.delegate_of(run, &view);
         let to_delegate = self
             .flag(
                 run.frame.keyword(|k| k.delegate_facts.as_ref()),
@@ -122,6 +119,14 @@ impl Run {
             Err(problem) => return Err(Halt::Broken(problem.message)),
         };
         for name in names {
+            if !self.has_handler(&name) && self.settings.defaults.forgives_missing_handlers {
+                let what = format!(
+                    "The requested handler '{name}' was not found in either the \
+                     main handlers list nor in the listening handlers list"
+                );
+                self.notice(true, what);
+                continue;
+            }
             if !self.has_handler(&name) {
                 return Err(Halt::Broken(format!(
                     "task `{}` notifies `{name}`, but no handler of the play has that name or \

@@ -33,6 +33,8 @@ pub struct Settings {
     pub is_check: bool,
     /// `--diff`.
     pub shows_diff: bool,
+    /// `-v`, how often.
+    pub verbosity: u8,
     /// Hosts in parallel (`--forks`).
     pub forks: usize,
     /// Whether a person is asked before each change.
@@ -61,8 +63,37 @@ pub struct Settings {
     pub way: Option<String>,
     /// Name of the task that a rehearsal makes fail instead of running it.
     pub injects_failure_at: Option<String>,
+    /// What the configuration says.
+    pub defaults: Defaults,
     /// The window of the change, in seconds.
     pub window_s: Option<u64>,
+}
+
+/// What a configuration says of all plays; the default is what Ansible does without one.
+#[derive(Clone, Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a setting of its own"
+)]
+pub struct Defaults {
+    /// `strategy`.
+    pub strategy: Option<String>,
+    /// `gathering: explicit`: no facts unless a play asks for them.
+    pub gathers_explicitly: bool,
+    /// `gathering: smart`: no facts of hosts that have some.
+    pub gathers_smartly: bool,
+    /// `error_on_missing_handler: false`: who notifies nobody is warned.
+    pub forgives_missing_handlers: bool,
+    /// `any_errors_fatal`.
+    pub any_errors_fatal: bool,
+    /// `hash_behaviour: merge`.
+    pub merges_hashes: bool,
+    /// `inject_facts_as_vars: false`.
+    pub hides_facts: bool,
+    /// `host_pattern_mismatch: error`.
+    pub refuses_unmatched_patterns: bool,
+    /// `allow_broken_conditionals`.
+    pub allows_broken_conditionals: bool,
 }
 
 /// What an earlier process of the same run left in the journal.
@@ -107,6 +138,8 @@ pub(crate) struct PlayState {
     pub(crate) failing: HashSet<String>,
     /// Of those, the ones that `meta: clear_host_errors` forgave: they take part in later plays.
     pub(crate) forgiven: HashSet<String>,
+    /// How often `meta: clear_host_errors` ran.
+    pub(crate) clears: u32,
     /// Notified handlers by host.
     pub(crate) notified: HashMap<String, Vec<String>>,
     /// Handlers that are to run at the next flush, by host and index.

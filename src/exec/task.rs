@@ -234,7 +234,7 @@ impl Run {
             host: host.clone(),
             step: run.task.id.clone(),
         });
-        let end = match self.expand(run, &host) {
+        let mut end = match self.expand(run, &host) {
             Items::None(end) => *end,
             Items::One(item) => self.run_item(run, &item, first).await?,
             Items::Many(items) => self.run_items(run, &host, items).await?,
@@ -246,6 +246,9 @@ impl Run {
             _ => None,
         };
         let is_ignored = keyword.is_some() && self.flag(keyword, &view, false).unwrap_or(false);
+        if end.delegate.is_none() {
+            end.delegate = self.delegate_of(run, &view);
+        }
         let report = end.report(is_ignored, &|value| self.redacted(value));
         self.port.emit(Event::HostFinished {
             host: host.clone(),
@@ -258,6 +261,17 @@ impl Run {
             end,
             is_ignored,
         })
+    }
+
+    /// The host that does it instead, where there is one.
+    pub(super) fn delegate_of(
+        &self,
+        run: &TaskRun,
+        view: &super::controller::View,
+    ) -> Option<String> {
+        self.text(run.frame.keyword(|k| k.delegate_to.as_ref()), view)
+            .ok()
+            .flatten()
     }
 
     /// One item with `until`, `changed_when`, `failed_when`, and its record.
@@ -311,6 +325,7 @@ impl Run {
                 if !is_met && attempts > retries && retries > 0 {
                     end.give_up(attempts - 1);
                 }
+                Self::note_exception(&mut end);
                 self.record_end(item, &end).await?;
                 return Ok(end);
             }

@@ -166,7 +166,10 @@ impl Reporter for Plain {
                 let what = format!("{task} {} left={left}", name(host));
                 self.line("host", "retry", Some(Tone::Warning), &what);
             }
-            Event::HostStarted { .. } | Event::Progress { .. } => {}
+            Event::HostStarted { .. }
+            | Event::Progress { .. }
+            | Event::Included { .. }
+            | Event::HostsLeft => {}
             Event::Asked { .. }
             | Event::Answered { .. }
             | Event::Checked { .. }
@@ -296,6 +299,7 @@ mod tests {
             summary: String::new(),
             duration_ms: 1920,
             attempts: 1,
+            delegate: None,
         }
     }
 

@@ -1,5 +1,6 @@
 //! `debug` and `fail`.
 
+use super::super::controller::Problem;
 use super::super::end::{ItemEnd, message};
 use super::super::item::{Early, Item};
 use super::super::run::{Run, plain_text};
@@ -10,7 +11,7 @@ impl Run {
     /// `debug`: shows a message or a variable (ansible-core 2.19, `plugins/action/debug.py`).
     pub(super) fn debug(&self, item: &Item, args: &Value) -> Result<ItemEnd, Early> {
         let verbosity = args.get("verbosity").and_then(Value::as_int).unwrap_or(0);
-        if verbosity > 0 {
+        if verbosity > i64::from(self.settings.verbosity) {
             return Ok(ItemEnd::new(
                 Status::Skipped,
                 Map::from([(
@@ -22,6 +23,15 @@ impl Run {
         let mut result = Map::new();
         if let Some(var) = args.get("var") {
             let name = plain_text(var).unwrap_or_default();
+            if let Value::Str(text) = var
+                && !text.is_from_user()
+            {
+                return Err(Problem::new(format!(
+                    "Task failed: Finalization of task args for 'ansible.builtin.debug' failed: \
+                     Encountered untrusted template or expression: '{name}'"
+                ))
+                .into());
+            }
             let rendered = match var {
                 Value::Str(text) if text.is_template() => {
                     self.controller.render(var, &item.view)?.unwrap_or_default()

@@ -190,11 +190,8 @@ pub(super) fn vars(node: &Node, problems: &mut Problems) -> Map {
 }
 
 pub(super) fn bad_name(name: &str) -> Diagnostic {
-    Diagnostic::error(
-        "SB0117",
-        format!("`{name}` cannot be the name of a variable"),
-    )
-    .help("a name begins with a letter or `_` and holds letters, digits and `_`")
+    Diagnostic::error("SB0117", format!("invalid variable name `{name}`"))
+        .help("a name begins with a letter or `_` and holds letters, digits and `_`")
 }
 
 fn mappings(what: &str, node: &Node, problems: &mut Problems) -> Vec<Field> {
@@ -223,6 +220,7 @@ pub fn shared_keyword(keywords: &mut Keywords, entry: &Entry, problems: &mut Pro
         "collections" => keywords.collections = texts("collections", node, false, problems),
         "environment" => keywords.environment = mappings("environment", node, problems),
         "module_defaults" => keywords.module_defaults = mappings("module_defaults", node, problems),
+        "notify" => keywords.notify = super::task::notified(node),
         name => {
             let Some(slot) = slot(keywords, name) else {
                 return false;

@@ -35,6 +35,8 @@ pub(crate) enum Command {
     Playbook(Box<PlaybookArgs>),
     /// The compatible face: one task on some hosts, as `ansible`
     Adhoc(Box<AdhocArgs>),
+    /// Encrypt and decrypt files and values, as `ansible-vault`
+    Vault(VaultArgs),
     /// Explain an error code
     Explain(ExplainArgs),
     /// Write completions for a shell
@@ -192,6 +194,59 @@ pub(crate) struct VaultOptions {
     /// Ask for a vault's password
     #[arg(short = 'J', long, visible_alias = "ask-vault-password")]
     pub(crate) ask_vault_pass: bool,
+}
+
+/// Arguments of `vault`.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct VaultArgs {
+    #[command(subcommand)]
+    pub(crate) command: VaultCommand,
+}
+
+#[derive(Subcommand, Debug, Clone)]
+pub(crate) enum VaultCommand {
+    /// Encrypt files, or standard input
+    Encrypt(VaultTarget),
+    /// Decrypt files, or standard input
+    Decrypt(VaultTarget),
+    /// Show what files hold
+    View(VaultTarget),
+    /// Edit files in `$EDITOR`
+    Edit(VaultTarget),
+    /// Write a new file in `$EDITOR`
+    Create(VaultTarget),
+    /// Encrypt files with another password
+    Rekey(VaultTarget),
+    /// Encrypt values for a file of variables
+    #[command(name = "encrypt_string")]
+    EncryptString(VaultTarget),
+}
+
+/// What a command of `vault` works on.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct VaultTarget {
+    /// Files; for `encrypt_string` the values
+    pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) options: VaultOptions,
+    /// The label of the password to encrypt with
+    #[arg(long, value_name = "LABEL")]
+    pub(crate) encrypt_vault_id: Option<String>,
+    /// The new label and password of `rekey`
+    #[arg(long, value_name = "LABEL@SOURCE")]
+    pub(crate) new_vault_id: Option<String>,
+    /// The new password of `rekey`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) new_vault_password_file: Option<String>,
+    /// Where the result is written; `-` is standard output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// The name of the variable, for each value
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) name: Vec<String>,
+    /// The name of the variable whose value is read from standard input
+    #[arg(long, value_name = "NAME")]
+    pub(crate) stdin_name: Option<String>,
 }
 
 /// Whose manners the command line has.

@@ -68,12 +68,30 @@ pub(super) fn playbook(args: PlaybookArgs, command_line: &[String]) -> u8 {
             return code::ERROR;
         }
         run.playbook = path;
-        let code = ansible_code(super::run::run(&run, command_line.to_vec()));
+        let code = one_playbook(&run, command_line);
         if code != exit::OK {
             return code;
         }
     }
     exit::OK
+}
+
+fn one_playbook(run: &RunArgs, command_line: &[String]) -> u8 {
+    let loaded = match super::session::load(run) {
+        Ok(loaded) => loaded,
+        Err(code) => return ansible_code(code),
+    };
+    if let Some(code) = super::run::without_running(run, &loaded) {
+        return code;
+    }
+    super::run::in_runtime(async {
+        let ended = super::run::run_loaded(run, command_line.to_vec(), loaded, Vec::new()).await;
+        // What shows only while it runs is an error like any other to Ansible.
+        match ended.code {
+            exit::LOAD => code::ERROR,
+            other => other,
+        }
+    })
 }
 
 /// `switchback adhoc`: one task as a playbook of its own.
@@ -143,10 +161,38 @@ pub(super) fn complain(problems: &[Diagnostic], sources: &SourceMap) {
         };
         let mut text = problem.message.replace('`', "'");
         for (ours, theirs) in [
-            ("is not a keyword of a play", "is not a valid attribute for a Play"),
-            ("is not a keyword of a task", "is not a valid attribute for a Task"),
-            ("is not a keyword of a block", "is not a valid attribute for a Block"),
-            ("is not a keyword of a handler", "is not a valid attribute for a Handler"),
+            (
+                "A block cannot be a handler",
+                "Using a block as a handler is not supported.",
+            ),
+            (
+                "a block cannot be a handler",
+                "Using a block as a handler is not supported.",
+            ),
+            (
+                "'include_role' cannot be a handler",
+                "Using 'include_role' as a handler is not supported.",
+            ),
+            (
+                "'import_role' cannot be a handler",
+                "Using 'import_role' as a handler is not supported.",
+            ),
+            (
+                "is not a keyword of a play",
+                "is not a valid attribute for a Play",
+            ),
+            (
+                "is not a keyword of a task",
+                "is not a valid attribute for a Task",
+            ),
+            (
+                "is not a keyword of a block",
+                "is not a valid attribute for a Block",
+            ),
+            (
+                "is not a keyword of a handler",
+                "is not a valid attribute for a Handler",
+            ),
         ] {
             text = text.replace(ours, theirs);
         }

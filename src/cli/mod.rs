@@ -18,5 +18,7 @@ mod run;
 mod runs;
 mod session;
 mod start;
+mod vault;
+mod vault_keys;
 
 pub use start::main;

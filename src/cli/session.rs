@@ -73,6 +73,8 @@ pub(super) fn load(args: &RunArgs) -> Result<Loaded, u8> {
     let roles_path = roles_path(args);
     let collections_path = collections_path(args);
     let mut loader = Loader::new(roles_path.clone(), collections_path.clone(), Map::new());
+    let opener = super::vault_keys::opener(&args.vault, &args.config).map_err(|()| exit::ERROR)?;
+    loader.sources.opener = Some(opener);
     let failed = |problems: Vec<Diagnostic>, loader: &Loader| {
         tell_problems(args, &problems, &loader.sources);
         exit::LOAD

@@ -164,6 +164,11 @@ pub trait Controller {
     /// # Errors
     /// Where it was looked for.
     fn find_file(&self, folder: &str, path: &str, search: &Search) -> Result<PathBuf, String>;
+    /// Opens an encrypted text.
+    ///
+    /// # Errors
+    /// Why it cannot be opened.
+    fn open_vault(&self, text: &str) -> Result<String, String>;
     /// Line and column.
     fn place(&self, span: Span) -> Option<Place>;
 }

@@ -201,22 +201,11 @@ impl Run {
         let view = self.task_view(&hosts[0], &run.task, &run.frame);
         let mut params = run.task.keywords.vars.clone();
         params.extend(inclusion.params.clone());
-        let (name, items, apply) = match &run.task.action {
+        let (loaded, apply) = match &run.task.action {
             Action::IncludeTasks { apply, .. } => {
-                match self
-                    .controller
-                    .tasks_file(&inclusion.name, &run.task, &view.search)
-                {
-                    Ok(included) => {
-                        self.state
-                            .borrow_mut()
-                            .play
-                            .handlers
-                            .extend(included.handlers);
-                        (included.name, included.items, apply)
-                    }
-                    Err(why) => return Ok(self.fail_all(run, hosts, &why)),
-                }
+                let file = &inclusion.name;
+                let loaded = self.controller.tasks_file(file, &run.task, &view.search);
+                (loaded, apply)
             }
             Action::IncludeRole { role, apply } => {
                 let mut wanted = (**role).clone();
@@ -224,23 +213,24 @@ impl Run {
                 if let (Some(field), Some(file)) = (&mut wanted.tasks_from, &inclusion.tasks_from) {
                     field.value = file.as_str().into();
                 }
-                match self.controller.role(&wanted, Some(&run.task), &view.search) {
-                    Ok(included) => {
-                        self.state
-                            .borrow_mut()
-                            .play
-                            .handlers
-                            .extend(included.handlers);
-                        for scope in &included.scopes {
-                            self.expose(scope, hosts);
-                        }
-                        (included.name, included.items, apply)
-                    }
-                    Err(why) => return Ok(self.fail_all(run, hosts, &why)),
-                }
+                let loaded = self.controller.role(&wanted, Some(&run.task), &view.search);
+                (loaded, apply)
             }
             Action::Module { .. } | Action::Meta { .. } => return Ok(Vec::new()),
         };
+        let included = match loaded {
+            Ok(included) => included,
+            Err(why) => return Ok(self.fail_all(run, hosts, &why)),
+        };
+        self.state
+            .borrow_mut()
+            .play
+            .handlers
+            .extend(included.handlers);
+        for scope in &included.scopes {
+            self.expose(scope, hosts);
+        }
+        let (name, items) = (included.name, included.items);
         for host in hosts {
             self.state.borrow_mut().stats.host(host).ok += 1;
         }

@@ -244,6 +244,19 @@ impl Run {
                     let end = self.planned_end(item, &failure, &args);
                     return Ok(Err(end.unwrap_or_else(|| failure_end(failure)).into()));
                 }
+                Ok(Decision::Unchanged(mut outcome)) if module.name() == "setup" => {
+                    // `register` sees them with their prefix, as Ansible's module gives them.
+                    let prefixed = outcome.facts.iter().map(|(key, value)| {
+                        let is_bare = matches!(key.as_str(), "gather_subset" | "module_setup");
+                        let lead = if is_bare { "" } else { "ansible_" };
+                        (format!("{lead}{key}"), value.clone())
+                    });
+                    let facts = Value::from(prefixed.collect::<Map>());
+                    outcome.result.shift_remove("ansible_facts");
+                    let mut end = outcome_end(outcome);
+                    end.result.insert("ansible_facts".into(), facts);
+                    return Ok(Ok(Planned::Ended(Box::new(end))));
+                }
                 Ok(Decision::Unchanged(mut outcome)) => {
                     if item.is_check {
                         foretell_in_words(&mut outcome.result);
@@ -399,6 +412,17 @@ impl Run {
                 Ok(file) => file,
                 Err(why) => return Ok(Err(ItemEnd::failed(why).into())),
             };
+            if file.bytes.starts_with(b"$ANSIBLE_VAULT;")
+                && args.get("decrypt").and_then(Value::to_bool) != Some(false)
+            {
+                let text = String::from_utf8_lossy(&file.bytes).into_owned();
+                match self.controller.open_vault(&text) {
+                    Ok(plain) => file.bytes = plain.into_bytes(),
+                    Err(why) => return Ok(Err(ItemEnd::failed(why).into())),
+                }
+                file.size = file.bytes.len() as u64;
+                file.sha1 = super::digest::sha1_hex(&file.bytes);
+            }
             if input.kind == crate::modules::InputKind::Template {
                 let text = String::from_utf8_lossy(&file.bytes).into_owned();
                 match self.controller.render_file(&path, &text, args, &item.view) {

@@ -89,7 +89,11 @@ impl Run {
                         };
                     }
                 }
-                Err(problem) => return self.spoil(item, end, &problem),
+                Err(problem) => {
+                    let why = problem.message.as_str().into();
+                    end.result.insert("changed_when_result".into(), why);
+                    return self.spoil(item, end, &problem);
+                }
             }
         }
         let view = Self::with_result(run, &item.view, end);
@@ -110,7 +114,11 @@ impl Run {
                         (false, false) => Status::Ok,
                     };
                 }
-                Err(problem) => self.spoil(item, end, &problem),
+                Err(problem) => {
+                    let why = problem.message.as_str().into();
+                    end.result.insert("failed_when_result".into(), why);
+                    self.spoil(item, end, &problem);
+                }
             }
         }
     }

@@ -51,13 +51,14 @@ impl Run {
             for (key, value) in item_keys(&run.task, item) {
                 end.result.insert(key, value);
             }
+            let label = self.label_after(run, item, &mut end, label);
             self.port.emit(Event::ItemFinished {
                 host: host.to_owned(),
                 step: run.task.id.clone(),
                 label: if item.is_hidden {
                     "(hidden)".to_owned()
                 } else {
-                    self.redact(label)
+                    self.redact(&label)
                 },
                 report: end.report(false, &|value| self.redacted(value)),
             });
@@ -69,6 +70,25 @@ impl Run {
             }
         }
         Ok(aggregate(&ends))
+    }
+
+    /// The label of an item that ended: it may tell of the result. One that cannot be rendered fails
+    /// the item.
+    fn label_after(&self, run: &TaskRun, item: &Item, end: &mut ItemEnd, before: &str) -> String {
+        let control = run.task.r#loop.as_ref().map(|looped| &looped.control);
+        let Some(label) = control.and_then(|control| control.label.as_ref()) else {
+            return before.to_owned();
+        };
+        let view = Self::with_result(run, &item.view, end);
+        match self.keyword(Some(label), &view) {
+            Ok(Some(value)) => plain_text(&value).unwrap_or_else(|| self.as_text(&value, &view)),
+            Ok(None) => before.to_owned(),
+            Err(problem) => {
+                self.spoil(item, end, &problem);
+                Self::note_exception(end);
+                before.to_owned()
+            }
+        }
     }
 
     pub(super) fn breaks(&self, run: &TaskRun, item: &Item, end: &ItemEnd) -> bool {

@@ -50,17 +50,7 @@ impl Run {
         let name = self.play_name(play, &view);
         self.state.borrow_mut().play.name.clone_from(&name);
         let hosts = self.play_hosts(play, &view)?;
-        {
-            let mut state = self.state.borrow_mut();
-            state.play.all_hosts.clone_from(&hosts);
-            // Who failed in an earlier play is one of this play's hosts, and takes no part.
-            let gone: Vec<String> = hosts
-                .iter()
-                .filter(|h| state.out.contains(*h) || state.parked.contains(*h))
-                .cloned()
-                .collect();
-            state.play.gone.extend(gone);
-        }
+        self.take_hosts(&hosts);
         if hosts.is_empty() {
             let why = "no hosts matched".to_owned();
             self.port.emit(Event::PlaySkipped { name, why });
@@ -87,11 +77,7 @@ impl Run {
                 state.play.pending_handlers.clear();
                 state.play.failing.clear();
             }
-            let live: Vec<String> = {
-                let gone = &self.state.borrow().play.gone;
-                let live = batch.iter().filter(|host| !gone.contains(*host));
-                live.cloned().collect()
-            };
+            let live = self.still_there(&batch);
             match self.run_batch(play, &frame, &live).await {
                 Ok(()) | Err(Halt::EndBatch) => {}
                 Err(halt) => return Err(halt),
@@ -105,6 +91,24 @@ impl Run {
             }
         }
         Ok(())
+    }
+
+    /// The play's hosts. Who failed in an earlier play is one of them, and takes no part.
+    fn take_hosts(&self, hosts: &[String]) {
+        let mut state = self.state.borrow_mut();
+        *state.play.all_hosts = hosts.to_vec();
+        let gone: Vec<String> = hosts
+            .iter()
+            .filter(|h| state.out.contains(*h) || state.parked.contains(*h))
+            .cloned()
+            .collect();
+        state.play.gone.extend(gone);
+    }
+
+    fn still_there(&self, hosts: &[String]) -> Vec<String> {
+        let gone = &self.state.borrow().play.gone;
+        let live = hosts.iter().filter(|host| !gone.contains(*host));
+        live.cloned().collect()
     }
 
     fn begin_play(&self, entry: &PlaybookEntry, frame: &Rc<Frame>) {

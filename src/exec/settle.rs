@@ -119,20 +119,16 @@ impl Run {
             Err(problem) => return Err(Halt::Broken(problem.message)),
         };
         for name in names {
-            if !self.has_handler(&name) && self.settings.defaults.forgives_missing_handlers {
-                let what = format!(
-                    "The requested handler '{name}' was not found in either the \
-                     main handlers list nor in the listening handlers list"
-                );
-                self.notice(true, what);
-                continue;
-            }
             if !self.has_handler(&name) {
-                return Err(Halt::Broken(format!(
-                    "task `{}` notifies `{name}`, but no handler of the play has that name or \
-                     listens to it",
-                    run.name
-                )));
+                let what = format!(
+                    "The requested handler '{name}' was not found in either the main handlers list \
+                     nor in the listening handlers list"
+                );
+                if self.settings.defaults.forgives_missing_handlers {
+                    self.notice(true, what);
+                    continue;
+                }
+                return Err(Halt::Broken(format!("{what} (notified by `{}`)", run.name)));
             }
             let mut state = self.state.borrow_mut();
             let notified = state.play.notified.entry(end.host.clone()).or_default();

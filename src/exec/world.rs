@@ -6,12 +6,15 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, FixedOffset, Local};
 
 use super::controller::View;
+use crate::diag::Opener;
 use crate::plan::find_file;
 use crate::template::{PathKind, PathStat, World};
 
 /// The controller as templates see it.
 pub(crate) struct ControllerWorld<'a> {
     pub(crate) view: &'a View,
+    /// What opens encrypted files.
+    pub(crate) opener: Option<Opener>,
 }
 
 impl World for ControllerWorld<'_> {
@@ -32,6 +35,18 @@ impl World for ControllerWorld<'_> {
     }
 
     fn read_file(&self, path: &Path) -> Result<Vec<u8>, String> {
+        let bytes = self.read_raw(path)?;
+        match &self.opener {
+            Some(opener) if bytes.starts_with(b"$ANSIBLE_VAULT;") => {
+                let text = String::from_utf8_lossy(&bytes);
+                let opened = opener.open(&text).map(String::into_bytes);
+                opened.map_err(|why| format!("{}: {why}", path.display()))
+            }
+            _ => Ok(bytes),
+        }
+    }
+
+    fn read_raw(&self, path: &Path) -> Result<Vec<u8>, String> {
         std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
     }
 
@@ -107,10 +122,16 @@ impl World for ControllerWorld<'_> {
                 .collect();
             found.sort();
             found
+                .into_iter()
+                .map(|path| std::path::absolute(&path).unwrap_or(path))
+                .collect::<Vec<_>>()
         };
         // The first folder that has any, as in Ansible.
         let found = bases.into_iter().map(matching);
-        found.into_iter().find(|found| !found.is_empty()).unwrap_or_default()
+        found
+            .into_iter()
+            .find(|found| !found.is_empty())
+            .unwrap_or_default()
     }
 
     fn stat(&self, path: &Path, follow: bool) -> Option<PathStat> {

@@ -351,8 +351,27 @@ impl Module for Command {
         replies: &[Reply],
     ) -> Result<Outcome, Failure> {
         let words = args.words().map_err(Failure::new)?;
-        args.finish(&Line::Words(words), replies)
+        let warning = args.executable.as_deref().map(no_executable);
+        match (args.finish(&Line::Words(words), replies), warning) {
+            (Ok(mut outcome), Some(warning)) => {
+                outcome.result.insert("warnings".into(), strings([warning]));
+                Ok(outcome)
+            }
+            (Err(mut failure), Some(warning)) => {
+                failure.result.insert("warnings".into(), strings([warning]));
+                Err(failure)
+            }
+            (result, None) => result,
+        }
     }
+}
+
+/// The warning of a `command` with a shell.
+fn no_executable(shell: &str) -> String {
+    format!(
+        "As of Ansible 2.4, the parameter 'executable' is no longer supported with the 'command' \
+         module. Not using '{shell}'."
+    )
 }
 
 /// Runs a command line with a shell.

@@ -136,7 +136,8 @@ impl Ansible {
         if self.look.verbosity >= 2
             && let Some(place) = &task.place
         {
-            self.line(&format!("task path: {}:{}", place.file, place.line));
+            let file = std::path::absolute(&place.file).unwrap_or_default();
+            self.line(&format!("task path: {}:{}", file.display(), place.line));
         }
         self.banner = Some(step.clone());
     }
@@ -287,10 +288,7 @@ impl Ansible {
         };
         let mut text = format!("[ERROR]: {}\n", sanitize::text(&what));
         if let Some(place) = &task.place {
-            text.push_str(&format!(
-                "Origin: {}:{}:{}\n",
-                place.file, place.line, place.column
-            ));
+            text.push_str(&origin(place));
         }
         self.line(&text);
     }
@@ -408,6 +406,39 @@ impl Ansible {
     }
 }
 
+/// Where a task stands, with the two lines before it, as far as the file can be read.
+fn origin(place: &Place) -> String {
+    let path = std::path::absolute(&place.file).unwrap_or_else(|_| place.file.clone().into());
+    let mut out = format!(
+        "Origin: {}:{}:{}\n",
+        path.display(),
+        place.line,
+        place.column
+    );
+    let Ok(text) = std::fs::read_to_string(&path) else {
+        return out;
+    };
+    let last = usize::try_from(place.line).unwrap_or(usize::MAX);
+    let width = last.to_string().len();
+    out.push('\n');
+    for (index, line) in text
+        .lines()
+        .enumerate()
+        .take(last)
+        .skip(last.saturating_sub(3))
+    {
+        let line = format!("{:<width$} {line}", index + 1);
+        out.push_str(sanitize::inline(line.trim_end()).as_ref());
+        out.push('\n');
+    }
+    let column = usize::try_from(place.column).unwrap_or(1);
+    out.push_str(&format!(
+        "{}^ column {column}\n",
+        " ".repeat(width + column)
+    ));
+    out
+}
+
 /// The two headings of a diff as Ansible writes them: `--- before: PATH`.
 fn with_headings(diff: &str) -> String {
     let mut out = String::new();
@@ -455,8 +486,9 @@ fn hide_debug(map: &mut Map) {
     }
 }
 
-impl Reporter for Ansible {
-    fn on(&mut self, event: &Event) {
+impl Ansible {
+    /// Starts and ends of runs, plays and tasks.
+    fn framed(&mut self, event: &Event) {
         match event {
             Event::RunStarted {
                 playbook, plays, ..
@@ -473,16 +505,10 @@ impl Reporter for Ansible {
             }
             Event::PlayStarted { name, .. } => {
                 self.banner = None;
-                let mark = self.checked();
-                if name.is_empty() {
-                    self.banner(&format!("PLAY{mark}"));
-                } else {
-                    self.banner(&format!("PLAY [{name}]{mark}"));
-                }
+                self.play_banner(name);
             }
             Event::PlaySkipped { name, .. } => {
-                let mark = self.checked();
-                self.banner(&format!("PLAY [{name}]{mark}"));
+                self.play_banner(name);
                 self.line("skipping: no hosts matched");
             }
             Event::TaskStarted {
@@ -505,6 +531,47 @@ impl Reporter for Ansible {
                     self.task_banner(step);
                 }
             }
+            Event::RunFinished { stats, open, .. } => {
+                self.recap(stats);
+                for line in open {
+                    let line = format!("[WARNING]: {}\n", sanitize::text(line));
+                    self.err.put(&line);
+                }
+                if !self.checked().is_empty() {
+                    self.banner("DRY RUN");
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn play_banner(&mut self, name: &str) {
+        let mark = self.checked();
+        if name.is_empty() {
+            self.banner(&format!("PLAY{mark}"));
+        } else {
+            self.banner(&format!("PLAY [{name}]{mark}"));
+        }
+    }
+
+    fn retrying(&mut self, host: &str, step: &StepId, left: u32) {
+        let name = self.tasks.get(step).map_or("", |t| &t.name);
+        let name = name.rsplit(" : ").next().unwrap_or(name).to_owned();
+        self.line(&format!(
+            "FAILED - RETRYING: [{}]: {name} ({left} retries left).",
+            sanitize::inline(host)
+        ));
+    }
+}
+
+impl Reporter for Ansible {
+    fn on(&mut self, event: &Event) {
+        match event {
+            Event::RunStarted { .. }
+            | Event::PlayStarted { .. }
+            | Event::PlaySkipped { .. }
+            | Event::TaskStarted { .. }
+            | Event::RunFinished { .. } => self.framed(event),
             Event::ItemFinished {
                 host,
                 step,
@@ -525,26 +592,9 @@ impl Reporter for Ansible {
                 let line = sanitize::inline(&line).into_owned();
                 self.line(&line);
             }
-            Event::Retrying { host, step, left } => {
-                let name = self.tasks.get(step).map_or("", |t| &t.name).to_owned();
-                let name = name.rsplit(" : ").next().unwrap_or(&name).to_owned();
-                self.line(&format!(
-                    "FAILED - RETRYING: [{}]: {name} ({left} retries left).",
-                    sanitize::inline(host)
-                ));
-            }
+            Event::Retrying { host, step, left } => self.retrying(host, step, *left),
             Event::HostsLeft => self.banner("NO MORE HOSTS LEFT"),
             Event::Notice { is_warning, text } => self.warn(text, *is_warning),
-            Event::RunFinished { stats, open, .. } => {
-                self.recap(stats);
-                for line in open {
-                    let line = format!("[WARNING]: {}\n", sanitize::text(line));
-                    self.err.put(&line);
-                }
-                if !self.checked().is_empty() {
-                    self.banner("DRY RUN");
-                }
-            }
             Event::Undone {
                 host,
                 summary,

@@ -22,7 +22,15 @@ impl Run {
         }
         let mut result = Map::new();
         if let Some(var) = args.get("var") {
-            let name = plain_text(var).unwrap_or_default();
+            let Some(name) = plain_text(var) else {
+                return Err(Problem::new(format!(
+                    "argument 'var' is of type {} and we were unable to convert to str: '{}' is \
+                     not a string and conversion is not allowed",
+                    var.type_name(),
+                    self.redact(&var.to_masked_json().to_string())
+                ))
+                .into());
+            };
             if let Value::Str(text) = var
                 && !text.is_from_user()
             {

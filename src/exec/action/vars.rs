@@ -26,7 +26,7 @@ impl Run {
             )? {
                 Some(Value::Str(name)) => name.as_str().to_owned(),
                 Some(other) => {
-                    let of = format!(" of type '{}'", other.type_name());
+                    let of = format!(" of type '{}'", python_type(&other));
                     return Err(bad_name(&plain_text(&other).unwrap_or_default(), &of));
                 }
                 None => continue,
@@ -68,7 +68,7 @@ impl Run {
             files = folder_files(&dir, args, item).map_err(fail)?;
         } else {
             let file = text("file")
-                .or_else(|| text("_raw_params"))
+                .or_else(|| text("_raw_params").map(|file| file.trim().to_owned()))
                 .ok_or_else(|| {
                     fail("include_vars needs `file`, `dir` or a file name".to_owned())
                 })?;
@@ -185,6 +185,19 @@ fn walk(dir: &Path, depth: usize) -> Result<Vec<PathBuf>, String> {
 pub(super) fn set_stats(args: &Value) -> ItemEnd {
     let result = Map::from([("ansible_stats".to_owned(), args.clone())]);
     ItemEnd::new(Status::Ok, result)
+}
+
+/// What Python calls the type of a value.
+fn python_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "NoneType",
+        Value::Bool(_) => "bool",
+        Value::Int(_) => "int",
+        Value::Float(_) => "float",
+        Value::Str(_) => "str",
+        Value::List(_) => "list",
+        Value::Map(_) => "dict",
+    }
 }
 
 fn bad_name(name: &str, of: &str) -> Early {

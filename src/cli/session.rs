@@ -269,6 +269,16 @@ fn connection_defaults(args: &RunArgs) -> Map {
         "ansible_managed".to_owned(),
         Value::Str(Text::from_user(managed)),
     );
+    let python = std::env::var_os("PATH").and_then(|path| {
+        std::env::split_paths(&path)
+            .map(|folder| folder.join("python3"))
+            .find(|python| python.is_file())
+    });
+    let python = python.unwrap_or_else(|| PathBuf::from("/usr/bin/python3"));
+    vars.insert(
+        "ansible_playbook_python".to_owned(),
+        python.display().to_string().into(),
+    );
     let mut set = |name: &str, value: Option<String>| {
         if let Some(value) = value {
             vars.insert(name.to_owned(), Value::from(value));

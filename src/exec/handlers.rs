@@ -94,7 +94,18 @@ impl Run {
                 if !field.value.has_template() {
                     return plain_text(&field.value);
                 }
-                self.text(Some(field), &view).ok().flatten()
+                let name = self.text(Some(field), &view);
+                if let (Err(problem), Some(name)) = (&name, field.value.as_str()) {
+                    self.notice(
+                        true,
+                        format!(
+                            "Handler '{name}' is unusable because it has no listen topics and the \
+                             name could not be templated: {}",
+                            problem.message
+                        ),
+                    );
+                }
+                name.ok().flatten()
             })
             .collect()
     }

@@ -362,7 +362,7 @@ impl Run {
             "clear_host_errors" => {
                 let mut state = self.state.borrow_mut();
                 state.play.clears += 1;
-                let failing = std::mem::take(&mut state.play.failing);
+                let failing = std::mem::take(&mut *state.play.failing);
                 state.play.forgiven.extend(failing);
                 state.play.failed.clear();
                 state.failed.clear();

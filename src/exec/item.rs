@@ -184,7 +184,8 @@ impl Run {
                 None | Some(Value::Null) => {}
                 Some(other) => {
                     return Err(Problem::new(format!(
-                        "`args` must be a mapping, found {}",
+                        "Task failed: Finalization of task args for 'ansible.builtin.{name}' \
+                         failed: `args` must be a mapping, found {}",
                         other.type_name()
                     )));
                 }

@@ -305,6 +305,7 @@ impl Run {
                 }
                 Status::Unreachable => {
                     state.out.insert(failure.host.clone());
+                    state.play.failing.insert(failure.host.clone());
                 }
                 Status::Lost => {
                     state.parked.insert(failure.host.clone());

@@ -127,6 +127,7 @@ impl Run {
         state.play = PlayState {
             forces_handlers,
             handlers: play.handlers.clone(),
+            roles: play.role_scopes.clone(),
             role_defaults: play
                 .role_scopes
                 .iter()

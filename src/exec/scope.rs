@@ -11,7 +11,7 @@ use super::controller::{Search, View};
 use super::frame::{Frame, Kind};
 use super::run::Run;
 use super::state::PlayState;
-use crate::model::Task;
+use crate::model::{RoleScope, Task};
 use crate::value::{Map, Value};
 use crate::vars::{HostVars, Layers, TaskScope};
 
@@ -109,6 +109,7 @@ impl Run {
             play.all_hosts.changes(),
             play.batch.changes(),
             play.gone.changes(),
+            play.failing.changes(),
         ];
         if let Some((known, magic)) = &play.magic
             && *known == made_of
@@ -124,7 +125,10 @@ impl Run {
         let list = |hosts: &mut dyn Iterator<Item = &String>| -> Value {
             Value::from(hosts.map(|h| Value::from(h.as_str())).collect::<Vec<_>>())
         };
-        let live = |hosts: &[String]| list(&mut hosts.iter().filter(|h| !play.gone.contains(*h)));
+        let live = |hosts: &[String]| {
+            let is_live = |h: &&String| !play.gone.contains(*h) && !play.failing.contains(*h);
+            list(&mut hosts.iter().filter(is_live))
+        };
         let settings = &self.settings;
         let forks = i64::try_from(settings.forks).unwrap_or(i64::MAX);
         let mut magic = Map::with_capacity(16);
@@ -145,6 +149,24 @@ impl Run {
         set("ansible_run_tags", tags(&settings.tags, "all"));
         set("ansible_skip_tags", tags(&settings.skip_tags, ""));
         set("switchback_run_id", settings.run.as_str().into());
+        let names = |is_wanted: &dyn Fn(&RoleScope) -> bool| {
+            let mut names: Vec<Value> = Vec::new();
+            for scope in play.roles.iter().filter(|scope| is_wanted(scope)) {
+                let name = Value::from(scope.name.as_str());
+                if !names.contains(&name) {
+                    names.push(name);
+                }
+            }
+            Value::from(names)
+        };
+        let direct = names(&|scope| scope.parents.is_empty());
+        set("role_names", direct.clone());
+        set("ansible_play_role_names", direct);
+        set("ansible_role_names", names(&|_| true));
+        set(
+            "ansible_dependent_role_names",
+            names(&|scope| !scope.parents.is_empty()),
+        );
         magic
     }
 
@@ -180,6 +202,19 @@ impl Run {
             set("role_name", role.name.as_str().into());
             set("ansible_role_name", role.name.as_str().into());
             set("role_path", self.absolute(role.path.as_ref()));
+            if !role.parents.is_empty() {
+                let names = role.parents.iter().rev().map(|n| n.as_str().into());
+                let paths = role.parent_paths.iter().rev();
+                let paths = paths.map(|path| self.absolute(path.as_ref()));
+                set(
+                    "ansible_parent_role_names",
+                    Value::from(names.collect::<Vec<Value>>()),
+                );
+                set(
+                    "ansible_parent_role_paths",
+                    Value::from(paths.collect::<Vec<_>>()),
+                );
+            }
         }
         if let Some(facts) = state.hosts.get(host).map(|h| h.facts.clone()) {
             set("ansible_facts", Value::Map(facts));

@@ -10,7 +10,7 @@ use super::tracked::Tracked;
 use crate::event::Stats;
 use crate::inventory::Inventory;
 use crate::journal::{Instance, Record};
-use crate::model::{Condition, StepId, Task};
+use crate::model::{Condition, RoleScope, StepId, Task};
 use crate::value::{Map, Value};
 use crate::vars::HostVars;
 
@@ -135,7 +135,7 @@ pub(crate) struct PlayState {
     /// Of those, the ones that failed.
     pub(crate) failed: HashSet<String>,
     /// Hosts that failed without a rescue, as soon as they did.
-    pub(crate) failing: HashSet<String>,
+    pub(crate) failing: Tracked<HashSet<String>>,
     /// Of those, the ones that `meta: clear_host_errors` forgave: they take part in later plays.
     pub(crate) forgiven: HashSet<String>,
     /// How often `meta: clear_host_errors` ran.
@@ -152,6 +152,8 @@ pub(crate) struct PlayState {
     pub(crate) roles_ended: HashSet<(String, String)>,
     /// Roles that ran, by host and name with parameters.
     pub(crate) roles_done: HashSet<(String, String)>,
+    /// The play's static roles.
+    pub(crate) roles: Vec<Arc<RoleScope>>,
     /// Defaults of the play's static roles.
     pub(crate) role_defaults: Vec<Arc<Map>>,
     /// Vars of the play's static roles.
@@ -167,7 +169,7 @@ pub(crate) struct PlayState {
     /// The play's name.
     pub(crate) name: String,
     /// The variables that are the same for all hosts, and which lists of hosts they were made of.
-    pub(crate) magic: Option<([u64; 3], Arc<Map>)>,
+    pub(crate) magic: Option<([u64; 4], Arc<Map>)>,
 }
 
 /// All state that changes.

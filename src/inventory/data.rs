@@ -10,7 +10,7 @@ use indexmap::IndexMap;
 
 use super::vars_files::VarsFiles;
 use crate::model::Layer;
-use crate::value::{Map, Value};
+use crate::value::{Map, Text, Value};
 
 /// Names that stand for the controller itself when the inventory has no such host.
 pub(super) const LOCALHOST: &[&str] = &["localhost", "127.0.0.1", "::1"];
@@ -61,10 +61,13 @@ impl Default for Inventory {
             groups: IndexMap::new(),
             implicit: Host {
                 name: "localhost".into(),
-                vars: Arc::new(Map::from([(
-                    "ansible_connection".into(),
-                    Value::from("local"),
-                )])),
+                vars: Arc::new(Map::from([
+                    ("ansible_connection".into(), Value::from("local")),
+                    (
+                        "ansible_python_interpreter".into(),
+                        Value::Str(Text::from_user("{{ ansible_playbook_python }}")),
+                    ),
+                ])),
                 source: None,
                 is_implicit: true,
                 groups: Vec::new(),

@@ -240,7 +240,7 @@ unset SB_found SB_errno SB_ifs SB_dir
 /// Changes to a folder or fails the script as not started.
 pub(super) fn enter(dir: &str) -> String {
     format!(
-        "cd -- {} 2>/dev/null || {{ printf '%s\\n' {} >&2; exit 2; }}\n",
+        "cd -P -- {} 2>/dev/null || {{ printf '%s\\n' {} >&2; exit 2; }}\n",
         words::expanding(dir, Expand::Variables),
         quote(&format!("{NOT_STARTED}{NO_CHDIR}"))
     )
@@ -258,7 +258,7 @@ pub(super) fn probe_paths(
     let mut sh = String::new();
     if let Some(dir) = chdir {
         sh.push_str(&format!(
-            "cd -- {} 2>/dev/null || {{ sb_kv no_chdir yes; exit 0; }}\n",
+            "cd -P -- {} 2>/dev/null || {{ sb_kv no_chdir yes; exit 0; }}\n",
             words::expanding(dir, Expand::Variables)
         ));
     }

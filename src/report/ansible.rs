@@ -212,6 +212,11 @@ impl Ansible {
             return;
         }
         self.task_banner(step);
+        if let Some(warnings) = report.result.get("warnings").and_then(Value::as_list) {
+            for warning in warnings.iter().filter_map(Value::as_str) {
+                self.warn(warning, true);
+            }
+        }
         if matches!(report.status, Status::Failed | Status::Lost) {
             self.error(&task, report);
         }

@@ -20,6 +20,9 @@ impl Run {
                 )]),
             ));
         }
+        if args.get("var").is_some() && args.get("msg").is_some() {
+            return Err(Problem::new("parameters are mutually exclusive: msg|var").into());
+        }
         let mut result = Map::new();
         if let Some(var) = args.get("var") {
             let Some(name) = plain_text(var) else {
@@ -46,6 +49,14 @@ impl Run {
                 }
                 _ => self.variable(&name, item)?,
             };
+            let is_undefined = rendered
+                .as_str()
+                .is_some_and(|t| t.starts_with("<< error 1 - "));
+            if let Some(text) = rendered.as_str().filter(|_| is_undefined) {
+                let what = text.trim_start_matches("<< ").trim_end_matches(" >>");
+                let warning = format!("Encountered 1 template error.\n{what}");
+                result.insert("warnings".into(), Value::from(vec![warning.into()]));
+            }
             result.insert(name, rendered);
         } else {
             let msg = args

@@ -70,7 +70,7 @@ impl Run {
             let file = text("file")
                 .or_else(|| text("_raw_params").map(|file| file.trim().to_owned()))
                 .ok_or_else(|| {
-                    fail("include_vars needs `file`, `dir` or a file name".to_owned())
+                    fail("Could not find file: include_vars needs a file or a folder".to_owned())
                 })?;
             files.push(
                 self.controller

@@ -107,7 +107,7 @@ impl Loader {
         let mut session = Session::new(self);
         let playbook = session.playbook(path);
         let mut problems = session.finish().problems;
-        problems.extend(check::playbook(&playbook));
+        problems.extend(self.due_now(check::playbook(&playbook)));
         let problems = self.sift(problems);
         if problems.is_empty() {
             Ok(playbook)
@@ -182,7 +182,7 @@ impl Loader {
             handlers,
             scopes,
         } = found;
-        problems.extend(check::items(&items, &handlers));
+        problems.extend(self.due_now(check::items(&items, &handlers)));
         let problems = self.sift(problems);
         if problems.is_empty() {
             Ok(Included {
@@ -196,15 +196,18 @@ impl Loader {
         }
     }
 
+    /// Of what the checks found, all that is not left to the run, as Ansible leaves it.
+    fn due_now(&self, mut problems: Vec<Diagnostic>) -> Vec<Diagnostic> {
+        problems.retain(|p| !self.is_tolerant || !LEFT_TO_THE_RUN.contains(&p.code));
+        problems
+    }
+
     /// Keeps warnings aside and gives the errors.
     fn sift(&mut self, problems: Vec<Diagnostic>) -> Vec<Diagnostic> {
         let mut distinct: Vec<Diagnostic> = Vec::new();
         for mut problem in problems {
             if self.is_tolerant && problem.code == "SB0002" {
                 problem.severity = Severity::Warning;
-            }
-            if self.is_tolerant && LEFT_TO_THE_RUN.contains(&problem.code) {
-                continue;
             }
             if !distinct.contains(&problem) {
                 distinct.push(problem);

@@ -22,7 +22,9 @@ pub(super) const FILTERS: &[Filter] = &[
     row("reverse", reverse),
     row("unique", unique),
     // Results are final values already.
-    row("ansible._protomatter.finalize", |_, v, _| Ok(v.clone())),
+    row("ansible._protomatter.finalize", |e, v, _| {
+        Ok(Val::data(e.finalize(v)?))
+    }),
     row("min", |e, v, a| extreme(e, v, a, Ordering::Less)),
     row("max", |e, v, a| extreme(e, v, a, Ordering::Greater)),
     row("sum", sum),

@@ -248,7 +248,7 @@ impl Sequence {
                 ));
             }
             (Some(0), None) => return Ok(Vec::new()),
-            (Some(n), None) => end = Some(self.start + n * stride - stride.signum()),
+            (Some(n), None) => end = Some(self.start + n * stride - 1),
             (None, Some(_)) => {}
         }
         let end = end.unwrap_or(self.start);

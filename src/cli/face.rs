@@ -217,10 +217,29 @@ pub(super) fn complain(problems: &[Diagnostic], sources: &SourceMap) {
         if let Some(label) = problem.labels.first().filter(|l| !l.1.is_empty()) {
             tell(&label.1);
         }
+        if problem.message.contains("needs `hosts`") {
+            // What Ansible makes of a task among the plays.
+            let line = place_line(problem, sources);
+            let key = line.trim_start_matches(['-', ' ']).split(':').next();
+            let key = key.unwrap_or_default();
+            tell(&format!("'{key}' is not a valid attribute for a Play"));
+        }
         if let Some(help) = &problem.help {
             tell(help);
         }
     }
+}
+
+fn place_line(problem: &Diagnostic, sources: &SourceMap) -> String {
+    let Some((span, _)) = problem.labels.first() else {
+        return String::new();
+    };
+    let place = sources.place(*span);
+    let line = place.map_or(1, |place| place.line);
+    let text = sources.text(span.file);
+    let index = usize::try_from(line).unwrap_or(1).saturating_sub(1);
+    text.and_then(|text| text.lines().nth(index).map(str::to_owned))
+        .unwrap_or_default()
 }
 
 /// A line with the two before it.

@@ -245,18 +245,8 @@ impl Run {
                     let end = self.planned_end(item, &failure, &args);
                     return Ok(Err(end.unwrap_or_else(|| failure_end(failure)).into()));
                 }
-                Ok(Decision::Unchanged(mut outcome)) if module.name() == "setup" => {
-                    // `register` sees them with their prefix, as Ansible's module gives them.
-                    let prefixed = outcome.facts.iter().map(|(key, value)| {
-                        let is_bare = matches!(key.as_str(), "gather_subset" | "module_setup");
-                        let lead = if is_bare { "" } else { "ansible_" };
-                        (format!("{lead}{key}"), value.clone())
-                    });
-                    let facts = Value::from(prefixed.collect::<Map>());
-                    outcome.result.shift_remove("ansible_facts");
-                    let mut end = outcome_end(outcome);
-                    end.result.insert("ansible_facts".into(), facts);
-                    return Ok(Ok(Planned::Ended(Box::new(end))));
+                Ok(Decision::Unchanged(outcome)) if module.name() == "setup" => {
+                    return Ok(Ok(Planned::Ended(Box::new(setup_end(outcome)))));
                 }
                 Ok(Decision::Unchanged(mut outcome)) => {
                     if item.is_check {
@@ -859,6 +849,19 @@ pub(crate) fn outcome_end(outcome: Outcome) -> ItemEnd {
     }
     let mut end = ItemEnd::new(status, result);
     end.facts = outcome.facts;
+    end
+}
+
+/// The end of `setup`: `register` sees the facts with their prefix, as Ansible's module gives them.
+fn setup_end(outcome: Outcome) -> ItemEnd {
+    let prefixed = outcome.facts.iter().map(|(key, value)| {
+        let is_bare = matches!(key.as_str(), "gather_subset" | "module_setup");
+        let lead = if is_bare { "" } else { "ansible_" };
+        (format!("{lead}{key}"), value.clone())
+    });
+    let facts = Value::from(prefixed.collect::<Map>());
+    let mut end = outcome_end(outcome);
+    end.result.insert("ansible_facts".into(), facts);
     end
 }
 

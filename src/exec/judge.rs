@@ -21,6 +21,18 @@ impl Run {
         }
     }
 
+    /// `attempts`, where a task may have several: `changed_when` and `failed_when` see it.
+    pub(super) fn note_attempts(run: &TaskRun, end: &mut ItemEnd) {
+        let is_tried = matches!(
+            end.status,
+            Status::Ok | Status::Changed | Status::Failed | Status::Lost
+        );
+        if is_tried && (run.task.retries.is_some() || run.task.until.is_some()) {
+            let attempts = Value::Int(i64::from(end.attempts));
+            end.result.insert("attempts".into(), attempts);
+        }
+    }
+
     pub(super) fn with_result(run: &TaskRun, view: &View, end: &ItemEnd) -> View {
         match &run.task.register {
             Some(name) => view.with(Map::from([(name.clone(), end.value())])),
@@ -46,10 +58,6 @@ impl Run {
             Status::Skipped | Status::Unreachable | Status::Unknown
         ) {
             return true;
-        }
-        if run.task.retries.is_some() || run.task.until.is_some() {
-            end.result
-                .insert("attempts".into(), Value::Int(i64::from(end.attempts)));
         }
         match &run.task.until {
             None => end.status != Status::Failed,

@@ -55,8 +55,9 @@ impl Run {
                 }
                 Item::Block(block) => Box::pin(self.run_block(block, &live, place)).await?,
             };
+            let is_fatal = self.is_fatal(item, place, &more, hosts);
             failures.extend(more);
-            if self.is_fatal(item, place, &failures, hosts) {
+            if is_fatal {
                 let rest = self.live_hosts(hosts, &failures, place);
                 failures.extend(rest.into_iter().map(|host| HostEnd {
                     host,

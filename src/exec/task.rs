@@ -319,10 +319,7 @@ impl Run {
                 },
             };
             end.attempts = attempts;
-            if run.task.retries.is_some() || run.task.until.is_some() {
-                let attempts = Value::Int(i64::from(attempts));
-                end.result.insert("attempts".into(), attempts);
-            }
+            Self::note_attempts(run, &mut end);
             self.judge(run, item, &mut end);
             let is_met = self.until_is_met(run, item, &mut end);
             if is_met || attempts > retries || end.status == Status::Lost {

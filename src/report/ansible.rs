@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::Write;
 
+use super::ansible_text::{hide_debug, is_silent, origin, with_headings};
 use super::json::{self, Shape};
 use super::{Look, Reporter, Sink, sanitize};
 use crate::diag::Place;
@@ -149,7 +150,7 @@ impl Ansible {
             && report.result.get("skipped_reason").is_none();
         let is_quiet = matches!(task.module.as_str(), "setup" | "gather_facts")
             && report.status != Status::Failed;
-        (self.look.verbosity > 0 || is_shown && !is_silent(task, report)) && !is_quiet
+        (self.look.verbosity > 0 || is_shown && !is_silent(&task.module, report)) && !is_quiet
     }
 
     /// The result as it is shown, on one line or over several.
@@ -175,7 +176,7 @@ impl Ansible {
             || matches!(task.module.as_str(), "debug" | "assert")
                 && !matches!(report.status, Status::Skipped)
                 && !(task.module == "debug" && report.status == Status::Failed)
-                && !is_silent(task, report);
+                && !is_silent(&task.module, report);
         if task.module == "debug" {
             hide_debug(&mut map);
         }
@@ -408,86 +409,6 @@ impl Ansible {
         } else if !is_warning && self.look.verbosity > 0 {
             self.err.put(&format!("{text}\n"));
         }
-    }
-}
-
-/// Where a task stands, with the two lines before it, as far as the file can be read.
-fn origin(place: &Place) -> String {
-    let path = std::path::absolute(&place.file).unwrap_or_else(|_| place.file.clone().into());
-    let mut out = format!(
-        "Origin: {}:{}:{}\n",
-        path.display(),
-        place.line,
-        place.column
-    );
-    let Ok(text) = std::fs::read_to_string(&path) else {
-        return out;
-    };
-    let last = usize::try_from(place.line).unwrap_or(usize::MAX);
-    let width = last.to_string().len();
-    out.push('\n');
-    for (index, line) in text
-        .lines()
-        .enumerate()
-        .take(last)
-        .skip(last.saturating_sub(3))
-    {
-        let line = format!("{:<width$} {line}", index + 1);
-        out.push_str(sanitize::inline(line.trim_end()).as_ref());
-        out.push('\n');
-    }
-    let column = usize::try_from(place.column).unwrap_or(1);
-    out.push_str(&format!(
-        "{}^ column {column}\n",
-        " ".repeat(width + column)
-    ));
-    out
-}
-
-/// The two headings of a diff as Ansible writes them: `--- before: PATH`.
-fn with_headings(diff: &str) -> String {
-    let mut out = String::new();
-    for (index, line) in diff.split_inclusive('\n').enumerate() {
-        let heading = match index {
-            0 => line.strip_prefix("--- ").map(|rest| ("--- before", rest)),
-            1 => line.strip_prefix("+++ ").map(|rest| ("+++ after", rest)),
-            _ => None,
-        };
-        match heading {
-            Some((what, rest)) if rest.trim().is_empty() => out.push_str(&format!("{what}\n")),
-            Some((what, rest)) => out.push_str(&format!("{what}: {rest}")),
-            None => out.push_str(line),
-        }
-    }
-    out
-}
-
-/// A quiet `assert` that passed.
-fn is_silent(task: &Task, report: &Report) -> bool {
-    task.module == "assert" && report.status != Status::Failed && report.result.get("msg").is_none()
-}
-
-/// `debug` shows what it was asked for and nothing else.
-fn hide_debug(map: &mut Map) {
-    if map.contains_key("msg") {
-        map.retain(|key, _| key == "msg");
-        return;
-    }
-    for key in [
-        "changed",
-        "failed",
-        "skipped",
-        "invocation",
-        "skip_reason",
-        "ansible_loop_var",
-        "ansible_index_var",
-        "ansible_loop",
-    ] {
-        map.shift_remove(key);
-    }
-    if map.len() > 1 {
-        // The loop's own variable was added by the loop, unless it is what was asked for.
-        map.shift_remove("item");
     }
 }
 

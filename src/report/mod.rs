@@ -9,6 +9,7 @@
 )]
 
 mod ansible;
+mod ansible_text;
 mod details;
 mod human;
 mod json;

@@ -290,6 +290,9 @@ fn sequence(eval: &Eval<'_>, args: &Args) -> Result<Vec<Val>> {
         format: "%d".to_owned(),
     };
     let mut terms = args.strings(eval)?;
+    if terms.is_empty() && args.named.is_empty() {
+        return Ok(Vec::new());
+    }
     if terms.is_empty() {
         terms.push(String::new());
     }

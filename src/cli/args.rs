@@ -411,16 +411,51 @@ pub(crate) enum RunsCommand {
 
 /// Arguments of `inventory`.
 #[derive(Args, Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 pub(crate) struct InventoryArgs {
+    /// The group where `--graph` begins
+    pub(crate) group: Option<String>,
     /// Inventory file or folder, or a comma-separated list of hosts
-    #[arg(short, long, value_name = "PATH", required = true)]
+    #[arg(short, long, alias = "inventory-file", value_name = "PATH")]
     pub(crate) inventory: Vec<String>,
+    /// Show all groups and hosts; so without any other option
+    #[arg(long, conflicts_with_all = ["host", "graph"])]
+    pub(crate) list: bool,
     /// Show one host's variables
-    #[arg(long, value_name = "HOST")]
+    #[arg(long, value_name = "HOST", conflicts_with = "graph")]
     pub(crate) host: Option<String>,
     /// Show the groups as a tree
     #[arg(long)]
     pub(crate) graph: bool,
+    /// As YAML instead of JSON
+    #[arg(short, long)]
+    pub(crate) yaml: bool,
+    /// With variables in the tree
+    #[arg(long)]
+    pub(crate) vars: bool,
+    /// Variables where they are set, not what they come to for each host
+    #[arg(long)]
+    pub(crate) export: bool,
+    /// Only hosts that match
+    #[arg(short, long, value_name = "PATTERN")]
+    pub(crate) limit: Option<String>,
+    /// Write to this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// The folder of the playbook, whose `group_vars` and `host_vars` count too
+    #[arg(long, value_name = "DIR")]
+    pub(crate) playbook_dir: Option<PathBuf>,
+    /// Variables: `k=v`, YAML or JSON, or `@FILE`
+    #[arg(short, long, value_name = "VARS")]
+    pub(crate) extra_vars: Vec<String>,
+    /// Say more
+    #[arg(short, long, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+    #[command(flatten)]
+    pub(crate) vault: VaultOptions,
 }
 
 /// Arguments of `explain`.

@@ -265,6 +265,20 @@ impl Inventory {
             .unwrap_or_default()
     }
 
+    /// The variables of a group from inventory files and from the folders beside them.
+    pub fn all_group_vars(&self, group: &str) -> Map {
+        let mut vars = (*self.group_vars(group)).clone();
+        let files = self.files.inventory_groups(group);
+        for found in files.chain(self.files.playbook_groups(group)) {
+            vars.extend(found.iter().map(|(k, v)| (k.clone(), v.clone())));
+        }
+        let priority = self.groups.get(group).map_or(1, |g| g.priority);
+        if priority != 1 {
+            vars.insert("ansible_group_priority".into(), Value::Int(priority));
+        }
+        vars
+    }
+
     /// Adds a host at run time (`add_host`), creates its groups and sets its variables; `true` if
     /// anything changed.
     pub fn add_host(&mut self, name: &str, groups: &[String], vars: &Map) -> bool {

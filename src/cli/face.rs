@@ -159,43 +159,7 @@ pub(super) fn complain(problems: &[Diagnostic], sources: &SourceMap) {
             Severity::Error => "ERROR",
             Severity::Warning => "WARNING",
         };
-        let mut text = problem.message.replace('`', "'");
-        for (ours, theirs) in [
-            (
-                "A block cannot be a handler",
-                "Using a block as a handler is not supported.",
-            ),
-            (
-                "a block cannot be a handler",
-                "Using a block as a handler is not supported.",
-            ),
-            (
-                "'include_role' cannot be a handler",
-                "Using 'include_role' as a handler is not supported.",
-            ),
-            (
-                "'import_role' cannot be a handler",
-                "Using 'import_role' as a handler is not supported.",
-            ),
-            (
-                "is not a keyword of a play",
-                "is not a valid attribute for a Play",
-            ),
-            (
-                "is not a keyword of a task",
-                "is not a valid attribute for a Task",
-            ),
-            (
-                "is not a keyword of a block",
-                "is not a valid attribute for a Block",
-            ),
-            (
-                "is not a keyword of a handler",
-                "is not a valid attribute for a Handler",
-            ),
-        ] {
-            text = text.replace(ours, theirs);
-        }
+        let text = in_ansibles_words(&problem.message);
         let mut letters = text.chars();
         let first: String = letters
             .next()
@@ -240,6 +204,48 @@ fn place_line(problem: &Diagnostic, sources: &SourceMap) -> String {
     let index = usize::try_from(line).unwrap_or(1).saturating_sub(1);
     text.and_then(|text| text.lines().nth(index).map(str::to_owned))
         .unwrap_or_default()
+}
+
+/// A message with the words for which people search.
+fn in_ansibles_words(message: &str) -> String {
+    let mut text = message.replace('`', "'");
+    for (ours, theirs) in [
+        (
+            "A block cannot be a handler",
+            "Using a block as a handler is not supported.",
+        ),
+        (
+            "a block cannot be a handler",
+            "Using a block as a handler is not supported.",
+        ),
+        (
+            "'include_role' cannot be a handler",
+            "Using 'include_role' as a handler is not supported.",
+        ),
+        (
+            "'import_role' cannot be a handler",
+            "Using 'import_role' as a handler is not supported.",
+        ),
+        (
+            "is not a keyword of a play",
+            "is not a valid attribute for a Play",
+        ),
+        (
+            "is not a keyword of a task",
+            "is not a valid attribute for a Task",
+        ),
+        (
+            "is not a keyword of a block",
+            "is not a valid attribute for a Block",
+        ),
+        (
+            "is not a keyword of a handler",
+            "is not a valid attribute for a Handler",
+        ),
+    ] {
+        text = text.replace(ours, theirs);
+    }
+    text
 }
 
 /// A line with the two before it.

@@ -47,6 +47,7 @@ impl Place {
             .args(words)
             .current_dir(self.folder.path())
             .env("SWITCHBACK_RUNS", self.path("runs"))
+            .env("SWITCHBACK_ROOT", self.path("place"))
             .env("HOME", self.folder.path())
             .stdin(Stdio::null());
         command

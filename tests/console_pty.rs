@@ -7,9 +7,10 @@
 
 #[path = "console_pty/child.rs"]
 mod child;
-#[path = "console_pty/pty.rs"]
+#[path = "support/pty.rs"]
 mod pty;
 
+use std::ffi::OsStr;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -17,7 +18,7 @@ use pty::Pty;
 
 type Case = (&'static str, fn());
 
-const CASES: [Case; 14] = [
+const CASES: [Case; 16] = [
     ("one_key_runs_a_task", one_key_runs_a_task),
     ("enter_does_nothing", enter_does_nothing),
     ("skipping_asks_why", skipping_asks_why),
@@ -50,6 +51,11 @@ const CASES: [Case; 14] = [
         "a_dumb_terminal_gets_plain_lines",
         a_dumb_terminal_gets_plain_lines,
     ),
+    (
+        "a_change_is_stepped_through_by_keys",
+        a_change_is_stepped_through_by_keys,
+    ),
+    ("yes_shows_and_does_not_ask", yes_shows_and_does_not_ask),
 ];
 
 fn main() -> ExitCode {
@@ -87,12 +93,69 @@ fn main() -> ExitCode {
     }
 }
 
+/// Starts a scenario of this program on a terminal of its own.
+fn start(scenario: &str, env: &[(&str, &OsStr)]) -> Pty {
+    let program = std::env::current_exe().unwrap();
+    Pty::start(&program, &["child", scenario], env)
+}
+
 fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
+/// A playbook that makes two files, and the folder with it.
+fn two_files() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path().display();
+    let task = |name: &str| {
+        format!("    - name: make {name}\n      copy: {{content: '{name}', dest: {at}/{name}}}\n")
+    };
+    let head = "- hosts: localhost\n  gather_facts: false\n  tasks:\n";
+    let text = format!("{head}{}{}", task("first"), task("second"));
+    std::fs::write(folder.path().join("site.yml"), text).unwrap();
+    folder
+}
+
+fn switchback_on(folder: &tempfile::TempDir, options: &[&str]) -> Pty {
+    let playbook = folder.path().join("site.yml");
+    let mut args = vec![OsStr::new("run"), playbook.as_os_str()];
+    args.extend(options.iter().map(OsStr::new));
+    let runs = folder.path().join("runs").display().to_string();
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_switchback"));
+    Pty::start(program, &args, &[("SWITCHBACK_RUNS", OsStr::new(&runs))])
+}
+
+fn a_change_is_stepped_through_by_keys() {
+    let folder = two_files();
+    let mut pty = switchback_on(&folder, &[]);
+    pty.wait_for("make first");
+    pty.wait_for("t1>");
+    assert!(!folder.path().join("first").exists(), "not yet decided");
+    pty.press("n");
+    pty.wait_for("why");
+    pty.press("it is there\r");
+    pty.wait_for("make second");
+    pty.wait_for("t2>");
+    pty.press("y");
+    pty.wait_for("exit code 0");
+    pty.ends_as_it_began();
+    assert!(!folder.path().join("first").exists(), "it was left out");
+    assert!(folder.path().join("second").exists(), "it was run");
+}
+
+fn yes_shows_and_does_not_ask() {
+    let folder = two_files();
+    let mut pty = switchback_on(&folder, &["--yes"]);
+    pty.wait_for("---- TASK make first");
+    pty.wait_for("CHANGED");
+    pty.wait_for("exit code 0");
+    assert!(!pty.seen().contains("[y]run"), "{}", pty.screen());
+    pty.ends_as_it_began();
+    assert!(folder.path().join("first").exists(), "it was run");
+}
+
 fn one_key_runs_a_task() {
-    let mut pty = Pty::start("task", &[]);
+    let mut pty = start("task", &[]);
     pty.wait_for("t9>");
     let screen = pty.screen();
     for part in [
@@ -109,7 +172,7 @@ fn one_key_runs_a_task() {
 }
 
 fn enter_does_nothing() {
-    let mut pty = Pty::start("task", &[]);
+    let mut pty = start("task", &[]);
     pty.wait_for("t9>");
     for _ in 0..3 {
         pty.press("\r");
@@ -122,7 +185,7 @@ fn enter_does_nothing() {
 }
 
 fn skipping_asks_why() {
-    let mut pty = Pty::start("task", &[]);
+    let mut pty = start("task", &[]);
     pty.wait_for("t9>");
     pty.press("n");
     pty.wait_for("skip `Copy postgresql.conf`, why");
@@ -137,7 +200,7 @@ fn skipping_asks_why() {
 }
 
 fn keys_from_before_the_prompt_are_no_answer() {
-    let mut pty = Pty::start("late", &[]);
+    let mut pty = start("late", &[]);
     pty.wait_for("about to ask");
     // Typed too early, and again in the first instant of the prompt.
     pty.press("yyy\r");
@@ -152,7 +215,7 @@ fn keys_from_before_the_prompt_are_no_answer() {
 }
 
 fn the_whole_diff_is_shown() {
-    let mut pty = Pty::start("task", &[]);
+    let mut pty = start("task", &[]);
     pty.wait_for("t9>");
     assert!(pty.screen().contains("more lines"), "{}", pty.screen());
     assert!(!pty.screen().contains("+setting 19"), "{}", pty.screen());
@@ -165,7 +228,7 @@ fn the_whole_diff_is_shown() {
 }
 
 fn hosts_are_chosen() {
-    let mut pty = Pty::start("task", &[]);
+    let mut pty = start("task", &[]);
     pty.wait_for("t9>");
     pty.press("h");
     pty.wait_for("run on");
@@ -178,13 +241,13 @@ fn hosts_are_chosen() {
 }
 
 fn a_point_of_no_return_takes_a_typed_word() {
-    let mut pty = Pty::start("gate", &[]);
+    let mut pty = start("gate", &[]);
     pty.wait_for("type `orders` to go on");
     pty.press("ordexx\x7f\x7frs\r");
     pty.wait_for("ANSWER Run");
     pty.ends_as_it_began();
 
-    let mut pty = Pty::start("gate", &[]);
+    let mut pty = start("gate", &[]);
     pty.wait_for("type `orders` to go on");
     pty.press("yes\r");
     pty.wait_for("that is not the word");
@@ -194,7 +257,7 @@ fn a_point_of_no_return_takes_a_typed_word() {
 }
 
 fn a_pasted_word_does_not_count() {
-    let mut pty = Pty::start("gate", &[]);
+    let mut pty = start("gate", &[]);
     pty.wait_for("type `orders` to go on");
     pty.press("\x1b[200~orders\r\x1b[201~");
     pty.wait_for("only when typed by hand");
@@ -205,7 +268,7 @@ fn a_pasted_word_does_not_count() {
 }
 
 fn a_password_is_not_shown() {
-    let mut pty = Pty::start("secret", &[]);
+    let mut pty = start("secret", &[]);
     pty.wait_for("vault password");
     pty.press("hunter2\r");
     pty.wait_for("again, to confirm");
@@ -218,7 +281,7 @@ fn a_password_is_not_shown() {
     assert!(!pty.seen().contains("hunter"), "{}", pty.seen());
     pty.ends_as_it_began();
 
-    let mut pty = Pty::start("secret", &[]);
+    let mut pty = start("secret", &[]);
     pty.wait_for("vault password");
     pty.press("hunt\x03");
     pty.wait_for("ANSWER Stop");
@@ -226,7 +289,7 @@ fn a_password_is_not_shown() {
 }
 
 fn keys_work_while_tasks_run() {
-    let mut pty = Pty::start("run", &[]);
+    let mut pty = start("run", &[]);
     pty.wait_for("RUN");
     pty.wait_for("34%");
     let screen = pty.screen();
@@ -262,7 +325,7 @@ fn keys_work_while_tasks_run() {
 fn the_interrupt_key_leaves_the_terminal_as_it_was() {
     // While a task runs it is a signal, which the run answers with the pause screen; there it is a
     // key, and the second one stops.
-    let mut pty = Pty::start("interrupt", &[]);
+    let mut pty = start("interrupt", &[]);
     pty.wait_for("RUN");
     pty.press("\x03");
     pty.wait_for("paused>");
@@ -272,19 +335,19 @@ fn the_interrupt_key_leaves_the_terminal_as_it_was() {
 }
 
 fn closing_amid_a_run_leaves_the_terminal_as_it_was() {
-    let mut pty = Pty::start("closed", &[]);
+    let mut pty = start("closed", &[]);
     pty.wait_for("CLOSED");
     pty.ends_as_it_began();
 }
 
 fn a_panic_leaves_the_terminal_as_it_was() {
-    let mut pty = Pty::start("panic", &[]);
+    let mut pty = start("panic", &[]);
     pty.wait_for("a bug");
     pty.ends_as_it_began();
 }
 
 fn a_dumb_terminal_gets_plain_lines() {
-    let mut pty = Pty::start("run", &[("TERM", "dumb")]);
+    let mut pty = start("run", &[("TERM", OsStr::new("dumb"))]);
     pty.wait_for("TASK pg_upgrade");
     pty.press("p");
     pty.wait_for("RUN 0197");
@@ -292,7 +355,7 @@ fn a_dumb_terminal_gets_plain_lines() {
     assert!(!pty.seen().contains('\u{1b}'), "{:?}", pty.seen());
     pty.ends_as_it_began();
 
-    let mut pty = Pty::start("task", &[("TERM", "dumb")]);
+    let mut pty = start("task", &[("TERM", OsStr::new("dumb"))]);
     pty.wait_for("t9>");
     pty.press("h");
     pty.wait_for("numbers to leave out");
@@ -303,7 +366,7 @@ fn a_dumb_terminal_gets_plain_lines() {
     assert!(!pty.seen().contains('\u{1b}'), "{:?}", pty.seen());
     pty.ends_as_it_began();
 
-    let mut pty = Pty::start("gate", &[("TERM", "dumb")]);
+    let mut pty = start("gate", &[("TERM", OsStr::new("dumb"))]);
     pty.wait_for("type `orders` to go on");
     pty.press("orders\r");
     pty.wait_for("ANSWER Run");

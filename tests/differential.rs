@@ -68,8 +68,10 @@ fn run(name: &str, args: &str) -> String {
     let tmp = tempfile::tempdir().unwrap();
     let runs = tempfile::tempdir().unwrap();
     let events = runs.path().join("events");
+    let place = tempfile::tempdir().unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_switchback"))
         .args(["run", "-y", "-i", "hosts.ini"])
+        .env("SWITCHBACK_ROOT", place.path())
         .arg("-e")
         .arg(format!("tmp={}", tmp.path().display()))
         .arg("--events")

@@ -15,7 +15,7 @@ use switchback::exec::{
     start_rollback,
 };
 use switchback::inventory::Inventory;
-use switchback::journal::{Record, UndoRecord, fold};
+use switchback::journal::{Record, RunKey, UndoRecord, fold};
 use switchback::model::Playbook;
 use switchback::modules::{InputKind, Resolved};
 use switchback::plan::Loader;
@@ -27,6 +27,9 @@ use switchback::value::{Map, Value};
 struct World {
     folder: tempfile::TempDir,
     records: Vec<Record>,
+    /// The records as they were written.
+    written: Vec<String>,
+    key: RunKey,
     /// What was done, in order: `trip HOST`, `intent`, `done`, `ask KIND`.
     log: Vec<String>,
     scripts: Vec<String>,
@@ -42,9 +45,14 @@ struct World {
     /// The process dies before this effect.
     dies_at: Option<usize>,
     effects: usize,
+    /// What is left of the first attempt on the host is what a restart leaves.
+    loses: bool,
     /// A file to be written by somebody else as soon as an intent is on disk.
     meddle: Option<(PathBuf, &'static str)>,
     settings: Settings,
+    /// How far the clock goes with each input, in milliseconds.
+    tick_ms: u64,
+    millis: u64,
 }
 
 impl World {
@@ -59,12 +67,17 @@ impl World {
             change: "upgrade".into(),
             forks: 5,
             journal: Some("journal".into()),
+            machine: Some("here".into()),
+            owner: "alice".into(),
+            lost_after_s: Some(0),
             connection_defaults: Arc::new(vars),
             ..Settings::default()
         };
         Self {
             folder,
             records: Vec::new(),
+            written: Vec::new(),
+            key: RunKey::random("run").unwrap(),
             log: Vec::new(),
             scripts: Vec::new(),
             events: Vec::new(),
@@ -76,8 +89,11 @@ impl World {
             trips: 0,
             dies_at: None,
             effects: 0,
+            loses: false,
             meddle: None,
             settings,
+            tick_ms: 0,
+            millis: 0,
         }
     }
 
@@ -130,7 +146,12 @@ impl World {
     fn drive(&mut self, mut machine: Machine) -> Option<u8> {
         let mut inputs = VecDeque::from([Input::Start]);
         while let Some(input) = inputs.pop_front() {
-            for effect in machine.step(input, Now::default()) {
+            self.millis += self.tick_ms;
+            let now = Now {
+                millis: self.millis,
+                ..Now::default()
+            };
+            for effect in machine.step(input, now) {
                 self.effects += 1;
                 if self.dies_at == Some(self.effects) {
                     return None;
@@ -156,10 +177,25 @@ impl World {
                 job,
                 ..
             } => {
+                let sh = &job.script.sh;
+                // Meeting a host and leaving it is once per run, and no trip of a task.
+                if ["sb_meet", "sb_gone", "sb_free"]
+                    .iter()
+                    .any(|op| sh.starts_with(op))
+                {
+                    return Some(Input::Reply(ticket, Ok(self.shell(sh))));
+                }
                 self.trips += 1;
                 self.log.push(format!("trip {}", target.host));
                 self.scripts.push(job.script.sh.clone());
-                Input::Reply(ticket, self.trip(&job.script.sh))
+                let reply = self.trip(&job.script.sh);
+                if self.loses && job.script.sh.starts_with("sb_start") {
+                    self.loses = false;
+                    self.forget_the_end();
+                    let reason = "connection reset".into();
+                    return Some(Input::Reply(ticket, Err(Failed::Lost { reason })));
+                }
+                Input::Reply(ticket, reply)
             }
             Effect::Append {
                 ticket, records, ..
@@ -201,7 +237,11 @@ impl World {
     }
 
     fn append(&mut self, record: &Record) {
-        let (json, kind) = (serde_json::to_value(record).unwrap(), record);
+        let seq = self.records.len() as u64 + 1;
+        let (mut closed, kind) = (record.clone(), record);
+        self.key.close(&mut closed, seq).unwrap();
+        let json = serde_json::to_value(&closed).unwrap();
+        self.written.push(json.to_string());
         let what = json["record"].as_str().unwrap().to_owned();
         self.log.push(what);
         if matches!(kind, Record::Intent { .. })
@@ -210,7 +250,9 @@ impl World {
             std::fs::write(path, text).unwrap();
         }
         // What a later process reads is what was written.
-        self.records.push(serde_json::from_value(json).unwrap());
+        let mut read = serde_json::from_value(json).unwrap();
+        assert!(self.key.open(&mut read, seq));
+        self.records.push(read);
     }
 
     fn trip(&self, sh: &str) -> Result<Reply, Failed> {
@@ -227,30 +269,50 @@ impl World {
                 reason: "connection reset".into(),
             });
         }
-        let script = format!("{PRELUDE}\nSB_SPOOL=$HOME/spool\n(\n{sh}\n)");
-        let output = Command::new("sh")
-            .arg("-c")
-            .arg(script)
-            .env("HOME", self.folder.path())
-            .current_dir(self.folder.path())
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
+        let reply = self.shell(sh);
         if lost.is_some() {
             return Err(Failed::Lost {
                 reason: "connection reset".into(),
             });
         }
-        Ok(Reply {
+        Ok(reply)
+    }
+
+    /// What a host does with a script.
+    fn shell(&self, sh: &str) -> Reply {
+        let script = format!("{PRELUDE}\n(\n{sh}\n)");
+        let output = Command::new("sh")
+            .arg("-c")
+            .arg(script)
+            .env("HOME", self.folder.path())
+            .env("SWITCHBACK_ROOT", self.folder.path().join("place"))
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        Reply {
             rc: output.status.code().unwrap_or(255),
             stdout: output.stdout,
             stderr: output.stderr,
-        })
+        }
+    }
+
+    /// The host was restarted while its only attempt ran.
+    fn forget_the_end(&self) {
+        for spool in std::fs::read_dir(self.path("place/u")).unwrap() {
+            let attempts = std::fs::read_dir(spool.unwrap().path().join("a")).unwrap();
+            for file in attempts.map(|entry| entry.unwrap().path()) {
+                match file.extension().and_then(|end| end.to_str()) {
+                    Some("rc") => std::fs::remove_file(file).unwrap(),
+                    Some("sup") => std::fs::write(file, "1 1 another-boot .\n").unwrap(),
+                    _ => {}
+                }
+            }
+        }
     }
 
     fn all_told(&self) -> String {
-        let records = serde_json::to_string(&self.records).unwrap();
-        format!("{}\n{records}", self.events.join("\n"))
+        format!("{}\n{}", self.events.join("\n"), self.written.join("\n"))
     }
 }
 
@@ -280,7 +342,17 @@ fn an_intent_is_on_disk_before_its_change_leaves() {
     let mut world = World::new(&play(&format!("{COPY}{COUNT}")));
     assert_eq!(world.run(), Some(0));
     let expected = [
-        "trip a", "intent", "trip a", "done", "intent", "trip a", "done", "closed",
+        "locking",
+        "host_ready",
+        "trip a",
+        "intent",
+        "trip a",
+        "done",
+        "intent",
+        "issued",
+        "trip a",
+        "done",
+        "closed",
     ];
     assert_eq!(world.log, expected);
     assert_eq!(world.text("f"), "new");
@@ -326,6 +398,27 @@ fn check_mode_only_looks() {
 }
 
 #[test]
+fn the_end_of_the_window_stops_the_run_before_the_next_task() {
+    let mut world = World::new(&play(&format!("{COUNT}{COUNT}{COUNT}")));
+    world.settings.window_s = Some(9);
+    world.tick_ms = 1000;
+    assert_eq!(world.run(), Some(14), "{:?}", world.log);
+    let ran = world.text("count").lines().count();
+    assert!((1..3).contains(&ran), "{ran} tasks ran");
+    assert_eq!(world.resume(), Some(0), "another window: {:?}", world.log);
+    assert_eq!(world.text("count").lines().count(), 3);
+
+    // Whoever goes on after the end is not asked again.
+    let mut world = World::new(&play(&format!("{COUNT}{COUNT}{COUNT}")));
+    world.settings.window_s = Some(9);
+    world.settings.window_spent_s = 8;
+    world.tick_ms = 1000;
+    world.answers = VecDeque::from([Answer::Continue]);
+    assert_eq!(world.run(), Some(0), "{:?}", world.log);
+    assert_eq!(world.log.iter().filter(|l| *l == "ask other").count(), 1);
+}
+
+#[test]
 fn a_declined_change_sends_nothing() {
     let mut world = World::new(&play(COUNT));
     world.settings.asks = true;
@@ -348,24 +441,52 @@ fn a_failed_append_stops_the_run_before_the_change() {
     assert!(!world.path("count").exists());
 }
 
+/// A lost reply decides nothing: the host tells what has become of the attempt. One that never
+/// started is sent anew, under another id.
 #[test]
-fn a_lost_reply_parks_the_host_and_nothing_is_sent_again() {
-    for ran in [true, false] {
-        let mut world = World::new(&play(&format!("{COUNT}{COPY}")));
+fn a_lost_reply_is_settled_by_the_host() {
+    for (ran, issued) in [(true, 1), (false, 2)] {
+        let mut world = World::new(&play(&format!("{COUNT}      register: r\n{COPY}")));
         world.lost_trip = Some((1, ran));
-        assert_eq!(world.run(), Some(9));
-        assert_eq!(
-            world.trips, 1,
-            "the parked host took a further step: {:?} {:#?}",
-            world.log, world.scripts
-        );
-        assert_eq!(world.text("count").lines().count(), usize::from(ran));
-        // A resume asks; without an answer it does not run it again.
-        world.lost_trip = None;
-        world.answers = [Answer::Nobody { hint: "x".into() }].into();
-        world.resume();
-        assert_eq!(world.text("count").lines().count(), usize::from(ran));
-        assert!(world.log.contains(&"ask failure".to_owned()));
+        assert_eq!(world.run(), Some(0), "{:#?}", world.events);
+        assert_eq!(world.text("count"), "ran\n");
+        let count = |kind: &str| world.log.iter().filter(|line| *line == kind).count();
+        assert_eq!(count("issued"), issued, "{:?}", world.log);
+        assert_eq!(count("never_started"), issued - 1);
+        assert_eq!(world.text("f"), "new");
+    }
+}
+
+/// What restarts with its host is lost: the host is parked, and nothing is sent to it again until
+/// somebody has decided.
+#[test]
+fn a_lost_attempt_parks_the_host_until_somebody_decides() {
+    let mut world = World::new(&play(&format!("{COUNT}{COPY}")));
+    world.loses = true;
+    assert_eq!(world.run(), Some(9), "{:#?}", world.events);
+    assert_eq!(world.text("count"), "ran\n");
+    assert!(
+        !world.path("f").exists(),
+        "the parked host took a further step"
+    );
+    world.loses = false;
+    // A resume asks; without an answer it does not run it again.
+    world.answers = [Answer::Nobody { hint: "x".into() }].into();
+    assert_eq!(world.resume(), Some(15));
+    assert_eq!(world.text("count"), "ran\n");
+    assert!(world.log.contains(&"ask failure".to_owned()));
+}
+
+/// `verify` decides about a lost attempt: 0 is yes, 1 is no, anything else is no answer.
+#[test]
+fn verify_decides_a_lost_attempt() {
+    for (rc, code, ran) in [(0, 0, 1), (1, 0, 2), (2, 9, 1)] {
+        let verify = format!("      verify: {{name: it ran, shell: exit {rc}, reads: true}}\n");
+        let mut world = World::new(&play(&format!("{COUNT}      register: r\n{verify}{COPY}")));
+        world.loses = true;
+        assert_eq!(world.run(), Some(code), "{rc} {:#?}", world.events);
+        assert_eq!(world.text("count").lines().count(), ran, "{rc}");
+        assert_eq!(world.path("f").exists(), code == 0, "{rc}");
     }
 }
 
@@ -408,8 +529,9 @@ fn a_protected_host_takes_only_what_reads_or_can_be_undone() {
     let header = "  protect: [a]\n";
     let undo = "      undo:\n        - command: rm -f $T/count\n";
     for (tasks, code, ran) in [
-        (COUNT.to_owned(), 2, false),
-        (format!("{COUNT}      undo: keep\n"), 2, false),
+        (COUNT.to_owned(), 8, false),
+        (format!("{COUNT}      ignore_errors: true\n"), 8, false),
+        (format!("{COUNT}      undo: keep\n"), 8, false),
         (format!("{COUNT}{undo}"), 0, true),
         (format!("{COUNT}      reads: true\n"), 0, true),
     ] {
@@ -490,7 +612,7 @@ fn an_illegal_way_back_is_refused() {
 }
 
 /// Killed before any effect and resumed, a run comes to the same end, and what may run only once
-/// runs at most once unless somebody is asked.
+/// runs once.
 #[test]
 fn a_run_killed_anywhere_is_resumed() {
     let tasks = format!(
@@ -500,35 +622,31 @@ fn a_run_killed_anywhere_is_resumed() {
     let mut whole = World::new(&play(&tasks));
     assert_eq!(whole.run(), Some(0));
     assert_eq!(whole.text("f"), "new\nrc 0\n");
-    let mut asked_ever = false;
     for dies_at in 1..=whole.effects {
         let mut world = World::new(&play(&tasks));
         world.dies_at = Some(dies_at);
         assert_eq!(world.run(), None);
         world.dies_at = None;
-        // The operator has looked and says that it had happened.
-        world.answers = [Answer::Skip {
-            reason: "done".into(),
-        }]
-        .into();
         let code = world.resume();
-        let ran = world.text("count").lines().count();
-        let asked = world.log.contains(&"ask failure".to_owned());
-        asked_ever |= asked;
-        assert!(
-            ran == 1 || ran == 0 && asked,
-            "killed before {dies_at}: ran {ran} times"
+        assert_eq!(
+            code,
+            Some(0),
+            "killed before effect {dies_at}: {:?}",
+            world.log
         );
-        if !asked {
-            assert_eq!(code, Some(0), "killed before effect {dies_at}");
-            assert_eq!(
-                world.text("f"),
-                whole.text("f"),
-                "killed before effect {dies_at}"
-            );
-        }
+        // The host tells what has become of an attempt: nobody need be asked.
+        assert!(!world.log.contains(&"ask failure".to_owned()));
+        assert_eq!(
+            world.text("count"),
+            "ran\n",
+            "killed before effect {dies_at}"
+        );
+        assert_eq!(
+            world.text("f"),
+            whole.text("f"),
+            "killed before effect {dies_at}"
+        );
     }
-    assert!(asked_ever);
 }
 
 #[test]

@@ -50,6 +50,7 @@ impl World {
             .args(args)
             .current_dir(self.folder.path())
             .env("SWITCHBACK_RUNS", self.path("runs"))
+            .env("SWITCHBACK_ROOT", self.path("place"))
             .stdin(Stdio::null())
             .output()
             .unwrap()
@@ -168,8 +169,11 @@ fn a_protected_host_refuses_what_cannot_be_undone() {
     let header = "- change: a change\n  protect: one\n";
     let world = World::new(header, "- shell: echo written > TARGET/by_a_command\n");
     let before = world.files();
-    assert_ne!(world.run(&[]), 0);
+    assert_eq!(world.run(&[]), 8);
     assert_eq!(world.files(), before);
+    assert_eq!(code(&world.switchback(&["release", "latest", "one"])), 0);
+    assert_eq!(code(&world.switchback(&["resume", "--yes"])), 0);
+    assert_ne!(world.files(), before);
 }
 
 #[test]

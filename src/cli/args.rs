@@ -85,12 +85,19 @@ pub(crate) struct RunArgs {
     /// Without a person: what to do when a task fails
     #[arg(long, value_enum, default_value_t = OnFailure::Continue)]
     pub(crate) on_failure: OnFailure,
+    /// Stop, resumable, when a host on which a task may be running was unreachable for so long;
+    /// without a person 900 by default, with one never
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) lost_after: Option<u64>,
     /// Without a person: the answer to a question, as `QUESTION=ANSWER`
     #[arg(long, value_name = "QUESTION=ANSWER")]
     pub(crate) answer: Vec<String>,
     /// Start at the task with this name
     #[arg(long, value_name = "TASK")]
     pub(crate) start_at_task: Option<String>,
+    /// Stop, resumable, before the task with this name or step
+    #[arg(long, value_name = "TASK")]
+    pub(crate) stop_before: Option<String>,
     /// Hosts at the same time
     #[arg(short, long, default_value_t = 10)]
     pub(crate) forks: usize,
@@ -151,6 +158,10 @@ pub(crate) struct RunArgs {
     /// Write all events as NDJSON; `-` is standard output
     #[arg(long, value_name = "FILE")]
     pub(crate) events: Option<PathBuf>,
+    /// Sign the run's journal with this SSH key (an agent may hold it); also
+    /// `SWITCHBACK_SIGN_WITH`
+    #[arg(long, value_name = "KEY")]
+    pub(crate) sign_with: Option<PathBuf>,
     /// How the run is shown
     #[arg(long, value_enum, default_value_t = Output::Auto)]
     pub(crate) output: Output,
@@ -353,6 +364,9 @@ pub(crate) struct ResumeArgs {
     /// Go on although the playbook or the inventory has changed
     #[arg(long)]
     pub(crate) accept_drift: bool,
+    /// The run's key, as `runs key` gave it where the run began
+    #[arg(long, value_name = "FILE")]
+    pub(crate) run_key: Option<PathBuf>,
     /// Do not ask
     #[arg(short = 'y', long)]
     pub(crate) yes: bool,
@@ -370,6 +384,9 @@ pub(crate) struct RollbackArgs {
     /// Undo down to this step, which stays
     #[arg(long, value_name = "STEP", conflicts_with = "way")]
     pub(crate) to: Option<String>,
+    /// The run's key, as `runs key` gave it where the run began
+    #[arg(long, value_name = "FILE")]
+    pub(crate) run_key: Option<PathBuf>,
     /// Do not ask
     #[arg(short = 'y', long)]
     pub(crate) yes: bool,
@@ -401,12 +418,80 @@ pub(crate) enum RunsCommand {
         #[arg(default_value = "latest")]
         run: String,
     },
-    /// Check a run's journal
-    Verify {
+    /// Write the key to what a run keeps secret, for going on with it on another machine
+    Key {
         /// The run
         #[arg(default_value = "latest")]
         run: String,
     },
+    /// Print what commands of a run wrote
+    Output(OutputArgs),
+    /// Check that a run's journal is as it was written, and by whom it is signed
+    Verify(VerifyArgs),
+    /// Remove runs that have ended; those that are open or in use stay
+    Prune(PruneArgs),
+}
+
+/// Arguments of `runs output`.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct OutputArgs {
+    /// The run
+    pub(crate) run: String,
+    /// Only of this host, or of the step with this name
+    #[arg(value_name = "STEP|HOST")]
+    pub(crate) what: Option<String>,
+}
+
+/// Arguments of `runs verify`.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct VerifyArgs {
+    /// The run
+    #[arg(default_value = "latest")]
+    pub(crate) run: String,
+    /// Who may sign, as `ssh-keygen` reads it; an unsigned run fails then
+    #[arg(long, value_name = "FILE")]
+    pub(crate) allowed_signers: Option<PathBuf>,
+    /// The run's key, to check what it keeps secret
+    #[arg(long, value_name = "FILE")]
+    pub(crate) run_key: Option<PathBuf>,
+}
+
+/// Arguments of `runs prune`.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct PruneArgs {
+    /// Only runs that began longer ago than this, such as `30d`, `12h`
+    #[arg(long, value_name = "AGE")]
+    pub(crate) older_than: Option<Age>,
+    /// Keep the newest runs, so many
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) keep: Option<usize>,
+    /// Only say what would be removed
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// A span of time as a number with `s`, `m`, `h`, `d` or `w`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Age(pub(crate) std::time::Duration);
+
+impl std::str::FromStr for Age {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || "write a number with `s`, `m`, `h`, `d` or `w`, such as `30d`".to_owned();
+        let at = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+        let number: u64 = text[..at].parse().map_err(|_| wrong())?;
+        let unit_s = match &text[at..] {
+            "s" => 1,
+            "m" => 60,
+            "h" => 3600,
+            "d" => 86_400,
+            "w" => 604_800,
+            _ => return Err(wrong()),
+        };
+        let seconds = number.checked_mul(unit_s).ok_or_else(wrong)?;
+        Ok(Self(std::time::Duration::from_secs(seconds)))
+    }
 }
 
 /// Arguments of `inventory`.

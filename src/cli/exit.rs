@@ -41,6 +41,10 @@ pub(crate) const TABLE: &[Exit] = &[
         meaning: "drift: the playbook or the inventory has changed since the run began",
     },
     Exit {
+        code: 8,
+        meaning: "refused: a step would have changed a protected host; release it, then resume",
+    },
+    Exit {
         code: 9,
         meaning: "the outcome of some task is not known",
     },

@@ -46,7 +46,7 @@ pub(super) fn parser(command: clap::Command, words: &[OsString]) -> clap::Comman
     if !matches!(name, "playbook" | "adhoc" | "inventory" | "vault") {
         return command;
     }
-    command.mut_subcommand(name.to_owned(), |face| {
+    command.mut_subcommand(name, |face| {
         face.infer_long_args(true).args_override_self(true)
     })
 }

@@ -216,14 +216,14 @@ impl Shown<'_> {
         let mut entry = Map::new();
         let mut children = Map::new();
         for child in self.inventory.children(group) {
-            if !seen.contains(&child) {
-                if let Value::Map(found) = self.tree(&child, seen, hosts_seen) {
-                    children.extend((*found).clone());
-                }
-                seen.insert(child);
-            } else {
+            if seen.contains(&child) {
                 children.insert(child.to_string(), Value::from(Map::new()));
+                continue;
             }
+            if let Value::Map(found) = self.tree(&child, seen, hosts_seen) {
+                children.extend((*found).clone());
+            }
+            seen.insert(child);
         }
         if !children.is_empty() {
             entry.insert("children".into(), Value::from(children));

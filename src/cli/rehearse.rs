@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use super::args::{OnFailure, RehearseArgs, RollbackArgs, RunArgs};
 use super::rehearsal_report::{Heard, Listener, plain};
 use super::run::{Finished, in_runtime, run_loaded};
-use super::session::{Loaded, load};
+use super::session::{Loaded, is_typed, load};
 use super::start::{give, tell};
 use super::{exit, rollback};
 use crate::model::{Field, Rehearse};
@@ -142,6 +142,7 @@ impl<'a> Rehearsal<'a> {
                 way: Some(way.clone()),
                 to: None,
                 yes: true,
+                run_key: None,
             };
             let rolled = rollback::roll_back(&args, vec![Box::new(back.clone())]).await;
             code = if rolled == exit::ROLLED_BACK {
@@ -224,14 +225,10 @@ impl<'a> Rehearsal<'a> {
         if self.args.run.yes || !crate::console::is_interactive() {
             return true;
         }
-        let prompt = "the lab needs root, builds containers on this machine and installs missing \
-                      packages with apt (debootstrap, systemd-container, …); go on?";
-        let agreed = dialoguer::Confirm::new()
-            .with_prompt(prompt)
-            .default(false)
-            .interact();
+        let warning = "the lab needs root, builds containers on this machine and installs missing \
+                       packages with apt (debootstrap, systemd-container, …)";
         args.yes = true;
-        agreed.unwrap_or(false)
+        is_typed("yes", warning)
     }
 
     /// The arguments of one run of the chain.

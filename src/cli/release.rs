@@ -5,7 +5,7 @@ use chrono::Utc;
 use super::args::ReleaseArgs;
 use super::exit;
 use super::resume::take_up;
-use super::session::operator;
+use super::session::{is_typed, operator};
 use super::start::tell;
 use crate::journal::Record;
 
@@ -16,15 +16,8 @@ pub(super) fn run(args: &ReleaseArgs) -> u8 {
         Err(code) => return code,
     };
     if crate::console::is_interactive() {
-        let typed = dialoguer::Input::<String>::new()
-            .with_prompt(format!(
-                "type `{}` to release it from protection",
-                args.host
-            ))
-            .allow_empty(true)
-            .interact_text()
-            .unwrap_or_default();
-        if typed != args.host {
+        let warning = "it is released from protection: steps that cannot be undone may run there";
+        if !is_typed(&args.host, warning) {
             tell("nothing was released");
             return exit::STOPPED;
         }

@@ -1,5 +1,7 @@
 //! `switchback resume`.
 
+use std::path::PathBuf;
+
 use chrono::Utc;
 use clap::Parser as _;
 
@@ -17,6 +19,25 @@ pub(super) struct TakenUp {
     pub(super) writer: Writer,
     pub(super) state: RunState,
     pub(super) args: RunArgs,
+    /// Whether the key for what it keeps secret is missing.
+    is_closed: bool,
+}
+
+/// Takes up a run whose secrets are needed: they are decrypted with its key, which is in `key_file`
+/// or in the folder of keys.
+///
+/// # Errors
+/// As [`take_up`], and where there is no key.
+pub(super) fn take_up_open(name: &str, key_file: Option<PathBuf>) -> Result<TakenUp, u8> {
+    let store = store().map_err(|e| told(&e))?;
+    let keys = store.keys().clone();
+    let taken_up = taken_up(&store.with_key_file(key_file), name)?;
+    if taken_up.is_closed {
+        let run = taken_up.run.id.clone();
+        let path = keys.path(&run);
+        return Err(told(&Error::NoKey { run, path }));
+    }
+    Ok(taken_up)
 }
 
 /// Takes up a run: locks it, reads its journal, and parses its command line again.
@@ -24,18 +45,29 @@ pub(super) struct TakenUp {
 /// # Errors
 /// The exit code; the reason was told.
 pub(super) fn take_up(name: &str) -> Result<TakenUp, u8> {
-    let told = |error: Error| {
-        tell(&format!("error: {error}"));
-        if matches!(error, Error::Locked { .. }) {
-            exit::LOCKED
-        } else {
-            exit::ERROR
-        }
-    };
-    let store = RunStore::from_env(&|name| std::env::var_os(name)).map_err(told)?;
+    taken_up(&store().map_err(|e| told(&e))?, name)
+}
+
+fn store() -> Result<RunStore, Error> {
+    RunStore::from_env(&|name| std::env::var_os(name))
+}
+
+/// Says what is wrong and what to do about it, and returns the exit code.
+pub(super) fn told(error: &Error) -> u8 {
+    tell(&format!("error[{}]: {error}", error.code()));
+    tell(&format!("help: {}", error.help()));
+    if matches!(error, Error::Locked { .. }) {
+        exit::LOCKED
+    } else {
+        exit::ERROR
+    }
+}
+
+fn taken_up(store: &RunStore, name: &str) -> Result<TakenUp, u8> {
     let (run, writer, recovered) = store
         .open(name, &operator(), Box::new(Utc::now))
-        .map_err(told)?;
+        .map_err(|e| told(&e))?;
+    let is_closed = recovered.has_closed();
     let records: Vec<Record> = recovered
         .records
         .into_iter()
@@ -48,11 +80,13 @@ pub(super) fn take_up(name: &str) -> Result<TakenUp, u8> {
         ));
         return Err(exit::ERROR);
     };
+    let writer = writer.with_signer(run::signer(store, &run.id, &args));
     Ok(TakenUp {
         run,
         writer,
         state,
         args,
+        is_closed,
     })
 }
 
@@ -109,11 +143,14 @@ pub(super) fn run(args: &ResumeArgs) -> u8 {
         mut writer,
         state,
         args: mut run_args,
-    } = match take_up(&args.run) {
+        ..
+    } = match take_up_open(&args.run, args.run_key.clone()) {
         Ok(taken_up) => taken_up,
         Err(code) => return code,
     };
     run_args.yes |= args.yes;
+    // It was stopped there; now it is to go on.
+    run_args.stop_before = None;
     let mut loaded = match load(&run_args) {
         Ok(loaded) => loaded,
         Err(code) => return code,
@@ -135,6 +172,11 @@ pub(super) fn run(args: &ResumeArgs) -> u8 {
         tell(&format!("error: {error}"));
         return exit::ERROR;
     }
+    let spent = state.window_from.map(|from| Utc::now() - from);
+    loaded.settings.window_spent_s = spent
+        .filter(|_| state.closed.is_none())
+        .and_then(|spent| u64::try_from(spent.num_seconds()).ok())
+        .unwrap_or(0);
     loaded.settings.run.clone_from(&run.id);
     loaded.settings.journal = Some(run.folder.display().to_string());
     let folder = run.folder.clone();

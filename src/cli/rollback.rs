@@ -2,7 +2,7 @@
 
 use super::args::RollbackArgs;
 use super::exit;
-use super::resume::{TakenUp, take_up};
+use super::resume::{TakenUp, take_up_open};
 use super::run::in_runtime;
 use super::session::{Stage, load};
 use super::start::tell;
@@ -16,7 +16,7 @@ pub(super) fn run(args: &RollbackArgs) -> u8 {
 
 /// Rolls a run back, with more listeners than the options name.
 pub(super) async fn roll_back(args: &RollbackArgs, listeners: Vec<Box<dyn Reporter>>) -> u8 {
-    let taken_up = match take_up(&args.run) {
+    let taken_up = match take_up_open(&args.run, args.run_key.clone()) {
         Ok(taken_up) => taken_up,
         Err(code) => return code,
     };
@@ -25,6 +25,7 @@ pub(super) async fn roll_back(args: &RollbackArgs, listeners: Vec<Box<dyn Report
     run_args.tags.clear();
     run_args.skip_tags.clear();
     run_args.start_at_task = None;
+    run_args.stop_before = None;
     let loaded = match load(&run_args) {
         Ok(loaded) => loaded,
         Err(code) => return code,

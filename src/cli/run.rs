@@ -1,6 +1,6 @@
 //! `switchback run` and `switchback check`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use chrono::Utc;
 
@@ -9,9 +9,9 @@ use super::session::{Loaded, Stage, load, operator};
 use super::start::tell;
 use super::{exit, listing};
 use crate::exec::{Replay, Wanted, start, start_rollback};
-use crate::journal::{self, FORMAT, Record, RunStore, Writer};
+use crate::journal::{self, FORMAT, Record, RunStore, Sealed, Signer, Writer};
 use crate::report::Reporter;
-use crate::value::Value;
+use crate::value::{MASK, Map, Value};
 
 /// Runs a playbook and returns the exit code.
 pub(super) fn run(args: &RunArgs, command_line: Vec<String>) -> u8 {
@@ -117,6 +117,7 @@ fn open_journal(
     let (run, mut writer) = store
         .create(&id, &operator(), Box::new(Utc::now))
         .map_err(|e| e.to_string())?;
+    writer = writer.with_signer(signer(&store, &id, args));
     let absolute = |path: &Path| {
         std::path::absolute(path)
             .unwrap_or_else(|_| path.to_owned())
@@ -126,11 +127,27 @@ fn open_journal(
     let cwd = std::env::current_dir()
         .map(|d| d.display().to_string())
         .unwrap_or_default();
-    let words: Vec<Value> = command_line.into_iter().map(Value::from).collect();
-    let options = crate::value::Map::from([
-        ("argv".to_owned(), Value::from(words)),
-        ("cwd".to_owned(), cwd.into()),
-    ]);
+    let options = |words: Vec<String>| {
+        let words: Vec<Value> = words.into_iter().map(Value::from).collect();
+        Value::from(Map::from([
+            ("argv".to_owned(), Value::from(words)),
+            ("cwd".to_owned(), cwd.clone().into()),
+        ]))
+    };
+    let extra_vars = (*loaded.settings.extra_vars).clone();
+    let shown = extra_vars.iter().map(|(name, value)| {
+        let value = value.clone().into_secret();
+        (
+            name.clone(),
+            if value.has_secret() {
+                value
+            } else {
+                MASK.into()
+            },
+        )
+    });
+    let is_plain = args.extra_vars.is_empty() && args.answer.is_empty();
+    let shown_words = without_values(&command_line, args);
     let record = Record::Opened {
         format: FORMAT,
         run: id.clone(),
@@ -148,13 +165,38 @@ fn open_journal(
             .collect(),
         playbook_hash: loaded.hashes.0.clone(),
         inventory_hash: loaded.hashes.1.clone(),
-        extra_vars: (*loaded.settings.extra_vars).clone(),
-        options: Value::from(options),
+        extra_vars: shown.collect(),
+        options: options(shown_words),
+        sealed: (!is_plain).then(|| Sealed::of(&(&extra_vars, options(command_line)))),
         operator: operator(),
         at: Utc::now(),
     };
     writer.append_sync(&record).map_err(|e| e.to_string())?;
     Ok(Opened { id, writer, run })
+}
+
+/// What signs the heads of a run's journal, where that is wanted.
+pub(super) fn signer(store: &RunStore, id: &str, args: &RunArgs) -> Option<Signer> {
+    let from_env = || std::env::var_os("SWITCHBACK_SIGN_WITH").map(PathBuf::from);
+    let key = args.sign_with.clone().or_else(from_env)?;
+    let key = std::path::absolute(&key).unwrap_or(key);
+    Some(store.signer(id, &key))
+}
+
+/// The command line with what was given to `-e` and `--answer` masked, as nobody can know which of
+/// it is secret; files that it names stay.
+fn without_values(command_line: &[String], args: &RunArgs) -> Vec<String> {
+    let given = args.extra_vars.iter().filter(|text| !text.starts_with('@'));
+    let given: Vec<&String> = given.chain(&args.answer).collect();
+    let masked = |word: &String| {
+        let value = given.iter().find(|value| word.ends_with(value.as_str()))?;
+        let rest = word.strip_suffix(value.as_str())?;
+        Some(format!("{rest}{MASK}"))
+    };
+    let words = command_line.iter();
+    words
+        .map(|word| masked(word).unwrap_or_else(|| word.clone()))
+        .collect()
 }
 
 /// An inventory source as a later process finds it: a list of hosts as it is, a path absolute.
@@ -200,7 +242,13 @@ pub(super) async fn drive(
     let mut ended = driver.drive(machine).await;
     if ended.wants_rollback {
         match folder.map(|folder| journal::read(&folder.join("journal.ndjson"))) {
-            Some(Ok(recovered)) => {
+            Some(Ok(mut recovered)) => {
+                if let Some(key) = driver.journal.as_ref().and_then(Writer::key)
+                    && let Err(error) = recovered.open(key)
+                {
+                    tell(&format!("error: {error}"));
+                    return exit::ERROR;
+                }
                 let records: Vec<Record> = recovered
                     .records
                     .into_iter()
@@ -229,7 +277,40 @@ pub(super) async fn drive(
 
 #[cfg(test)]
 mod tests {
-    use super::inventory_source;
+    use clap::Parser as _;
+
+    use super::super::args::{Cli, Command};
+    use super::{inventory_source, without_values};
+
+    #[test]
+    fn what_extra_vars_hold_is_not_in_the_command_line_that_is_kept() {
+        let words = [
+            "run",
+            "p.yml",
+            "-e",
+            "pw=s3cret",
+            "--extra-vars=tok=s3cret",
+            "-epin=s3cret",
+            "-e",
+            "@vars.yml",
+            "--answer",
+            "password=s3cret",
+            "--yes",
+        ];
+        let words: Vec<String> = words.iter().map(ToString::to_string).collect();
+        let cli = Cli::try_parse_from(std::iter::once(&"switchback".to_owned()).chain(&words));
+        let Command::Run(args) = cli.unwrap().command else {
+            panic!("it is a run");
+        };
+        let kept = without_values(&words, &args);
+        assert!(!kept.concat().contains("s3cret"), "{kept:?}");
+        assert_eq!(kept.len(), words.len());
+        assert_eq!(&kept[6..8], ["-e", "@vars.yml"]);
+        assert!(
+            kept.contains(&"--extra-vars=********".to_owned()),
+            "{kept:?}"
+        );
+    }
 
     #[test]
     fn a_list_of_hosts_is_found_again_as_the_same_hosts() {

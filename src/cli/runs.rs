@@ -1,33 +1,38 @@
-//! `switchback runs`.
+//! `switchback runs`: what there is of earlier runs, and keeping house.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
-use super::args::{RunsArgs, RunsCommand};
-use super::exit;
+use chrono::Utc;
+
+use super::args::{PruneArgs, RunsArgs, RunsCommand};
+use super::resume::told;
+use super::session::operator;
 use super::start::{give, tell};
-use crate::journal::{self, EntryState, Error, Record, RunStatus, RunStore, UndoRecord};
+use super::{exit, runs_output, runs_show, runs_verify};
+use crate::journal::{self, Error, Record, RunStatus, RunStore, RunSummary};
+use crate::report::sanitize;
 
-/// Lists runs, shows or checks one.
+/// Lists runs, or does something with one.
 pub(super) fn run(args: &RunsArgs) -> u8 {
-    let result =
-        RunStore::from_env(&|name| std::env::var_os(name)).and_then(|store| match &args.what {
-            None | Some(RunsCommand::List) => list(&store),
-            Some(RunsCommand::Show { run }) => show(&store, run),
-            Some(RunsCommand::Verify { run }) => verify(&store, run),
-        });
-    match result {
+    let store = match RunStore::from_env(&|name| std::env::var_os(name)) {
+        Ok(store) => store,
+        Err(error) => return told(&error),
+    };
+    let text = match &args.what {
+        None | Some(RunsCommand::List) => list(&store),
+        Some(RunsCommand::Show { run }) => runs_show::show(&store, run),
+        Some(RunsCommand::Key { run }) => key(&store, run),
+        Some(RunsCommand::Output(args)) => return runs_output::run(&store, args),
+        Some(RunsCommand::Verify(args)) => return runs_verify::run(&store, args),
+        Some(RunsCommand::Prune(args)) => return prune(&store, args),
+    };
+    match text {
         Ok(text) => {
             give(text.trim_end());
             exit::OK
         }
-        Err(error) => {
-            tell(&format!("error: {error}"));
-            if matches!(error, Error::Locked { .. }) {
-                exit::LOCKED
-            } else {
-                exit::ERROR
-            }
-        }
+        Err(error) => told(&error),
     }
 }
 
@@ -38,21 +43,25 @@ fn list(store: &RunStore) -> Result<String, Error> {
     }
     let mut out = String::new();
     for run in runs {
-        let at = run
-            .opened_at
-            .map(|at| at.format("%Y-%m-%d %H:%M:%S").to_string());
         // Writing to a string cannot fail.
-        let _ = writeln!(
-            out,
-            "{}  {}  {}  {}  {}",
-            run.short,
-            at.unwrap_or_else(|| "-".to_owned()),
-            status(&run.status),
-            run.change.unwrap_or(run.playbook),
-            run.operator
-        );
+        let _ = writeln!(out, "{}", line(&run));
     }
     Ok(out)
+}
+
+fn line(run: &RunSummary) -> String {
+    let at = run
+        .opened_at
+        .map(|at| at.format("%Y-%m-%d %H:%M:%S").to_string());
+    let what = run.change.as_ref().unwrap_or(&run.playbook);
+    let line = format!(
+        "{}  {}  {}  {what}  {}",
+        run.short,
+        at.unwrap_or_else(|| "-".to_owned()),
+        status(&run.status),
+        run.operator
+    );
+    sanitize::inline(&line).into_owned()
 }
 
 fn status(status: &RunStatus) -> String {
@@ -61,122 +70,86 @@ fn status(status: &RunStatus) -> String {
             Some(exit) => format!("ended {exit_code} ({})", exit.meaning),
             None => format!("ended {exit_code}"),
         },
-        other => format!("{other:?}").to_lowercase(),
+        RunStatus::Running { holder } => format!("running ({holder})"),
+        RunStatus::Crashed => "interrupted; `switchback resume` goes on".to_owned(),
+        RunStatus::Broken { why } => format!("broken ({why})"),
     }
 }
 
-fn show(store: &RunStore, name: &str) -> Result<String, Error> {
-    let (id, recovered) = store.read(name)?;
-    let records: Vec<Record> = recovered
-        .records
-        .into_iter()
-        .map(|entry| entry.record)
-        .collect();
-    let mut out = format!("run {id}\n");
-    for record in &records {
-        if let Some(line) = line(record) {
-            // Writing to a string cannot fail.
-            let _ = writeln!(out, "  {line}");
-        }
+/// The key of a run as a line.
+fn key(store: &RunStore, name: &str) -> Result<String, Error> {
+    let id = store.find(name)?;
+    match store.key(&id)? {
+        Some(key) => Ok(key.to_text()),
+        None => Err(Error::NoKey {
+            path: store.keys().path(&id),
+            run: id,
+        }),
     }
-    let state = journal::fold(&records);
-    // Writing to a string cannot fail.
-    let _ = writeln!(
-        out,
-        "\nundo stack, newest first: {} entries",
-        state.undo.len()
-    );
-    for entry in &state.undo {
-        let how = match &entry.undo {
-            UndoRecord::Acts { summary, .. } | UndoRecord::Tasks { summary, .. } => summary.clone(),
-            UndoRecord::Keep => "stays on purpose".to_owned(),
-            UndoRecord::Unknown { why } => format!("NONE: {why}"),
-            UndoRecord::NotNeeded => "not needed".to_owned(),
-        };
-        let state = match &entry.state {
-            EntryState::Stands if entry.is_behind_point => "behind a point of no return".to_owned(),
-            EntryState::Stands => "stands".to_owned(),
-            EntryState::Sealed { name, .. } => format!("sealed by `{name}`"),
-            EntryState::Undone => "undone".to_owned(),
-            EntryState::UndoFailed { message } => format!("undo failed: {message}"),
-            EntryState::Kept => "kept".to_owned(),
-            EntryState::Closed { way } => format!("closed by `{way}`"),
-        };
-        // Writing to a string cannot fail.
-        let _ = writeln!(out, "  {} {}: {how} [{state}]", entry.acts_on, entry.name);
-    }
-    Ok(out)
 }
 
-/// A record in one line; those that only support others are left out.
-fn line(record: &Record) -> Option<String> {
-    Some(match record {
-        Record::Opened {
-            playbook,
-            operator,
-            at,
-            ..
-        } => format!("{at} {operator} began {playbook}"),
-        Record::Resumed { operator, at, .. } => format!("{at} {operator} resumed it"),
-        Record::Answered {
-            question,
-            answer,
-            by,
-            ..
-        } => format!("{question} {answer} ({by})"),
-        Record::Done {
-            instance,
-            status,
-            duration_ms,
-            ..
-        } => {
-            let item = instance
-                .item
-                .map(|i| format!(" item {i}"))
-                .unwrap_or_default();
-            let status = crate::report::word(*status);
-            format!(
-                "{status:<11} {} {}{item} {duration_ms} ms",
-                instance.host, instance.step
-            )
-        }
-        Record::Undone {
-            attempt,
-            is_done,
-            message,
-        } => {
-            format!(
-                "undo of attempt {attempt}: {}: {message}",
-                if *is_done { "done" } else { "FAILED" }
-            )
-        }
-        Record::Released { host, by, .. } => format!("{host} was released by {by}"),
-        Record::RollbackStarted { way, at } => format!("{at} rollback by `{way}` began"),
-        Record::RollbackEnded { way, is_complete } => {
-            format!(
-                "rollback by `{way}` {}",
-                if *is_complete {
-                    "is complete"
-                } else {
-                    "is INCOMPLETE"
-                }
-            )
-        }
-        Record::Closed { exit_code, at } => format!("{at} ended with {exit_code}"),
-        Record::Intent { .. } | Record::NeverStarted { .. } => return None,
-    })
-}
+/// Exit codes of runs that somebody may still go on with.
+const OPEN_CODES: &[u8] = &[9, 10, 13, 15];
 
-fn verify(store: &RunStore, name: &str) -> Result<String, Error> {
-    let (id, recovered) = store.read(name)?;
-    let tail = if recovered.torn_tail {
-        "; its last line is incomplete and will be cut off"
-    } else {
-        ""
+/// Removes old runs that have ended.
+fn prune(store: &RunStore, args: &PruneArgs) -> u8 {
+    if args.older_than.is_none() && args.keep.is_none() {
+        tell("error: give `--older-than AGE`, `--keep NUMBER`, or both");
+        return exit::USAGE;
+    }
+    let runs = match store.list() {
+        Ok(runs) => runs,
+        Err(error) => return told(&error),
     };
-    Ok(format!(
-        "run {id}: {} records, the hash chain holds up to {}{tail}",
-        recovered.records.len(),
-        recovered.head
-    ))
+    let newest = runs.len().saturating_sub(args.keep.unwrap_or(0));
+    let mut code = exit::OK;
+    for (index, run) in runs.iter().enumerate() {
+        let is_kept = args.keep.is_some() && index >= newest;
+        let is_old = args.older_than.is_none_or(|age| is_older(run, age.0));
+        if is_kept || !is_old {
+            continue;
+        }
+        if let Some(why) = stays(store, run) {
+            tell(&format!("kept {}: {why}", run.short));
+            continue;
+        }
+        if !args.dry_run
+            && let Err(error) = store.remove(&run.id, &operator())
+        {
+            code = told(&error);
+            continue;
+        }
+        let verb = if args.dry_run {
+            "would remove"
+        } else {
+            "removed"
+        };
+        give(&format!("{verb} {}", line(run)));
+    }
+    code
+}
+
+fn is_older(run: &RunSummary, age: Duration) -> bool {
+    let spent = run.opened_at.map(|at| (Utc::now() - at).to_std());
+    matches!(spent, Some(Ok(spent)) if spent > age)
+}
+
+/// Why a run must not be removed.
+fn stays(store: &RunStore, run: &RunSummary) -> Option<String> {
+    match &run.status {
+        RunStatus::Closed(code) if !OPEN_CODES.contains(code) => {}
+        RunStatus::Closed(_) | RunStatus::Crashed => {
+            return Some("it has not come to its end".to_owned());
+        }
+        RunStatus::Running { holder } => return Some(format!("{holder} works on it")),
+        RunStatus::Broken { why } => return Some(format!("it cannot be read: {why}")),
+    }
+    let recovered = match store.read(&run.id) {
+        Ok((_, recovered)) => recovered,
+        Err(error) => return Some(format!("it cannot be read: {error}")),
+    };
+    let records: Vec<Record> = recovered.records.into_iter().map(|e| e.record).collect();
+    let state = journal::fold(&records);
+    (!state.open.is_empty() || state.rollback.is_some())
+        .then(|| "something in it is still open".to_owned())
 }

@@ -11,6 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
+use chrono::Utc;
 use tokio::sync::{Mutex, mpsc};
 
 use super::args::{Manners, OnFailure, Output, RunArgs};
@@ -20,7 +21,7 @@ use super::start::tell;
 use crate::console::{self, Console, Policy};
 use crate::diag::{Diagnostic, Severity, SourceMap, render};
 use crate::event::Event;
-use crate::exec::ask::{Answer, Question};
+use crate::exec::ask::{Answer, Question, WordQuestion};
 use crate::exec::{Defaults, Driver, LocalFuture, Project, Settings, Terminal};
 use crate::inventory::Inventory;
 use crate::journal::Writer;
@@ -241,7 +242,18 @@ fn settings(
         way: None,
         injects_failure_at: None,
         defaults: defaults(&args.config),
+        stops_before: args.stop_before.clone(),
         window_s: playbook.change.as_ref().and_then(|change| change.window_s),
+        machine: (!args.check).then(machine),
+        owner: format!(
+            "{} since {}",
+            operator(),
+            Utc::now().format("%Y-%m-%d %H:%M:%S UTC")
+        ),
+        lost_after_s: args
+            .lost_after
+            .or((!is_interactive).then_some(LOST_AFTER_S)),
+        window_spent_s: 0,
     })
 }
 
@@ -312,6 +324,19 @@ pub(super) fn look(verbosity: u8, shows_diff: bool) -> Look {
     }
 }
 
+/// Asks the person at the terminal for a word outside any run; false: it was not typed.
+pub(super) fn is_typed(word: &str, warning: &str) -> bool {
+    let options = console::Options::stdout(look(0, false), |_| {});
+    let Ok(console) = Console::new(options) else {
+        return false;
+    };
+    let question = Question::Word(WordQuestion {
+        warning: warning.to_owned(),
+        word: word.to_owned(),
+    });
+    console.handle().ask(question) == Answer::Text(word.to_owned())
+}
+
 /// Who is at the terminal, for the journal.
 pub(super) fn operator() -> String {
     let user = ["SWITCHBACK_OPERATOR", "SUDO_USER", "LOGNAME", "USER"]
@@ -322,6 +347,16 @@ pub(super) fn operator() -> String {
     format!("{user}@{}", host.trim())
 }
 
+/// What tells this machine from others, for the locks of hosts.
+fn machine() -> String {
+    let id = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{}/{}", name.trim(), id.trim())
+}
+
+/// Seconds for which a run without a person waits for a host on which a task may be running.
+const LOST_AFTER_S: u64 = 900;
+
 /// The terminal of a run, with what shows its events.
 pub(super) struct Stage {
     terminal: Rc<StageTerminal>,
@@ -331,6 +366,8 @@ pub(super) struct Stage {
 
 struct StageTerminal {
     console: Option<console::Handle>,
+    /// Whether a person answers; with `--yes` only where one has asked for the pause.
+    asks: bool,
     policy: RefCell<Policy>,
     operator: String,
     pauses: Mutex<mpsc::UnboundedReceiver<String>>,
@@ -340,8 +377,10 @@ impl Terminal for StageTerminal {
     fn ask(&self, question: Question) -> LocalFuture<'_, (Answer, String)> {
         Box::pin(async move {
             match &self.console {
-                Some(console) => (console.ask_async(question).await, self.operator.clone()),
-                None => (
+                Some(console) if self.asks || matches!(question, Question::Pause(_)) => {
+                    (console.ask_async(question).await, self.operator.clone())
+                }
+                _ => (
                     self.policy.borrow_mut().answer(&question),
                     "policy".to_owned(),
                 ),
@@ -366,7 +405,7 @@ impl Stage {
     /// A report that cannot be written.
     pub(super) fn new(args: &RunArgs, listeners: Vec<Box<dyn Reporter>>) -> Result<Self, String> {
         let (sender, pauses) = mpsc::unbounded_channel();
-        let is_interactive = !args.yes && console::is_interactive();
+        let is_interactive = console::is_interactive();
         let look = look(args.verbose, args.diff);
         let mut reporters = listeners;
         let mut console = None;
@@ -420,6 +459,7 @@ impl Stage {
         }
         let terminal = StageTerminal {
             console: console.as_ref().map(Console::handle),
+            asks: !args.yes,
             policy: RefCell::new(policy(args)),
             operator: operator(),
             pauses: Mutex::new(pauses),
@@ -441,8 +481,9 @@ impl Stage {
         journal: Option<Writer>,
         run_folder: Option<&Path>,
     ) -> Result<Driver, String> {
-        let pool =
-            Pool::new(PoolSettings::new(control_dir(run_folder)?)).map_err(|e| e.to_string())?;
+        let mut settings = PoolSettings::new(control_dir(run_folder)?);
+        settings.local_umask = super::harden::umask_of_tasks();
+        let pool = Pool::new(settings).map_err(|e| e.to_string())?;
         let mut reporters = std::mem::take(&mut self.reporters);
         let console = self.console.as_ref().map(Console::handle);
         let listener = move |event: &Event| {

@@ -12,6 +12,7 @@ use super::{exit, face};
 
 /// Runs the program with these words (the first is its own name).
 pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
+    super::harden::harden();
     let words = with_run(face::of_name(words.into_iter().collect()));
     let parsed = face::parser(Cli::command(), &words)
         .try_get_matches_from(&words)

@@ -1,5 +1,6 @@
 //! `switchback vault`: what `ansible-vault` does.
 
+use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -215,18 +216,18 @@ fn encrypt_string(target: &VaultTarget, config: &Config) -> Result<(), String> {
     for (name, plain) in values {
         let sealed = key.seal(&plain, salt()?);
         let lead = name.map(|name| format!("{name}: ")).unwrap_or_default();
-        out.push_str(&format!("{lead}!vault |\n"));
+        // Writing to a string cannot fail.
+        let _ = writeln!(out, "{lead}!vault |");
         for line in sealed.lines() {
-            out.push_str(&format!("          {line}\n"));
+            // Writing to a string cannot fail.
+            let _ = writeln!(out, "          {line}");
         }
     }
-    match &target.output {
-        Some(path) => write(path, out.as_bytes()),
-        None => {
-            give(out.trim_end());
-            Ok(())
-        }
+    if let Some(path) = &target.output {
+        return write(path, out.as_bytes());
     }
+    give(out.trim_end());
+    Ok(())
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {

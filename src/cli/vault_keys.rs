@@ -95,12 +95,7 @@ fn ask(label: &str, confirms: bool) -> Result<Vec<u8>, String> {
     } else {
         format!("Vault password ({label})")
     };
-    let mut question = dialoguer::Password::new().with_prompt(prompt);
-    if confirms {
-        question = question.with_confirmation("Confirm it", "they differ");
-    }
-    question
-        .interact()
+    crate::console::ask_password(&prompt, confirms)
         .map(String::into_bytes)
         .map_err(|error| format!("the vault password cannot be asked for: {error}"))
 }

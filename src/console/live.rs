@@ -136,12 +136,12 @@ impl Live {
             let multi = &self.multi;
             let message = running.message();
             let bar = running.bar.get_or_insert_with(|| {
-                let bar = multi.insert(
-                    i,
-                    ProgressBar::new(100).with_elapsed(running.since.elapsed()),
-                );
-                bar.set_prefix(name(host));
-                bar
+                // Dressed before it is shown, or the first drawing has a look of its own.
+                let bar = ProgressBar::new(100)
+                    .with_style(style(SPINNER))
+                    .with_prefix(name(host))
+                    .with_elapsed(running.since.elapsed());
+                multi.insert(i, bar)
             });
             let template = if running.percent.is_some() {
                 BAR
@@ -167,9 +167,7 @@ impl Live {
             };
             let multi = &self.multi;
             let footer = self.footer.get_or_insert_with(|| {
-                let footer = multi.add(ProgressBar::new_spinner());
-                footer.set_style(style("  {wide_msg}"));
-                footer
+                multi.add(ProgressBar::new_spinner().with_style(style("  {wide_msg}")))
             });
             footer.set_message(format!("{more}[t]status [o]utput [p]ause after this task"));
             footer.tick();

@@ -108,6 +108,22 @@ impl Policy {
     }
 
     fn failure(&mut self, q: &FailureQuestion) -> Answer {
+        let reason = || "answered by an option".to_owned();
+        match self.answers.get(&q.name).map(String::as_str) {
+            Some("exclude") => return Answer::Exclude { reason: reason() },
+            Some("skip") => return Answer::Skip { reason: reason() },
+            Some("stop") => return Answer::Stop,
+            Some("rollback") => return Answer::RollBack,
+            Some("continue") => return Answer::Run,
+            Some(other) => {
+                return nobody(format!(
+                    "`{}` failed, and `{other}` is no answer to that: \
+                     `--answer '{}=exclude|skip|continue|stop|rollback'`",
+                    q.name, q.name
+                ));
+            }
+            None => {}
+        }
         match self.on_failure {
             None => nobody(format!(
                 "`{}` failed: `--on-failure stop|continue|rollback|retry:N` decides",
@@ -274,6 +290,14 @@ mod tests {
         assert_eq!(policy("retry:2").answer(&failure(false)), Answer::Stop);
         assert_eq!(policy("continue").answer(&failure(true)), Answer::Run);
         assert_eq!(policy("rollback").answer(&failure(true)), Answer::RollBack);
+        let mut named = policy("stop");
+        named.answers.insert("copy".into(), "exclude".into());
+        assert!(matches!(
+            named.answer(&failure(true)),
+            Answer::Exclude { .. }
+        ));
+        named.answers.insert("copy".into(), "excluded".into());
+        assert!(hint(&named.answer(&failure(true))).contains("copy=exclude|skip"));
         assert!("retry:x".parse::<OnFailure>().is_err());
     }
 

@@ -154,7 +154,7 @@ pub(super) fn diffs(q: &TaskQuestion, look: &Look) -> String {
 pub(super) fn details(q: &TaskQuestion, look: &Look) -> String {
     let mut text = title(look, '.', "view", "");
     text.push_str(&row(look, "task", &q.name));
-    text.push_str(&row(look, "module", &q.module));
+    text.push_str(&row(look, "module", &sanitize::inline(&q.module)));
     if let Some(place) = &q.place {
         text.push_str(&row(look, "at", &place.to_string()));
     }

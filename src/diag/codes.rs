@@ -145,4 +145,12 @@ codes! {
     "The beginning of an id names several runs; give more of it."
     "SB0809" "unsafe folder of runs"
     "Others could write where the journals are. Make the folder yours with mode 0700, or name another one in `SWITCHBACK_RUNS`."
+    "SB0810" "no key of this run"
+    "The file was made for another run, or is no key at all. `switchback runs key RUN` writes the key of a run."
+    "SB0811" "the run's key is missing"
+    "What the run keeps secret is encrypted, and its key is not on this machine. Where the run began, `switchback runs key RUN` gives it; name it here with `--run-key FILE`."
+    "SB0812" "wrong key"
+    "A record cannot be decrypted: the key is of another run, or the record was changed after it was written."
+    "SB0813" "not signed"
+    "`--sign-with` names a key that `ssh-keygen -Y sign` cannot use now: nothing more is done unsigned."
 }

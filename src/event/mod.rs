@@ -4,6 +4,7 @@
 //! `&Event`, return nothing and cannot fail the run.
 
 mod kinds;
+mod redact;
 mod stats;
 
 pub use kinds::{Event, Report, Status};

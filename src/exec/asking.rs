@@ -9,7 +9,7 @@ use super::run::{Run, plain_text};
 use super::state::Pace;
 use super::task::{HostEnd, TaskRun};
 use crate::event::{Event, Report, Status};
-use crate::journal::Record;
+use crate::journal::{Record, Sealed};
 use crate::model::{StepId, UndoSpec};
 use crate::modules::{Effect, Undo};
 use crate::value::Value;
@@ -21,16 +21,14 @@ impl Run {
     /// Asks, records question and answer, and turns answers that end the run into halts.
     pub(crate) async fn ask(&self, question: Question) -> Flow<Answer> {
         let mut question = question;
+        self.redact_question(&mut question);
         loop {
             let line = one_line(&question);
             self.port.emit(Event::Asked {
                 question: line.clone(),
             });
             let (answer, by) = self.port.ask(question.clone()).await;
-            let shown = match &question {
-                Question::Text(text) if text.is_secret => "(hidden)".to_owned(),
-                _ => answer_line(&answer),
-            };
+            let (shown, sealed) = self.shown_answer(&question, &answer);
             self.port.emit(Event::Answered {
                 question: line.clone(),
                 answer: shown.clone(),
@@ -41,6 +39,11 @@ impl Run {
                 vec![Record::Answered {
                     question: line,
                     answer: shown,
+                    is_gate: matches!(
+                        question,
+                        Question::PointOfNoReturn(_) | Question::WayBack(_) | Question::Word(_)
+                    ),
+                    sealed,
                     by,
                     at,
                 }],
@@ -67,6 +70,21 @@ impl Run {
                 other => return Ok(other),
             }
             question = question.clone();
+        }
+    }
+
+    /// An answer as it is shown, and in full where that is not all of it.
+    fn shown_answer(&self, question: &Question, answer: &Answer) -> (String, Option<Sealed>) {
+        match (question, answer) {
+            (Question::Text(text), Answer::Text(answer)) if text.is_secret => {
+                self.add_secret(answer);
+                ("(hidden)".to_owned(), Some(Sealed::of(answer)))
+            }
+            (_, Answer::Text(answer)) if self.redact(answer) != *answer => {
+                (self.redact(answer), Some(Sealed::of(answer)))
+            }
+            (Question::Failure(_), Answer::Run) => ("go on without them".to_owned(), None),
+            _ => (answer_line(answer), None),
         }
     }
 
@@ -289,11 +307,19 @@ impl Run {
         }
     }
 
-    /// Pauses before the next task, where somebody asked for it meanwhile.
+    /// Pauses before the next task, where somebody asked for it meanwhile or the window is over.
     pub(crate) async fn pause_if_wanted(&self, next: &StepId) -> Flow<()> {
         if let Some(why) = self.port.take_pause() {
             let question = self.pause_question(&why, &next.0);
             self.ask(Question::Pause(Box::new(question))).await?;
+        }
+        if self.window_left().is_some_and(|left| left < 0) && !self.state.borrow().is_past_window {
+            let question = self.pause_question("the window is over", &next.0);
+            match self.ask(Question::Pause(Box::new(question))).await {
+                Err(Halt::Stopped) => return Err(Halt::WindowOver),
+                answer => answer?,
+            };
+            self.state.borrow_mut().is_past_window = true;
         }
         Ok(())
     }
@@ -302,7 +328,10 @@ impl Run {
         let state = self.state.borrow();
         let mut status = Vec::new();
         if let Some(left) = self.window_left() {
-            status.push(format!("window: {} min left", left / 60));
+            status.push(match left {
+                0.. => format!("window: {} min left", left / 60),
+                _ => format!("window: over since {} min", -left / 60),
+            });
         }
         let mut pending: Vec<String> = state
             .play
@@ -331,7 +360,8 @@ impl Run {
             .millis
             .saturating_sub(self.state.borrow().began_ms)
             / 1000;
-        Some(window - i64::try_from(spent).unwrap_or(i64::MAX))
+        let spent = spent.saturating_add(self.settings.window_spent_s);
+        Some(window.saturating_sub(i64::try_from(spent).unwrap_or(i64::MAX)))
     }
 
     /// The names of the ways back, for prompts; whether they are legal is asked when it matters.

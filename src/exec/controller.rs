@@ -51,6 +51,8 @@ impl Problem {
 pub trait HostScopes {
     /// What a host knows of itself, outside any task.
     fn scope_of(&self, host: &str) -> Option<TaskScope>;
+    /// Masks the secrets of a value, which was just read, in all output from now on.
+    fn note_secret(&self, _value: &Value) {}
     /// All hosts in inventory order.
     fn host_names(&self) -> Vec<String>;
     /// The hosts that a pattern selects.

@@ -5,11 +5,12 @@
 //! whether an effect is answered.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use chrono::{DateTime, Utc};
@@ -21,6 +22,7 @@ use crate::model::{Progress, StepId};
 use crate::modules::{InputKind, Resolved};
 use crate::script::Reply;
 use crate::transport::{Failed, Job, Target};
+use crate::value::Redactor;
 
 /// Matches an answer to the effect that asked for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -112,6 +114,8 @@ pub struct Live {
     pub progress: Option<Progress>,
     /// Whether its text must not be shown (`no_log`).
     pub is_hidden: bool,
+    /// The secrets known when it was sent.
+    pub redactor: Arc<Redactor>,
 }
 
 /// Something the world tells the core.
@@ -164,8 +168,11 @@ struct State {
     effects: Vec<Effect>,
     answers: HashMap<Ticket, Input>,
     wakers: HashMap<Ticket, Waker>,
+    /// Tickets whose answers somebody still wants.
+    open: HashSet<Ticket>,
     now: Now,
     pause_wanted: Option<String>,
+    redactor: Redactor,
 }
 
 /// The core's end of the door.
@@ -180,7 +187,24 @@ impl Port {
 
     /// Tells the listeners.
     pub(crate) fn emit(&self, event: Event) {
-        self.0.borrow_mut().effects.push(Effect::Emit(event));
+        let mut state = self.0.borrow_mut();
+        let mut event = event;
+        state.redactor.prepare();
+        event.redact(&state.redactor);
+        state.effects.push(Effect::Emit(event));
+    }
+
+    /// What masks secrets in all that goes out.
+    pub(crate) fn with_redactor<T>(&self, use_it: impl FnOnce(&mut Redactor) -> T) -> T {
+        let redactor = &mut self.0.borrow_mut().redactor;
+        redactor.prepare();
+        use_it(redactor)
+    }
+
+    /// The same output, shown without the secrets that are known now.
+    pub(crate) fn masked(&self, live: Live) -> Live {
+        let redactor = self.with_redactor(|redactor| Arc::new(redactor.clone()));
+        Live { redactor, ..live }
     }
 
     /// Takes a request to pause, if there is one.
@@ -196,6 +220,7 @@ impl Port {
         live: Option<Live>,
     ) -> Result<Reply, Failed> {
         let target = Box::new(target.clone());
+        let live = live.map(|live| self.masked(live));
         match self
             .call(|ticket| Effect::Trip {
                 ticket,
@@ -293,6 +318,7 @@ impl Port {
         let ticket = Ticket(state.next_ticket);
         let effect = make(ticket);
         state.effects.push(effect);
+        state.open.insert(ticket);
         Pending {
             port: self.clone(),
             ticket,
@@ -305,7 +331,7 @@ impl Port {
         state.now = now;
         if let Input::PauseWanted(why) = input {
             state.pause_wanted = Some(why);
-        } else if let Some(ticket) = input.ticket() {
+        } else if let Some(ticket) = input.ticket().filter(|t| state.open.contains(t)) {
             state.answers.insert(ticket, input);
             if let Some(waker) = state.wakers.remove(&ticket) {
                 drop(state);
@@ -324,6 +350,16 @@ impl Port {
 struct Pending {
     port: Port,
     ticket: Ticket,
+}
+
+impl Drop for Pending {
+    /// An answer that comes after this is not kept.
+    fn drop(&mut self) {
+        let mut state = self.port.0.borrow_mut();
+        state.open.remove(&self.ticket);
+        state.answers.remove(&self.ticket);
+        state.wakers.remove(&self.ticket);
+    }
 }
 
 impl Future for Pending {

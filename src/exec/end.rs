@@ -1,6 +1,7 @@
 //! How a task, or one item of it, ended on one host, and what follows from it.
 
 use crate::event::{Report, Status};
+use crate::modules::{Failure, Outcome};
 use crate::value::{Map, Value};
 
 /// The end of one item (or of a task without a loop) on one host.
@@ -73,6 +74,16 @@ impl ItemEnd {
             module_changed: false,
             is_hidden: false,
             delegate: None,
+        }
+    }
+
+    /// Makes all that `no_log` hides secret: what is made of it later is hidden too.
+    pub(crate) fn hide(&mut self) {
+        self.is_hidden = true;
+        for map in [&mut self.result, &mut self.facts, &mut self.set] {
+            for value in map.values_mut() {
+                *value = std::mem::take(value).into_secret();
+            }
         }
     }
 
@@ -221,4 +232,37 @@ pub(crate) fn empty_loop() -> ItemEnd {
     result.insert("results".into(), Value::from(Vec::new()));
     result.insert("skipped_reason".into(), "No items in the list".into());
     ItemEnd::new(Status::Skipped, result)
+}
+
+/// What a module makes of its acts.
+pub(crate) fn outcome_end(outcome: Outcome) -> ItemEnd {
+    let status = match (&outcome.skipped, outcome.is_changed) {
+        (Some(_), _) => Status::Skipped,
+        (None, true) => Status::Changed,
+        (None, false) => Status::Ok,
+    };
+    let mut result = outcome.result;
+    if let Some(why) = outcome.skipped {
+        result.entry("msg".into()).or_insert_with(|| why.into());
+    }
+    if !outcome.facts.is_empty() {
+        result.insert("ansible_facts".into(), Value::from(outcome.facts.clone()));
+    }
+    let mut end = ItemEnd::new(status, result);
+    end.facts = outcome.facts;
+    end
+}
+
+/// Why a module failed.
+pub(crate) fn failure_end(failure: Failure) -> ItemEnd {
+    let mut result = failure.result;
+    result.insert("msg".into(), failure.msg.into());
+    result.insert("changed".into(), failure.is_changed.into());
+    ItemEnd::new(Status::Failed, result)
+}
+
+/// A host that cannot be reached, with what to do about it.
+pub(crate) fn unreachable_end(reason: &str, help: Option<&str>) -> ItemEnd {
+    let help = help.map(|h| format!("; {h}")).unwrap_or_default();
+    ItemEnd::new(Status::Unreachable, message(format!("{reason}{help}")))
 }

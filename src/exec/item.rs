@@ -1,27 +1,22 @@
-//! The life of one item on one host: look, decide, and, once it may, apply.
+//! The first half of an item's life on one host: look and decide.
 //!
-//! Invariants: nothing is sent that changes a host before its intent is on disk; an apply first
-//! compares what the probe saw; in check mode only probes and reading tasks are sent.
+//! Invariant: nothing in here changes a host; in check mode an item ends here.
 
 use std::fmt::Write as _;
-
 use std::rc::Rc;
 
 use super::controller::{Problem, View};
-use super::effect::Live;
-use super::end::{ItemEnd, message};
+use super::end::{ItemEnd, failure_end, message, outcome_end, unreachable_end};
+use super::foretell::{foretell_in_words, foretold};
 use super::frame::Frame;
-use super::halt::Flow;
+use super::halt::{Flow, Halt};
 use super::run::Run;
 use crate::event::Status;
-use crate::journal::{Instance, Record};
+use crate::journal::Instance;
 use crate::model::{Action, Cond, Task};
-use crate::modules::{
-    Act, AnyModule, Change, Compares, Decision, Effect, Failure, Foretell, Outcome, Prepared,
-    Resolved, Source,
-};
+use crate::modules::{AnyModule, Change, Decision, Effect, Foretell, Outcome, Prepared, Resolved};
 use crate::script::{Reply, Script};
-use crate::transport::{Failed, Job, Target};
+use crate::transport::{Failed, Target};
 use crate::value::{Map, Value};
 
 /// One item of a task on one host.
@@ -48,10 +43,10 @@ pub(crate) enum Planned {
 /// A change that waits to be made.
 pub(crate) struct Ready {
     pub(crate) module: &'static dyn AnyModule,
-    prepared: Box<dyn Prepared>,
-    inputs: Vec<Resolved>,
-    probe: Option<Script>,
-    seen: Vec<Reply>,
+    pub(super) prepared: Box<dyn Prepared>,
+    pub(super) inputs: Vec<Resolved>,
+    pub(super) probe: Option<Script>,
+    pub(super) seen: Vec<Reply>,
     pub(crate) change: Change,
     pub(crate) target: Target,
     pub(crate) environment: Vec<(String, String)>,
@@ -62,6 +57,8 @@ pub(crate) struct Ready {
 pub(crate) enum Early {
     End(Box<ItemEnd>),
     Problem(Problem),
+    /// A protected host would be changed.
+    Refused(String),
 }
 
 impl From<Problem> for Early {
@@ -84,7 +81,7 @@ impl Item {
 
     /// Whether it needs an intent: whatever may change a host does, but for a command that says
     /// literally `changed_when: false` and nothing else of itself.
-    fn needs_intent(&self, effect: Effect) -> bool {
+    pub(super) fn needs_intent(&self, effect: Effect) -> bool {
         let is_literal_false = matches!(
             self.task.changed_when.as_deref(),
             Some([Cond::Literal(false)])
@@ -101,6 +98,7 @@ impl Run {
         let mut planned = match self.try_plan(item).await? {
             Ok(planned) => planned,
             Err(Early::End(end)) => Planned::Ended(end),
+            Err(Early::Refused(why)) => return Err(Halt::Refused(why)),
             Err(Early::Problem(problem)) => {
                 Planned::Ended(Box::new(self.problem_end(item, &problem)))
             }
@@ -144,6 +142,7 @@ impl Run {
             Ok(args) => args,
             Err(problem) => return Ok(Err(problem.into())),
         };
+        self.note_arguments(&args);
         if super::action::is_action(name) {
             return Ok(self
                 .act(item, name, &args)
@@ -225,6 +224,13 @@ impl Run {
             Ok(pair) => pair,
             Err(problem) => return Ok(Err(problem.into())),
         };
+        // The first contact of a step that may change something takes the lock of the host.
+        if !item.is_check
+            && !item.reads(prepared.effect())
+            && let Err(end) = self.ground(&target).await?
+        {
+            return Ok(Err((*end).into()));
+        }
         let inputs = match self.resolve_inputs(item, prepared.as_ref(), &args).await? {
             Ok(inputs) => inputs,
             Err(early) => return Ok(Err(early)),
@@ -273,41 +279,51 @@ impl Run {
         }
     }
 
-    /// Remembers in check mode what path a change would make.
-    fn plan_path(&self, item: &Item, args: &Value) {
-        let path = ["path", "dest", "name"]
-            .iter()
-            .find_map(|key| args.get(key))
-            .and_then(Value::as_str);
-        if let Some(path) = path {
-            let planned = (item.host.clone(), path.trim_end_matches('/').to_owned());
-            self.state.borrow_mut().planned_paths.insert(planned);
-        }
-    }
-
-    /// In check mode, a failure for want of a path that an earlier task would have made is a
-    /// change that would be made.
-    fn planned_end(&self, item: &Item, failure: &Failure, args: &Value) -> Option<ItemEnd> {
-        let missing = failure.misses.as_deref().filter(|_| item.is_check)?;
-        let is_planned = {
-            let state = self.state.borrow();
-            std::path::Path::new(missing).ancestors().any(|path| {
-                let path = path.display().to_string();
-                state.planned_paths.contains(&(item.host.clone(), path))
-            })
+    /// The change that was decided when the probe saw this; none where that cannot be had again.
+    pub(super) async fn plan_as_seen(
+        &self,
+        item: &Item,
+        probed: Option<&[(i32, String)]>,
+    ) -> Flow<Option<Ready>> {
+        let (Some(probed), Action::Module { name, args, .. }) = (probed, &item.task.action) else {
+            return Ok(None);
         };
-        if is_planned {
-            self.plan_path(item, args);
-            let mut end = ItemEnd::new(Status::Changed, Map::new());
-            end.summary = format!("in `{missing}`, which an earlier task would make");
-            return Some(end);
-        }
-        // A command that check mode left out may be what makes it: nobody can tell.
-        let is_unclear = self.state.borrow().has_left_out.contains(&item.host);
-        is_unclear.then(|| {
-            let why = "a command that check mode does not run may make it";
-            ItemEnd::new(Status::Unknown, message(format!("{}; {why}", failure.msg)))
-        })
+        let (Ok(args), Some(module)) =
+            (self.arguments(item, name, args), crate::modules::find(name))
+        else {
+            return Ok(None);
+        };
+        let (Ok(prepared), Ok((target, environment))) =
+            (module.prepare(&args), self.where_and_how(item))
+        else {
+            return Ok(None);
+        };
+        let Ok(inputs) = self.resolve_inputs(item, prepared.as_ref(), &args).await? else {
+            return Ok(None);
+        };
+        let seen: Vec<Reply> = probed
+            .iter()
+            .map(|(rc, stdout)| Reply {
+                rc: *rc,
+                stdout: stdout.clone().into_bytes(),
+                stderr: Vec::new(),
+            })
+            .collect();
+        let Ok(Decision::Change(change)) = prepared.decide(&inputs, &seen) else {
+            return Ok(None);
+        };
+        let probe = prepared.probe(&inputs);
+        Ok(Some(Ready {
+            module,
+            prepared,
+            inputs,
+            probe,
+            seen,
+            change,
+            target,
+            environment,
+            args,
+        }))
     }
 
     /// Check mode and protection: whether the change may be made at all.
@@ -329,13 +345,18 @@ impl Run {
             return Err(end.into());
         }
         if let Some(refusal) = self.protection_refusal(item, &ready) {
-            return Err(ItemEnd::failed(refusal).into());
+            // Neither the host nor the task has failed, so no `rescue`, `ignore_errors` or failure
+            // prompt sees it: the run stops before the step.
+            return Err(Early::Refused(refusal));
         }
         Ok(Planned::Change(Box::new(ready)))
     }
 
     /// Target and environment of an item; a delegate's own connection variables count.
-    fn where_and_how(&self, item: &Item) -> Result<(Target, Vec<(String, String)>), Problem> {
+    pub(super) fn where_and_how(
+        &self,
+        item: &Item,
+    ) -> Result<(Target, Vec<(String, String)>), Problem> {
         let delegate = self.text(item.frame.keyword(|k| k.delegate_to.as_ref()), &item.view)?;
         let target = match delegate.as_deref() {
             Some(name) if name != item.host => {
@@ -361,6 +382,7 @@ impl Run {
                 _ => Vec::new(),
             };
             for (name, value) in maps.iter().flat_map(|map| map.iter()) {
+                self.note_value(value);
                 let text = super::run::plain_text(value).unwrap_or_default();
                 environment.retain(|(known, _)| known != name);
                 environment.push((name.clone(), text));
@@ -428,283 +450,9 @@ impl Run {
         }
         Ok(Ok(resolved))
     }
-
-    /// Makes a decided change: intent, acts, finish. `None`: the host has moved since it was looked
-    /// at, so it must be planned again.
-    pub(crate) async fn carry_out(&self, item: &Item, ready: &Ready) -> Flow<Option<ItemEnd>> {
-        let began = self.port.now().millis;
-        let effect = ready.effect();
-        let mut attempt = if item.needs_intent(effect) && !item.is_check {
-            Some(self.declare(item, ready).await?)
-        } else {
-            None
-        };
-        let mut replies = Vec::new();
-        let mut end = match self.apply(item, ready, attempt, &mut replies).await {
-            Applied::Moved => {
-                self.withdraw(attempt).await?;
-                return Ok(None);
-            }
-            // Nothing was sent, so the intent has no undo and seals nothing.
-            Applied::Failed(Failed::Unreachable { reason, help }) if replies.is_empty() => {
-                self.withdraw(attempt.take()).await?;
-                unreachable_end(&reason, help.as_deref())
-            }
-            Applied::Failed(failed) => apply_failed(failed, &replies),
-            Applied::Refused(why) => ItemEnd::failed(why),
-            Applied::Done => {
-                let finish =
-                    ready
-                        .prepared
-                        .finish(&ready.inputs, &ready.seen, &ready.change, &replies);
-                match finish {
-                    Ok(outcome) => outcome_end(outcome),
-                    Err(failure) => failure_end(failure),
-                }
-            }
-        };
-        let took = self.port.now().millis.saturating_sub(began);
-        if matches!(ready.module.name(), "command" | "shell") && end.status != Status::Lost {
-            end.result.extend(self.times(took));
-        }
-        end.duration_ms = took;
-        end.attempt = attempt;
-        end.module_changed = end.status != Status::Ok && end.status != Status::Skipped;
-        end.is_hidden = item.is_hidden;
-        self.tell_diff(item, ready, &mut end);
-        end.summary = self.redact(&ready.change.summary);
-        end.diff = ready.diffs().iter().map(|d| self.redact(d)).collect();
-        Ok(Some(end))
-    }
-
-    /// Takes an intent back whose attempt provably never started.
-    async fn withdraw(&self, attempt: Option<u64>) -> Flow<()> {
-        let Some(attempt) = attempt else {
-            return Ok(());
-        };
-        {
-            let mut state = self.state.borrow_mut();
-            state.undo_depth = state.undo_depth.saturating_sub(1);
-        }
-        self.record(vec![Record::NeverStarted { attempt }], true)
-            .await
-    }
-
-    /// `start`, `end` and `delta` of a command, by the controller's clock: the host is not asked
-    /// for its own.
-    fn times(&self, took_ms: u64) -> Map {
-        let end = self.port.now().wall;
-        let start = end - chrono::Duration::milliseconds(i64::try_from(took_ms).unwrap_or(0));
-        let shown = |at: chrono::DateTime<chrono::Utc>| {
-            Value::from(at.format("%Y-%m-%d %H:%M:%S%.6f").to_string())
-        };
-        let seconds = took_ms / 1000;
-        let delta = format!(
-            "{}:{:02}:{:02}.{:06}",
-            seconds / 3600,
-            seconds / 60 % 60,
-            seconds % 60,
-            took_ms % 1000 * 1000
-        );
-        Map::from([
-            ("start".to_owned(), shown(start)),
-            ("end".to_owned(), shown(end)),
-            ("delta".to_owned(), delta.into()),
-        ])
-    }
-
-    async fn apply(
-        &self,
-        item: &Item,
-        ready: &Ready,
-        attempt: Option<u64>,
-        replies: &mut Vec<Reply>,
-    ) -> Applied {
-        for (index, act) in ready.change.acts.iter().enumerate() {
-            let guard = (index == 0).then(|| ready.guard()).flatten();
-            let prefix = self.act_prefix(attempt.unwrap_or(0));
-            let result = match act {
-                Act::Script { script, on } => {
-                    let sh =
-                        with_environment(&ready.environment, &format!("{prefix}{}", script.sh));
-                    let sh = guarded(guard.as_deref(), &sh);
-                    let target = match self.act_target(item, ready, on.as_deref()) {
-                        Ok(target) => target,
-                        Err(problem) => return Applied::Refused(problem.message),
-                    };
-                    self.port
-                        .trip(&target, self.job(item, &sh, None), Self::live(item, ready))
-                        .await
-                }
-                Act::Stream { script, source } => {
-                    let sh =
-                        with_environment(&ready.environment, &format!("{prefix}{}", script.sh));
-                    let sh = guarded(guard.as_deref(), &sh);
-                    let job = self.job(item, &sh, Some(source.clone()));
-                    self.port.trip(&ready.target, job, None).await
-                }
-                Act::Save { path, reply } => {
-                    let all: Vec<&Reply> = ready.seen.iter().chain(replies.iter()).collect();
-                    let bytes = all
-                        .get(*reply)
-                        .map(|r| r.body().to_vec())
-                        .unwrap_or_default();
-                    match self.port.write(path.into(), bytes).await {
-                        Ok(()) => Ok(Reply::default()),
-                        Err(why) => return Applied::Refused(why),
-                    }
-                }
-                Act::Reconnect { timeout_s } => {
-                    self.port.reconnect(&ready.target, *timeout_s).await
-                }
-            };
-            match result {
-                Err(failed) => return Applied::Failed(failed),
-                Ok(reply) if guard.is_some() && reply.rc == MOVED && is_moved(&reply) => {
-                    return Applied::Moved;
-                }
-                Ok(reply) => {
-                    let rc = reply.rc;
-                    replies.push(reply);
-                    if rc != 0 {
-                        break;
-                    }
-                }
-            }
-        }
-        Applied::Done
-    }
-
-    fn act_target(&self, item: &Item, ready: &Ready, on: Option<&str>) -> Result<Target, Problem> {
-        match on {
-            None => Ok(ready.target.clone()),
-            Some(host) => self.target(host, &self.host_view(host), &item.frame),
-        }
-    }
-
-    /// Variables that every act's script may use: `$SB_KEEP` is where before-images of this attempt
-    /// are kept on the host.
-    pub(crate) fn act_prefix(&self, attempt: u64) -> String {
-        format!("SB_KEEP=$SB_SPOOL/keep/{}/{attempt}\n", self.settings.run)
-    }
-
-    pub(crate) fn job(&self, item: &Item, sh: &str, input: Option<Source>) -> Job {
-        let timeout = self
-            .number(item.frame.keyword(|k| k.timeout.as_ref()), &item.view)
-            .ok()
-            .flatten()
-            .filter(|seconds| *seconds > 0)
-            .map(|seconds| std::time::Duration::from_secs(seconds.unsigned_abs()));
-        Job {
-            script: Script::new(sh),
-            input,
-            timeout,
-        }
-    }
-
-    /// Output is shown live where it is a person's command, or where it takes long.
-    fn live(item: &Item, ready: &Ready) -> Option<Live> {
-        let is_shown = ready.effect() == Effect::Once || ready.module.is_long();
-        is_shown.then(|| Live {
-            host: item.host.clone(),
-            step: item.task.id.clone(),
-            progress: item.task.progress.clone(),
-            is_hidden: item.is_hidden,
-        })
-    }
-}
-
-/// What sending the acts came to.
-enum Applied {
-    Done,
-    Moved,
-    Failed(Failed),
-    Refused(String),
-}
-
-/// Exit status and mark of an apply that found the host moved.
-const MOVED: i32 = 93;
-const MOVED_MARK: &str = "switchback: the host has changed since it was looked at";
-/// Probe replies up to this size are compared as they are, larger ones by `cksum`.
-const COMPARED_LITERALLY_MAX: usize = 2048;
-
-fn is_moved(reply: &Reply) -> bool {
-    reply.stderr_text().contains(MOVED_MARK)
-}
-
-/// The part of a field's name after its last dot.
-fn field_of(name: &str) -> &str {
-    name.rsplit_once('.').map_or("", |(_, field)| field)
-}
-
-/// What `sb_stat` writes where `SB_atime` is `-`: its fields with the times of access left out.
-fn without_access_times(reply: &[u8]) -> Vec<u8> {
-    const ATIME: usize = 11;
-    const NUMBERS: usize = 14;
-    let end = reply.windows(2).position(|pair| pair == b"\n\n");
-    let (head, body) = reply.split_at(end.unwrap_or(reply.len()));
-    let Ok(head) = std::str::from_utf8(head) else {
-        return reply.to_vec();
-    };
-    let masked: Vec<String> = head
-        .split('\n')
-        .map(|line| match line.split_once('=') {
-            Some((name, value)) if field_of(name) == "stat" => {
-                let mut numbers: Vec<&str> = value.split(' ').collect();
-                if numbers.len() == NUMBERS {
-                    numbers[ATIME] = "-";
-                }
-                format!("{name}={}", numbers.join(" "))
-            }
-            Some((name, value)) if field_of(name) == "times" => {
-                let rest = value.split_once('|').map_or(value, |(_, rest)| rest);
-                format!("{name}=-|{rest}")
-            }
-            _ => line.to_owned(),
-        })
-        .collect();
-    [masked.join("\n").as_bytes(), body].concat()
-}
-
-fn guarded(guard: Option<&str>, sh: &str) -> String {
-    match guard {
-        None => sh.to_owned(),
-        Some(guard) => format!("{guard}\n{sh}"),
-    }
 }
 
 impl Ready {
-    /// The shell text that compares what is there now with what the probe saw.
-    fn guard(&self) -> Option<String> {
-        let (probe, seen) = (self.probe.as_ref()?, self.seen.first()?);
-        let mut probe = with_environment(&self.environment, &probe.sh);
-        // Looking at a file is itself an access to it.
-        let seen = without_access_times(&seen.stdout);
-        let mut seen = seen.as_slice();
-        if self.prepared.compares() == Compares::Fields {
-            let end = seen.windows(2).position(|pair| pair == b"\n\n");
-            seen = &seen[..end.map_or(seen.len(), |end| end + 2)];
-            probe = format!("({probe}\n) | sed '/^$/q'");
-        }
-        let is_short = seen.len() <= COMPARED_LITERALLY_MAX && !seen.contains(&0);
-        let text = std::str::from_utf8(seen).ok().filter(|_| is_short);
-        let refuse = format!("{{ echo '{MOVED_MARK}' >&2; exit {MOVED}; }}");
-        Some(if let Some(text) = text {
-            // A command substitution drops trailing newlines; the dot keeps them.
-            let expected = crate::script::quote(&format!("{text}."));
-            let probe = format!("SB_atime=-\n{probe}");
-            format!(
-                "[ \"$( ({probe}\n) </dev/null 2>/dev/null; printf . )\" = {expected} ] || {refuse}"
-            )
-        } else {
-            let expected = super::digest::cksum(seen);
-            let probe = format!("SB_atime=-\n{probe}");
-            format!(
-                "[ \"$( ({probe}\n) </dev/null 2>/dev/null | cksum )\" = '{expected}' ] || {refuse}"
-            )
-        })
-    }
-
     /// What running it again would mean.
     pub(crate) fn effect(&self) -> Effect {
         self.prepared.effect()
@@ -778,80 +526,6 @@ fn refused_arguments(module: &dyn AnyModule, args: &Value, why: &str) -> ItemEnd
     })
 }
 
-fn foretold(ready: &Ready) -> ItemEnd {
-    let mut end = match &ready.change.foretell {
-        Foretell::Changed(result) => ItemEnd::new(Status::Changed, result.clone()),
-        Foretell::Skipped(msg) => {
-            let mut result = message(msg.clone());
-            if matches!(ready.module.name(), "command" | "shell") {
-                result.extend(never_run(ready));
-            }
-            result.insert("_switchback_unknown".into(), Value::Bool(true));
-            ItemEnd::new(Status::Skipped, result)
-        }
-    };
-    end.summary.clone_from(&ready.change.summary);
-    end.diff = ready.diffs();
-    end
-}
-
-/// In check mode a command that `creates` or `removes` rules out "would not" run.
-fn foretell_in_words(result: &mut Map) {
-    let msg = result.get("msg").and_then(Value::as_str);
-    let rest = msg.and_then(|msg| msg.strip_prefix("Did not run command"));
-    if let Some(rest) = rest {
-        let msg = format!("Would not run command{rest}");
-        result.insert("msg".into(), msg.into());
-    }
-}
-
-/// What a skipped command registers besides (ansible-core 2.19, `modules/command.py`).
-fn never_run(ready: &Ready) -> Map {
-    let args = &ready.args;
-    let cmd = ["argv", "_raw_params", "cmd"]
-        .iter()
-        .find_map(|key| args.get(key))
-        .cloned()
-        .unwrap_or_default();
-    let cmd = match (&cmd, ready.module.name()) {
-        (Value::Str(text), "command") => match shlex::split(text.as_str()) {
-            Some(words) => Value::from(words.into_iter().map(Value::from).collect::<Vec<_>>()),
-            None => cmd,
-        },
-        _ => cmd,
-    };
-    let empty = || Value::from(Vec::new());
-    Map::from([
-        ("cmd".to_owned(), cmd),
-        ("rc".to_owned(), Value::Int(0)),
-        ("stdout".to_owned(), "".into()),
-        ("stdout_lines".to_owned(), empty()),
-        ("stderr".to_owned(), "".into()),
-        ("stderr_lines".to_owned(), empty()),
-        ("start".to_owned(), Value::Null),
-        ("end".to_owned(), Value::Null),
-        ("delta".to_owned(), Value::Null),
-    ])
-}
-
-pub(crate) fn outcome_end(outcome: Outcome) -> ItemEnd {
-    let status = match (&outcome.skipped, outcome.is_changed) {
-        (Some(_), _) => Status::Skipped,
-        (None, true) => Status::Changed,
-        (None, false) => Status::Ok,
-    };
-    let mut result = outcome.result;
-    if let Some(why) = outcome.skipped {
-        result.entry("msg".into()).or_insert_with(|| why.into());
-    }
-    if !outcome.facts.is_empty() {
-        result.insert("ansible_facts".into(), Value::from(outcome.facts.clone()));
-    }
-    let mut end = ItemEnd::new(status, result);
-    end.facts = outcome.facts;
-    end
-}
-
 /// The end of `setup`: `register` sees the facts with their prefix, as Ansible's module gives them.
 fn setup_end(outcome: Outcome) -> ItemEnd {
     let prefixed = outcome.facts.iter().map(|(key, value)| {
@@ -865,13 +539,6 @@ fn setup_end(outcome: Outcome) -> ItemEnd {
     end
 }
 
-pub(crate) fn failure_end(failure: Failure) -> ItemEnd {
-    let mut result = failure.result;
-    result.insert("msg".into(), failure.msg.into());
-    result.insert("changed".into(), failure.is_changed.into());
-    ItemEnd::new(Status::Failed, result)
-}
-
 /// A probe changes nothing, so losing it means only that the host cannot be reached.
 fn probe_failed(failed: Failed) -> ItemEnd {
     let (reason, help) = match failed {
@@ -879,21 +546,4 @@ fn probe_failed(failed: Failed) -> ItemEnd {
         Failed::Lost { reason } => (reason, None),
     };
     unreachable_end(&reason, help.as_deref())
-}
-
-fn apply_failed(failed: Failed, replies: &[Reply]) -> ItemEnd {
-    match failed {
-        Failed::Unreachable { reason, help } if replies.is_empty() => {
-            unreachable_end(&reason, help.as_deref())
-        }
-        Failed::Unreachable { reason, .. } | Failed::Lost { reason } => ItemEnd::new(
-            Status::Lost,
-            message(format!("the reply was lost, it may have run: {reason}")),
-        ),
-    }
-}
-
-pub(crate) fn unreachable_end(reason: &str, help: Option<&str>) -> ItemEnd {
-    let help = help.map(|h| format!("; {h}")).unwrap_or_default();
-    ItemEnd::new(Status::Unreachable, message(format!("{reason}{help}")))
 }

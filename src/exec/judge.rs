@@ -75,6 +75,9 @@ impl Run {
 
     /// `changed_when`, then `failed_when` (ansible-core 2.19, `executor/task_executor.py`).
     pub(super) fn judge(&self, run: &TaskRun, item: &Item, end: &mut ItemEnd) {
+        if item.is_hidden {
+            end.hide();
+        }
         if !matches!(end.status, Status::Ok | Status::Changed | Status::Failed) {
             return;
         }

@@ -49,6 +49,11 @@ impl Run {
                 learnt.insert(name.clone(), end.value());
             }
             for (key, value) in item_keys(&run.task, item) {
+                let value = if item.is_hidden {
+                    value.into_secret()
+                } else {
+                    value
+                };
                 end.result.insert(key, value);
             }
             let label = self.label_after(run, item, &mut end, label);
@@ -222,6 +227,9 @@ impl Run {
                 .unwrap_or_default(),
             None => value.clone(),
         };
+        if shown.has_secret() {
+            return crate::value::MASK.to_owned();
+        }
         plain_text(&shown).unwrap_or_else(|| self.as_text(&shown, view))
     }
 

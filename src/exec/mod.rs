@@ -6,15 +6,20 @@
 //! undone.
 
 mod action;
+mod apply;
 pub mod ask;
 mod asking;
+mod attempt;
 mod connect;
 mod controller;
 mod digest;
 mod driver;
 mod effect;
 mod end;
+mod foretell;
 mod frame;
+mod ground;
+mod guard;
 mod halt;
 mod handlers;
 mod include;

@@ -251,7 +251,12 @@ impl Run {
             confirms: prompt.confirms,
             seconds: None,
         };
-        match self.ask(Question::Text(question)).await? {
+        let given = self.given_before(&question.prompt);
+        let answer = match given {
+            Some(answer) => Answer::Text(answer),
+            None => self.ask(Question::Text(question)).await?,
+        };
+        match answer {
             Answer::Text(answer) => {
                 let text = Text::data(answer);
                 if prompt.is_private {
@@ -262,6 +267,16 @@ impl Run {
             }
             _ => Ok(Value::Null),
         }
+    }
+
+    /// What an earlier process of this run was answered to this question.
+    fn given_before(&self, prompt: &str) -> Option<String> {
+        let shown = self.redact(prompt);
+        let answers = &mut self.state.borrow_mut().replay.answers;
+        let at = answers
+            .iter()
+            .position(|(question, _)| *question == shown)?;
+        Some(answers.remove(at).1)
     }
 
     /// One entry of `vars_files`: the file, or the first of a list that exists.
@@ -350,12 +365,13 @@ impl Run {
         self.gather_facts(play, batch, &place).await?;
         let strategy = self
             .text(play.strategy.as_ref(), &self.play_view())
-            .ok()
-            .flatten()
+            .map_err(|problem| Halt::Broken(problem.message))?
             .or_else(|| self.settings.defaults.strategy.clone())
             .unwrap_or_else(|| "linear".to_owned());
-        let strategy = strategy.rsplit('.').next().unwrap_or("linear").to_owned();
-        match strategy.as_str() {
+        let strategy = strategy
+            .strip_prefix("ansible.builtin.")
+            .unwrap_or(&strategy);
+        match strategy {
             "free" | "host_pinned" if !self.settings.asks => {
                 let each = batch.iter().map(|host| async {
                     self.run_sections(play, &place, std::slice::from_ref(host))
@@ -365,7 +381,11 @@ impl Run {
                 results.into_iter().collect::<Flow<Vec<()>>>()?;
                 Ok(())
             }
-            _ => self.run_sections(play, &place, batch).await,
+            // Where somebody is asked, the hosts of a task are asked about together.
+            "linear" | "free" | "host_pinned" => self.run_sections(play, &place, batch).await,
+            other => Err(Halt::Broken(format!(
+                "`strategy: {other}` is not supported; there are `linear`, `free` and `host_pinned`"
+            ))),
         }
     }
 

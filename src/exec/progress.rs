@@ -5,6 +5,7 @@ use regex::Regex;
 use super::effect::Live;
 use crate::event::Event;
 use crate::model::Progress;
+use crate::value::Redactor;
 
 /// A line longer than this is shown in pieces.
 const LINE_MAX: usize = 4096;
@@ -58,13 +59,16 @@ impl Watcher {
         rest.extend_from_slice(bytes);
         let mut events = Vec::new();
         let mut lines = Vec::new();
+        let redactor = &self.live.redactor;
         while let Some(end) = rest
             .iter()
             .position(|b| *b == b'\n' || *b == b'\r')
-            .or_else(|| (rest.len() > LINE_MAX).then_some(LINE_MAX))
+            .map(|end| end + 1)
+            .or_else(|| cut_of(rest, redactor))
         {
-            let line: Vec<u8> = rest.drain(..=end.min(rest.len() - 1)).collect();
-            lines.push(String::from_utf8_lossy(&line).trim_end().to_owned());
+            let line: Vec<u8> = rest.drain(..end).collect();
+            let line = String::from_utf8_lossy(&line);
+            lines.push(redactor.mask(line.trim_end()));
         }
         for text in lines.into_iter().filter(|line| !line.is_empty()) {
             let (host, step) = (self.live.host.clone(), self.live.step.clone());
@@ -107,8 +111,17 @@ impl Watcher {
     }
 }
 
+/// Where a long line is cut to be shown in pieces: through no secret, and none that may still be on
+/// its way.
+fn cut_of(rest: &[u8], redactor: &Redactor) -> Option<usize> {
+    let enough = LINE_MAX + redactor.needle_bytes_max();
+    (rest.len() > enough).then(|| redactor.cut_at(rest, LINE_MAX))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::model::StepId;
 
@@ -118,7 +131,41 @@ mod tests {
             step: StepId("s".into()),
             progress: Some(progress),
             is_hidden: false,
+            redactor: Arc::default(),
         })
+    }
+
+    #[test]
+    fn a_secret_is_masked_however_the_output_is_cut() {
+        let secret = "s3cret-word";
+        let mut redactor = Redactor::default();
+        redactor.add(secret);
+        let redactor = Arc::new(redactor);
+        for before in (LINE_MAX - 2 * secret.len()..=LINE_MAX + 2).chain([0, 10]) {
+            let text = format!("{}{secret}{}\n", "x".repeat(before), "y".repeat(LINE_MAX));
+            for step in [1, 7, 100, text.len()] {
+                let mut watcher = Watcher::new(Live {
+                    host: "a".into(),
+                    step: StepId("s".into()),
+                    progress: None,
+                    is_hidden: false,
+                    redactor: redactor.clone(),
+                });
+                let mut shown = String::new();
+                for chunk in text.as_bytes().chunks(step) {
+                    for event in watcher.watch(false, chunk) {
+                        if let Event::Output { text, .. } = event {
+                            shown.push_str(&text);
+                        }
+                    }
+                }
+                let expected = text.trim_end().replace(secret, crate::value::MASK);
+                assert_eq!(
+                    shown, expected,
+                    "{before} bytes before, in pieces of {step}"
+                );
+            }
+        }
     }
 
     #[test]

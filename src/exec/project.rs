@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::controller::{Controller, HostScopes, Problem, Search, View};
+use super::secrets::is_secret_variable;
 use super::world::ControllerWorld;
 use crate::diag::{Diagnostic, Place, SourceMap, Span, render};
 use crate::model::{Playbook, PlaybookEntry, RoleScope, RoleUse, Task};
@@ -110,7 +111,14 @@ impl HostScopes for NoHosts {
 /// A [`View`] as the engine reads it.
 impl Scope for View {
     fn lookup(&self, name: &str) -> Option<Value> {
-        self.scope.get(name).cloned()
+        let value = self.scope.get(name)?.clone();
+        let value = if is_secret_variable(name) {
+            value.into_secret()
+        } else {
+            value
+        };
+        self.hosts.note_secret(&value);
+        Some(value)
     }
 
     fn names(&self) -> Vec<String> {
@@ -214,10 +222,12 @@ impl Controller for Project {
 
     fn tasks_file(&self, file: &str, from: &Task, search: &Search) -> Result<Included, String> {
         let path = find_in(file, "tasks", from.role.as_deref(), search)?;
-        self.loader
-            .borrow_mut()
-            .tasks_file(&path, from.role.clone(), false, &from.id.0)
-            .map_err(|problems| self.told(&problems))
+        // The loader is let go of before its problems are told with its sources.
+        let loaded =
+            self.loader
+                .borrow_mut()
+                .tasks_file(&path, from.role.clone(), false, &from.id.0);
+        loaded.map_err(|problems| self.told(&problems))
     }
 
     fn role(

@@ -1,14 +1,16 @@
 //! Going on where an earlier process of the same run ended: what is done is not done again.
 
-use super::ask::{Answer, FailureQuestion, Question};
+use super::apply::{late_end, lost_end};
+use super::attempt::{Course, Tried};
 use super::end::{ItemEnd, message};
 use super::halt::Flow;
 use super::item::Item;
 use super::run::Run;
 use crate::event::Status;
-use crate::journal::Record;
+use crate::journal::{Issued, Record};
 use crate::model::Action;
-use crate::value::{MASK, Map, Value};
+use crate::script::Reply;
+use crate::value::Value;
 
 impl Run {
     /// How an item ended in an earlier process of this run, if it did.
@@ -29,10 +31,6 @@ impl Run {
             return None;
         };
         let mut end = ItemEnd::new(*status, result.as_map().cloned().unwrap_or_default());
-        if is_set_fact(item) && result.to_masked_json().to_string().contains(MASK) {
-            // What was secret is not in the journal: it is rendered again.
-            return None;
-        }
         end.facts.clone_from(facts);
         end.duration_ms = *duration_ms;
         end.attempt = *attempt;
@@ -48,71 +46,150 @@ impl Run {
         Some(end)
     }
 
-    /// Decides about an attempt whose intent has no end: what converges runs again; else `verify`
-    /// tells, or a person. `None`: it is to be run.
-    pub(crate) async fn decide_open(&self, item: &Item) -> Flow<Option<ItemEnd>> {
+    /// What has become of an attempt whose intent has no end. One that is durable is looked for on
+    /// its host; else what converges runs again, and of the rest nobody can say. `None`: there was
+    /// none, or it may run (again).
+    pub(crate) async fn take_up(&self, item: &Item) -> Flow<Option<Box<ItemEnd>>> {
         let open = self.state.borrow_mut().replay.open.remove(&item.instance);
-        let Some(converges) = open else {
+        let Some(open) = open else {
             return Ok(None);
         };
-        if converges || item.task.reads {
-            return Ok(None);
-        }
-        if let Some(verify) = &item.task.verify {
-            let hosts = [item.host.clone()];
-            let found = self.check_condition(verify, &hosts, &item.view).await?;
-            let holds = found.iter().all(|(_, holds, _)| *holds);
-            let seen = found
-                .first()
-                .map(|(_, _, seen)| seen.clone())
-                .unwrap_or_default();
-            self.notice(
-                false,
-                format!(
-                    "{}: `verify` of `{}`: {}: {seen}",
-                    item.host,
-                    item.task.id,
-                    if holds {
-                        "it happened"
-                    } else {
-                        "it did not happen"
-                    }
-                ),
-            );
-            if !holds {
-                return Ok(None);
+        let Some(issued) = &open.issued else {
+            return Ok(if open.converges || item.task.reads {
+                None
+            } else {
+                let why =
+                    "an earlier process of this run started it, and nobody can say how it ended";
+                let mut end = ItemEnd::new(Status::Lost, message(why));
+                end.attempt = open.attempt;
+                Some(Box::new(end))
+            });
+        };
+        let target = match self.where_and_how(item) {
+            Ok((target, _)) => target,
+            Err(problem) => {
+                let end = self.problem_end(item, &problem);
+                return Ok(Some(Box::new(end)));
             }
-            let mut result = message("decided by `verify`: it had happened");
-            result.insert("rc".into(), Value::Null);
-            let end = ItemEnd::new(Status::Changed, result);
-            self.record_end(item, &end).await?;
-            return Ok(Some(end));
-        }
-        let lost = ItemEnd::new(
-            Status::Lost,
-            message("an earlier process of this run started it, and nobody can say how it ended"),
+        };
+        let began = self.port.now().millis;
+        self.notice(
+            false,
+            format!(
+                "{}: looking for `{}`, which was started",
+                item.host, item.task.id
+            ),
         );
-        let question = FailureQuestion {
-            step: item.task.id.clone(),
-            name: item.task.id.0.clone(),
-            place: self.controller.place(item.task.span),
-            groups: vec![(vec![item.host.clone()], lost.report(false, &Value::clone))],
-            hosts_total: 1,
-            is_safe_to_retry: false,
-            ways_back: self.ways_in_short(),
-        };
-        match self.ask(Question::Failure(Box::new(question))).await? {
-            Answer::Retry => Ok(None),
-            Answer::Skip { reason } => {
-                let mut result = Map::from([("skip_reason".to_owned(), Value::from(reason))]);
-                result.insert("msg".into(), "taken as done by the operator".into());
-                let end = ItemEnd::new(Status::Changed, result);
-                self.record_end(item, &end).await?;
-                Ok(Some(end))
+        let live = Some(self.port.masked(Self::live_of(item)));
+        let name = item.task.id.0.clone();
+        let course = Course::new(&target, issued, name, live, open.shown);
+        let tried = self.find_again(course, None).await?;
+        let attempt = Some(issued.attempt);
+        match tried {
+            Tried::Lost(why, reply) if !open.converges => {
+                let mut end = lost_end(&why, &reply);
+                end.attempt = attempt;
+                end.is_hidden = item.is_hidden;
+                Ok(Some(Box::new(end)))
             }
-            _ => Ok(Some(lost)),
+            Tried::Ended(reply, is_late) if !open.converges => {
+                let mut end = self.revive(item, issued, reply, is_late).await?;
+                end.duration_ms = self.port.now().millis.saturating_sub(began);
+                Ok(Some(Box::new(end)))
+            }
+            // It is over, and what converges is simply looked at again.
+            Tried::Ended(..) | Tried::Lost(..) => Ok(None),
+            _ => {
+                self.withdraw(attempt).await?;
+                Ok(None)
+            }
         }
     }
+
+    /// The end of an attempt whose reply came to a later process: the module makes it of what the
+    /// probe saw then.
+    async fn revive(
+        &self,
+        item: &Item,
+        issued: &Issued,
+        reply: Reply,
+        is_late: bool,
+    ) -> Flow<ItemEnd> {
+        let mut end = if is_late {
+            let limit = self.job(item, "", None).timeout.unwrap_or_default();
+            late_end(limit.as_secs(), &reply)
+        } else {
+            match self.plan_as_seen(item, issued.probed.as_deref()).await? {
+                Some(ready) => {
+                    let mut end = ready.finish(&[reply]);
+                    let began = self.port.now().millis;
+                    self.dress(item, &ready, &mut end, (None, began));
+                    end
+                }
+                None => plain_end(&reply),
+            }
+        };
+        end.attempt = Some(issued.attempt);
+        end.module_changed = true;
+        end.is_hidden = item.is_hidden;
+        Ok(end)
+    }
+
+    /// What `verify` says of an attempt, if it is lost: it happened (an end), it did not (`None`), or it cannot
+    /// tell, and the attempt stays lost.
+    pub(crate) async fn verify(&self, item: &Item, lost: ItemEnd) -> Flow<Option<ItemEnd>> {
+        let Some(verify) = item
+            .task
+            .verify
+            .as_ref()
+            .filter(|_| lost.status == Status::Lost)
+        else {
+            return Ok(Some(lost));
+        };
+        let hosts = [item.host.clone()];
+        let found = self.check_in_full(verify, &hosts, &item.view).await?;
+        let holds = found.iter().all(|found| found.holds);
+        let is_clear = found.iter().all(|found| found.is_clear);
+        let seen = found.first().map(|f| f.seen.clone()).unwrap_or_default();
+        let says = match (is_clear, holds) {
+            (false, _) => "cannot tell",
+            (true, true) => "it happened",
+            (true, false) => "it did not happen",
+        };
+        self.notice(
+            false,
+            format!(
+                "{}: `verify` of `{}`: {says}: {seen}",
+                item.host, item.task.id
+            ),
+        );
+        if !is_clear {
+            return Ok(Some(lost));
+        }
+        if !holds {
+            self.withdraw(lost.attempt).await?;
+            return Ok(None);
+        }
+        let mut result = lost.result.clone();
+        result.shift_remove("failed");
+        result.insert("msg".into(), "decided by `verify`: it had happened".into());
+        result.insert("rc".into(), Value::Null);
+        let mut end = ItemEnd::new(Status::Changed, result);
+        end.attempt = lost.attempt;
+        end.module_changed = true;
+        end.is_hidden = lost.is_hidden;
+        Ok(Some(end))
+    }
+}
+
+/// The end of a command whose module cannot be asked any more.
+fn plain_end(reply: &Reply) -> ItemEnd {
+    let mut result = crate::modules::output_of(reply);
+    if reply.rc == 0 {
+        return ItemEnd::new(Status::Changed, result);
+    }
+    result.insert("msg".into(), "non-zero return code".into());
+    ItemEnd::new(Status::Failed, result)
 }
 
 fn is_set_fact(item: &Item) -> bool {

@@ -5,9 +5,9 @@
 
 use super::ask::{Answer, Question, WayOffer, WaysQuestion, WordQuestion};
 use super::controller::HostScopes as _;
+use super::end::{ItemEnd, failure_end, unreachable_end};
 use super::frame::Frame;
 use super::halt::{Flow, Halt};
-use super::item::{failure_end, unreachable_end};
 use super::list::Place;
 use super::root::{Ended, code};
 use super::run::Run;
@@ -52,7 +52,7 @@ impl Run {
             Ok(false) | Err(Halt::EndPlay | Halt::EndBatch | Halt::EndRun) => {
                 code::ROLLBACK_INCOMPLETE
             }
-            Err(Halt::Broken(why)) => {
+            Err(Halt::Broken(why) | Halt::Refused(why)) => {
                 self.notice(true, why);
                 code::ROLLBACK_INCOMPLETE
             }
@@ -63,8 +63,16 @@ impl Run {
                 );
                 code::UNDECIDED
             }
-            Err(Halt::Stopped | Halt::RollBack) => code::STOPPED,
+            Err(Halt::WindowOver | Halt::Stopped | Halt::RollBack) => code::STOPPED,
             Err(Halt::Aborted) => code::ABORTED,
+            Err(Halt::Locked(why)) => {
+                self.notice(true, why);
+                code::LOCKED
+            }
+            Err(Halt::Lost(why)) => {
+                self.notice(true, why);
+                code::LOST
+            }
             Err(Halt::Journal(why)) => {
                 self.notice(true, format!("the journal cannot be written: {why}"));
                 code::ERROR
@@ -267,10 +275,11 @@ impl Run {
     async fn undo_entry(&self, entry: &UndoEntry) -> Flow<bool> {
         let began = self.port.now().millis;
         let end = match &entry.undo {
-            UndoRecord::Acts { acts, .. } => self.undo_by_acts(entry, acts).await,
+            UndoRecord::Acts { acts, .. } => self.undo_by_acts(entry, acts).await?,
             UndoRecord::Tasks { items, vars, .. } => self.undo_by_tasks(entry, items, vars).await?,
-            UndoRecord::Unknown { why } => {
-                super::end::ItemEnd::failed(format!("there is no undo: {why}"))
+            UndoRecord::Unknown { why } => ItemEnd::failed(format!("there is no undo: {why}")),
+            UndoRecord::Sealed { .. } => {
+                ItemEnd::failed("its undo is encrypted and the run's key is not here")
             }
             UndoRecord::Keep | UndoRecord::NotNeeded => return Ok(true),
         };
@@ -280,6 +289,8 @@ impl Run {
         );
         let message = if is_done {
             "done".to_owned()
+        } else if entry.is_hidden {
+            "it failed (hidden by no_log)".to_owned()
         } else {
             end.msg()
         };
@@ -291,6 +302,7 @@ impl Run {
         self.record(vec![record], true).await?;
         let mut end = end;
         end.duration_ms = self.port.now().millis.saturating_sub(began);
+        end.is_hidden = entry.is_hidden;
         let report = end.report(false, &|value| self.redacted(value));
         {
             let mut state = self.state.borrow_mut();
@@ -312,11 +324,15 @@ impl Run {
         Ok(is_done)
     }
 
-    async fn undo_by_acts(&self, entry: &UndoEntry, acts: &[Act]) -> super::end::ItemEnd {
+    async fn undo_by_acts(&self, entry: &UndoEntry, acts: &[Act]) -> Flow<ItemEnd> {
         let frame = Frame::play(&become_keywords(entry));
         let target = match self.target(&entry.acts_on, &self.host_view(&entry.acts_on), &frame) {
             Ok(target) => target,
-            Err(problem) => return super::end::ItemEnd::failed(problem.message),
+            Err(problem) => return Ok(ItemEnd::failed(problem.message)),
+        };
+        let head = match self.ground(&target).await? {
+            Ok(ground) => ground.head(),
+            Err(end) => return Ok(*end),
         };
         for act in acts {
             let (script, input) = match act {
@@ -324,7 +340,7 @@ impl Run {
                 Act::Stream { script, source } => (script, Some(source.clone())),
                 Act::Save { .. } | Act::Reconnect { .. } => continue,
             };
-            let sh = format!("{}{}", self.act_prefix(entry.attempt), script.sh);
+            let sh = format!("{head}{}{}", self.keep(entry.attempt), script.sh);
             let job = Job {
                 script: Script::new(sh),
                 input,
@@ -333,15 +349,19 @@ impl Run {
             match self.port.trip(&target, job, None).await {
                 Ok(reply) if reply.rc == 0 => {}
                 Ok(reply) => {
-                    return failure_end(Failure::of_reply(reply.stderr_text().trim(), &reply));
+                    if let Some(line) = crate::script::attempt::fenced_by(&reply) {
+                        return Err(self.locked(&target, &line));
+                    }
+                    let failure = Failure::of_reply(reply.stderr_text().trim(), &reply);
+                    return Ok(failure_end(failure));
                 }
                 Err(Failed::Unreachable { reason, help }) => {
-                    return unreachable_end(&reason, help.as_deref());
+                    return Ok(unreachable_end(&reason, help.as_deref()));
                 }
-                Err(Failed::Lost { reason }) => return unreachable_end(&reason, None),
+                Err(Failed::Lost { reason }) => return Ok(unreachable_end(&reason, None)),
             }
         }
-        super::end::ItemEnd::new(Status::Changed, crate::value::Map::new())
+        Ok(ItemEnd::new(Status::Changed, crate::value::Map::new()))
     }
 
     async fn undo_by_tasks(
@@ -349,7 +369,7 @@ impl Run {
         entry: &UndoEntry,
         items: &[Item],
         vars: &crate::value::Map,
-    ) -> Flow<super::end::ItemEnd> {
+    ) -> Flow<ItemEnd> {
         let host = entry.instance.host.clone();
         let mut keywords = become_keywords(entry);
         if entry.acts_on != host {
@@ -370,7 +390,7 @@ impl Run {
         let failures = Box::pin(self.run_list(items, &[host], &place)).await?;
         Ok(match failures.into_iter().next() {
             Some(failure) => failure.end,
-            None => super::end::ItemEnd::new(Status::Changed, crate::value::Map::new()),
+            None => ItemEnd::new(Status::Changed, crate::value::Map::new()),
         })
     }
 

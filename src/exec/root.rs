@@ -13,10 +13,13 @@ pub(crate) mod code {
     pub(crate) const FAILED: u8 = 2;
     pub(crate) const LOAD: u8 = 3;
     pub(crate) const UNREACHABLE: u8 = 4;
+    pub(crate) const LOCKED: u8 = 6;
+    pub(crate) const REFUSED: u8 = 8;
     pub(crate) const LOST: u8 = 9;
     pub(crate) const STOPPED: u8 = 10;
     pub(crate) const ROLLED_BACK: u8 = 12;
     pub(crate) const ROLLBACK_INCOMPLETE: u8 = 13;
+    pub(crate) const WINDOW_OVER: u8 = 14;
     pub(crate) const UNDECIDED: u8 = 15;
     pub(crate) const ABORTED: u8 = 99;
 }
@@ -85,8 +88,15 @@ impl Run {
         Ok(())
     }
 
-    /// The last event and the last record.
+    /// The last event and the last record. A run that may go on keeps its locks, unless it has
+    /// changed nothing.
     pub(crate) async fn finish(&self, exit_code: u8) {
+        let is_over = matches!(
+            exit_code,
+            code::OK | code::FAILED | code::UNREACHABLE | code::ABORTED | code::ROLLED_BACK
+        );
+        let is_untouched = self.state.borrow().replay.next_attempt == 0;
+        self.leave_hosts(is_over || is_untouched).await;
         let at = self.port.now().wall;
         let record = Record::Closed { exit_code, at };
         if let Err(halt) = self.record(vec![record], true).await {
@@ -117,13 +127,37 @@ impl Run {
                 ));
                 Some(code::STOPPED)
             }
+            Err(Halt::WindowOver) => {
+                self.add_open(format!(
+                    "the window is over; go on in another one with `switchback resume {}`",
+                    self.settings.run
+                ));
+                Some(code::WINDOW_OVER)
+            }
             Err(Halt::Aborted) => Some(code::ABORTED),
+            Err(Halt::Refused(why)) => {
+                self.notice(true, format!("refused: {why}"));
+                self.add_open(format!(
+                    "refused before anything of the step was sent; after the release go on with \
+                     `switchback resume {}`",
+                    self.settings.run
+                ));
+                Some(code::REFUSED)
+            }
             Err(Halt::Undecided(hint)) => {
                 self.notice(
                     true,
                     format!("a decision was needed and nobody was there: {hint}"),
                 );
                 Some(code::UNDECIDED)
+            }
+            Err(Halt::Locked(why)) => {
+                self.notice(true, why.clone());
+                Some(code::LOCKED)
+            }
+            Err(Halt::Lost(why)) => {
+                self.add_open(why.clone());
+                Some(code::LOST)
             }
             Err(Halt::Journal(why)) => {
                 self.notice(

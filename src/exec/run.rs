@@ -60,6 +60,10 @@ impl Run {
         if self.settings.journal.is_none() || records.is_empty() {
             return Ok(());
         }
+        let mut records = records;
+        for record in &mut records {
+            self.redact_record(record);
+        }
         self.port
             .append(records, is_synced)
             .await
@@ -240,6 +244,10 @@ impl Run {
 impl HostScopes for Run {
     fn scope_of(&self, host: &str) -> Option<TaskScope> {
         self.host_scope(host)
+    }
+
+    fn note_secret(&self, value: &Value) {
+        self.note_value(value);
     }
 
     fn host_names(&self) -> Vec<String> {

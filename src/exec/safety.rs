@@ -41,8 +41,9 @@ impl Run {
         ))
     }
 
-    /// Puts an intent into the journal and on disk, and returns the attempt's number.
-    pub(crate) async fn declare(&self, item: &Item, ready: &Ready) -> Flow<u64> {
+    /// A new attempt's number and the record of its intent, which must be on disk before anything
+    /// of it is sent.
+    pub(crate) fn intent(&self, item: &Item, ready: &Ready) -> (u64, Record) {
         let attempt = {
             let mut state = self.state.borrow_mut();
             state.replay.next_attempt += 1;
@@ -50,6 +51,7 @@ impl Run {
             state.replay.next_attempt
         };
         let user = ready.target.become_user.as_ref();
+        let undo = self.sealed_undo(item, self.undo_record(item, ready));
         let record = Record::Intent {
             attempt,
             instance: item.instance.clone(),
@@ -76,11 +78,11 @@ impl Run {
                 .point_of_no_return
                 .as_ref()
                 .map_or_else(Vec::<Seal>::new, |p| p.seals.clone()),
-            undo: self.undo_record(item, ready),
+            is_hidden: item.is_hidden || matches!(undo, UndoRecord::Sealed { .. }),
+            undo,
             at: self.port.now().wall,
         };
-        self.record(vec![record], true).await?;
-        Ok(attempt)
+        (attempt, record)
     }
 
     fn undo_record(&self, item: &Item, ready: &Ready) -> UndoRecord {
@@ -133,94 +135,164 @@ impl Run {
         vars
     }
 
-    /// Checks a condition on its hosts: name with host, whether it holds, what was seen.
+    /// Checks a condition on its hosts: name with host, whether it holds, what was seen. With
+    /// `at_least` it is one line for all of them.
     pub(crate) async fn check_condition(
         &self,
         condition: &Condition,
         default_hosts: &[String],
         view: &View,
     ) -> Flow<Vec<(String, bool, String)>> {
+        let found = self.check_in_full(condition, default_hosts, view).await?;
+        Ok(found
+            .into_iter()
+            .map(|found| (found.name, found.holds, found.seen))
+            .collect())
+    }
+
+    /// Like [`Self::check_condition`], and whether each answer is one.
+    pub(crate) async fn check_in_full(
+        &self,
+        condition: &Condition,
+        default_hosts: &[String],
+        view: &View,
+    ) -> Flow<Vec<Checked>> {
+        let unclear = |seen: String| {
+            vec![Checked {
+                name: condition.name.clone(),
+                seen,
+                ..Checked::default()
+            }]
+        };
         let hosts = match &condition.hosts {
             None => default_hosts.to_vec(),
             Some(field) => match self.pattern_hosts(field, view) {
                 Ok(hosts) => hosts,
-                Err(problem) => return Ok(vec![(condition.name.clone(), false, problem.message)]),
+                Err(problem) => return Ok(unclear(problem.message)),
             },
         };
         if hosts.is_empty() {
-            return Ok(vec![(
-                condition.name.clone(),
-                false,
-                "no host to ask".to_owned(),
-            )]);
+            return Ok(unclear("no host to ask".to_owned()));
         }
         let checks = hosts.iter().map(|host| self.check_on(condition, host));
         let results = futures_util::future::join_all(checks).await;
         let mut found = Vec::new();
+        let mut held = Vec::new();
         for (host, result) in hosts.iter().zip(results) {
-            let (holds, seen) = result?;
+            let mut checked = result?;
             self.port.emit(Event::Checked {
                 name: condition.name.clone(),
                 host: Some(host.clone()),
-                holds,
-                seen: seen.clone(),
+                holds: checked.holds,
+                seen: checked.seen.clone(),
             });
-            let name = if hosts.len() > 1 {
+            if checked.holds {
+                held.push(host.clone());
+            }
+            checked.name = if hosts.len() > 1 {
                 format!("{} ({host})", condition.name)
             } else {
                 condition.name.clone()
             };
-            found.push((name, holds, seen));
+            found.push(checked);
         }
-        Ok(found)
+        let Some(at_least) = condition.at_least else {
+            return Ok(found);
+        };
+        let seen = if held.is_empty() {
+            format!("on none of {}", hosts.join(", "))
+        } else {
+            format!("on {}", held.join(", "))
+        };
+        let name = format!("{} (on {at_least} or more hosts)", condition.name);
+        let holds = held.len() >= at_least as usize;
+        // Who gave no answer may be one of those that are wanted.
+        let is_clear = holds || found.iter().all(|checked| checked.is_clear);
+        Ok(vec![Checked {
+            name,
+            holds,
+            seen,
+            is_clear,
+        }])
     }
 
-    async fn check_on(&self, condition: &Condition, host: &str) -> Flow<(bool, String)> {
+    async fn check_on(&self, condition: &Condition, host: &str) -> Flow<Checked> {
         let task = condition_task(condition);
         let frame = self.state.borrow().play.frame.clone();
         let frame = frame.unwrap_or_else(|| super::frame::Frame::play(&Keywords::default()));
         let frame = frame.inner(&task.keywords);
-        let view = self.task_view(host, &task, &frame);
-        let mut view = view;
+        let mut view = self.task_view(host, &task, &frame);
         let mut seen = "ok".to_owned();
+        let mut is_clear = true;
         if condition.module.is_some() {
-            let item = Item {
-                instance: Instance {
-                    step: task.id.clone(),
-                    host: host.to_owned(),
-                    batch: 0,
-                    item: None,
-                    occurrence: 0,
-                },
-                task: std::rc::Rc::new(task),
-                frame,
-                host: host.to_owned(),
-                view: view.clone(),
-                is_check: false,
-                is_hidden: false,
-            };
-            let end = match self.plan_item(&item).await? {
-                Planned::Ended(end) => *end,
-                Planned::Change(ready) => self
-                    .carry_out(&item, &ready)
-                    .await?
-                    .unwrap_or_else(|| ItemEnd::failed("the host changed while it was looked at")),
-            };
+            let end = self.ask_host(task, frame, host, &view).await?;
             seen = glimpse(&end);
+            // 0 is yes and 1 is no; anything else is no answer.
+            is_clear = matches!(end.status, Status::Ok | Status::Changed | Status::Failed)
+                && end
+                    .result
+                    .get("rc")
+                    .is_none_or(|rc| matches!(rc, Value::Int(0 | 1)));
             if !matches!(end.status, Status::Ok | Status::Changed) && condition.that.is_empty()
                 || matches!(end.status, Status::Unreachable | Status::Lost)
             {
-                return Ok((false, seen));
+                return Ok(Checked {
+                    seen,
+                    is_clear,
+                    ..Checked::default()
+                });
             }
             let mut layer = end.result.clone();
             layer.insert("result".into(), end.value());
             view = view.with(layer);
         }
-        match self.first_false(&condition.that, &view) {
-            Ok(None) => Ok((true, seen)),
-            Ok(Some(unmet)) => Ok((false, format!("`{unmet}` is false; {seen}"))),
-            Err(problem) => Ok((false, problem.message)),
-        }
+        is_clear |= !condition.that.is_empty();
+        let (holds, seen) = match self.first_false(&condition.that, &view) {
+            Ok(None) => (true, seen),
+            Ok(Some(unmet)) => (false, format!("`{unmet}` is false; {seen}")),
+            Err(problem) => {
+                is_clear = false;
+                (false, problem.message)
+            }
+        };
+        Ok(Checked {
+            holds,
+            seen,
+            is_clear,
+            ..Checked::default()
+        })
+    }
+
+    /// Runs the question of a condition on a host.
+    async fn ask_host(
+        &self,
+        task: Task,
+        frame: std::rc::Rc<super::frame::Frame>,
+        host: &str,
+        view: &View,
+    ) -> Flow<ItemEnd> {
+        let item = Item {
+            instance: Instance {
+                step: task.id.clone(),
+                host: host.to_owned(),
+                batch: 0,
+                item: None,
+                occurrence: 0,
+            },
+            task: std::rc::Rc::new(task),
+            frame,
+            host: host.to_owned(),
+            view: view.clone(),
+            is_check: false,
+            is_hidden: false,
+        };
+        Ok(match self.plan_item(&item).await? {
+            Planned::Ended(end) => *end,
+            Planned::Change(ready) => self
+                .carry_out(&item, &ready)
+                .await?
+                .unwrap_or_else(|| ItemEnd::failed("the host changed while it was looked at")),
+        })
     }
 
     /// Health checks after a task: where one does not hold, the run pauses.
@@ -242,6 +314,16 @@ impl Run {
         }
         Ok(())
     }
+}
+
+/// What checking a condition on one host came to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Checked {
+    name: String,
+    pub(crate) holds: bool,
+    pub(crate) seen: String,
+    /// Whether this is an answer; else the host gave none that can be read.
+    pub(crate) is_clear: bool,
 }
 
 /// What was seen, in one line.

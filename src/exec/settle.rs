@@ -9,7 +9,7 @@ use super::task::{HostEnd, TaskRun};
 use crate::event::Status;
 use crate::journal::Record;
 use crate::model::Field;
-use crate::value::{Map, Value};
+use crate::value::Value;
 
 impl Run {
     /// The journal's record of an end. Those of attempts are synced at once.
@@ -30,11 +30,8 @@ impl Run {
             module_changed: end.module_changed,
             is_ignored: false,
             result,
-            facts: if item.is_hidden {
-                Map::new()
-            } else {
-                end.facts.clone()
-            },
+            facts: self.shown_facts(item, end),
+            sealed: self.sealed_end(item, end),
             duration_ms: end.duration_ms,
         };
         self.record(vec![record], end.attempt.is_some()).await

@@ -7,10 +7,10 @@ use super::effect::Port;
 use super::machine::Machine;
 use super::rollback::Wanted;
 use super::run::Run;
-use super::state::{Replay, Settings, State};
+use super::state::{Open, Replay, Settings, State};
 use crate::event::Status;
 use crate::inventory::Inventory;
-use crate::journal::{Instance, Record, RunState};
+use crate::journal::{Answered, Instance, Record, RunState, Sealed};
 use crate::model::{Change, Item, Playbook};
 
 /// A machine that runs a playbook; `replay` holds what an earlier process of the run did.
@@ -22,6 +22,7 @@ pub fn start(
     replay: Replay,
 ) -> Machine {
     let port = Port::default();
+    know(&port, &replay.secrets);
     let state = State {
         inventory,
         replay,
@@ -43,16 +44,28 @@ pub fn start_rollback(
 ) -> Machine {
     let port = Port::default();
     let mut replay = replay_of(&journal);
+    know(&port, &replay.secrets);
     // What is done on the way back is new, even where the same task ran before.
     replay.done.clear();
     replay.open.clear();
     let state = State {
         inventory,
         replay,
+        // The way back is walked to its end, however late it is.
+        is_past_window: true,
         ..State::default()
     };
     let run = Run::new(port.clone(), controller, settings, state);
     Machine::new(port, run.roll_back_root(journal, change, wanted))
+}
+
+/// Masks what earlier processes of the run have learnt to be secret.
+fn know(port: &Port, secrets: &[String]) {
+    port.with_redactor(|redactor| {
+        for secret in secrets {
+            redactor.add_known(secret);
+        }
+    });
 }
 
 /// What a resumed run need not do again. A step that failed is done again, unless the run went on
@@ -77,6 +90,7 @@ pub fn replay_of(journal: &RunState) -> Replay {
                 is_ignored: outcome.is_ignored,
                 result: outcome.result.clone(),
                 facts: outcome.facts.clone(),
+                sealed: None,
                 duration_ms: outcome.duration_ms,
             };
             (instance.clone(), record)
@@ -87,20 +101,39 @@ pub fn replay_of(journal: &RunState) -> Replay {
         open: journal
             .open
             .values()
-            .map(|a| (a.instance.clone(), a.converges))
+            .map(|a| {
+                let open = Open {
+                    converges: a.converges,
+                    attempt: Some(a.attempt),
+                    issued: a.issued.clone(),
+                    shown: a.shown,
+                };
+                (a.instance.clone(), open)
+            })
             .chain(lost_without_intent(journal))
             .collect(),
+        locks: journal.locks.clone(),
+        lock_count: journal.locks.len(),
         next_attempt: journal.next_attempt.saturating_sub(1),
         released: journal.released.keys().cloned().collect(),
+        answers: journal.answers.iter().map(answer).collect(),
+        secrets: journal.secrets.clone(),
     }
 }
 
+/// A question with its answer in full.
+fn answer(answered: &Answered) -> (String, String) {
+    let secret = answered.sealed.as_ref().and_then(Sealed::read::<String>);
+    let answer = secret.unwrap_or_else(|| answered.answer.clone());
+    (answered.question.clone(), answer)
+}
+
 /// Commands without an intent (a literal `changed_when: false`) whose reply was lost.
-fn lost_without_intent(journal: &RunState) -> impl Iterator<Item = (Instance, bool)> {
+fn lost_without_intent(journal: &RunState) -> impl Iterator<Item = (Instance, Open)> {
     let lost = journal.done.iter().filter(|(_, outcome)| {
         outcome.status == Status::Lost && outcome.attempt.is_none() && !outcome.was_passed
     });
-    lost.map(|(instance, _)| (instance.clone(), false))
+    lost.map(|(instance, _)| (instance.clone(), Open::default()))
 }
 
 /// The number of tasks that are known before the run.

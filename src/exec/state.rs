@@ -6,10 +6,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::frame::Frame;
+use super::ground::Ground;
 use super::tracked::Tracked;
 use crate::event::Stats;
 use crate::inventory::Inventory;
-use crate::journal::{Instance, Record};
+use crate::journal::{Instance, Issued, Record};
 use crate::model::{Condition, RoleScope, StepId, Task};
 use crate::value::{Map, Value};
 use crate::vars::HostVars;
@@ -65,8 +66,19 @@ pub struct Settings {
     pub injects_failure_at: Option<String>,
     /// What the configuration says.
     pub defaults: Defaults,
+    /// Name or step of the task before which the run stops.
+    pub stops_before: Option<String>,
     /// The window of the change, in seconds.
     pub window_s: Option<u64>,
+    /// The machine that takes the locks of hosts; none where no locks are taken.
+    pub machine: Option<String>,
+    /// Who that is, from where and since when, for others who meet the locks.
+    pub owner: String,
+    /// Seconds after which nobody waits any longer for a host on which a task may be running;
+    /// none: for ever.
+    pub lost_after_s: Option<u64>,
+    /// How many seconds of it earlier processes of the run have used.
+    pub window_spent_s: u64,
 }
 
 /// What a configuration says of all plays; the default is what Ansible does without one.
@@ -101,12 +113,33 @@ pub struct Defaults {
 pub struct Replay {
     /// Steps that ended, with their record.
     pub done: HashMap<Instance, Record>,
-    /// Intents without an end: instance -> whether the module converges.
-    pub open: HashMap<Instance, bool>,
+    /// Intents without an end.
+    pub open: HashMap<Instance, Open>,
+    /// Locks that were taken or about to be: host, token, machine.
+    pub locks: Vec<(String, String, String)>,
+    /// How many tokens of locks were given out.
+    pub lock_count: usize,
     /// The next attempt's number.
     pub next_attempt: u64,
     /// Hosts released from protection.
     pub released: BTreeSet<String>,
+    /// What was learnt to be secret.
+    pub secrets: Vec<String>,
+    /// Questions with the answers that were given to them, in order.
+    pub answers: Vec<(String, String)>,
+}
+
+/// An intent without an end.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Open {
+    /// Whether the module converges.
+    pub converges: bool,
+    /// The attempt; none for a command without an intent.
+    pub attempt: Option<u64>,
+    /// How it was sent, where it is durable.
+    pub issued: Option<Issued>,
+    /// How far its output was shown.
+    pub shown: (u64, u64),
 }
 
 /// How far the operator lets the run go without being asked.
@@ -182,6 +215,10 @@ pub(crate) struct State {
     pub(crate) out: HashSet<String>,
     /// Hosts that failed and were not forgiven, of all plays.
     pub(crate) failed: HashSet<String>,
+    /// What is known of hosts, by name and user.
+    pub(crate) grounds: HashMap<(String, String), Rc<Ground>>,
+    /// Held while a host is met.
+    pub(crate) doors: HashMap<String, Rc<futures_util::lock::Mutex<()>>>,
     /// Hosts whose last attempt is lost or still running.
     pub(crate) parked: HashSet<String>,
     pub(crate) replay: Replay,
@@ -201,14 +238,14 @@ pub(crate) struct State {
     pub(crate) has_started_at: bool,
     /// Milliseconds at the start, for the window.
     pub(crate) began_ms: u64,
+    /// Whether somebody chose to go on after the window's end.
+    pub(crate) is_past_window: bool,
     /// Whether the undo stack is being walked.
     pub(crate) is_undoing: bool,
     /// Paths by host that check mode would have made.
     pub(crate) planned_paths: HashSet<(String, String)>,
     /// Hosts on which check mode left a command out.
     pub(crate) has_left_out: HashSet<String>,
-    /// Values to be masked wherever they turn up.
-    pub(crate) secrets: BTreeSet<String>,
     /// Health checks of the change.
     pub(crate) guards: Vec<Condition>,
     /// Number of undo entries so far.

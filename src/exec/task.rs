@@ -8,7 +8,7 @@ use futures_util::stream::{self, StreamExt as _};
 use super::ask::Answer;
 use super::end::ItemEnd;
 use super::frame::Frame;
-use super::halt::Flow;
+use super::halt::{Flow, Halt};
 use super::item::{Item, Planned};
 use super::looping::Items;
 use super::run::Run;
@@ -54,6 +54,10 @@ const MOVES_MAX: u32 = 3;
 impl Run {
     /// Runs a module task on these hosts and returns how it ended on each.
     pub(crate) async fn run_task(&self, run: &TaskRun, hosts: &[String]) -> Flow<Vec<HostEnd>> {
+        let stops = self.settings.stops_before.as_ref();
+        if stops.is_some_and(|at| is_named(run, at) || run.task.id.0 == *at) {
+            return Err(Halt::Stopped);
+        }
         let mut hosts = hosts.to_vec();
         let mut ends: Vec<HostEnd> = Vec::new();
         let whole_batch = hosts.clone();
@@ -284,18 +288,11 @@ impl Run {
         if let Some(end) = self.replayed(item) {
             return Ok(end);
         }
-        if self
-            .settings
-            .injects_failure_at
-            .as_ref()
-            .is_some_and(|name| is_named(run, name))
-        {
-            return Ok(ItemEnd::failed(
-                "made to fail by the rehearsal's scenario; it was not run",
-            ));
-        }
-        if let Some(end) = self.decide_open(item).await? {
+        if let Some(end) = self.injected_failure(run) {
             return Ok(end);
+        }
+        if let Some(end) = self.take_up(item).await? {
+            planned = Some(Planned::Ended(end));
         }
         let retries = self.retries(run, item);
         let (mut attempts, mut moves) = (1, 0);
@@ -318,6 +315,10 @@ impl Run {
                     ),
                 },
             };
+            let Some(decided) = self.verify(item, end).await? else {
+                continue;
+            };
+            end = decided;
             end.attempts = attempts;
             Self::note_attempts(run, &mut end);
             self.judge(run, item, &mut end);
@@ -342,6 +343,13 @@ impl Run {
             self.port.sleep(delay.unwrap_or(DELAY_MS)).await;
             attempts += 1;
         }
+    }
+
+    /// The failure that a rehearsal's scenario wants of this task.
+    fn injected_failure(&self, run: &TaskRun) -> Option<ItemEnd> {
+        let name = self.settings.injects_failure_at.as_ref()?;
+        is_named(run, name)
+            .then(|| ItemEnd::failed("made to fail by the rehearsal's scenario; it was not run"))
     }
 
     /// After the host moved: look again, and ask again if a person decides.

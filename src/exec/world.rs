@@ -39,8 +39,8 @@ impl World for ControllerWorld<'_> {
         match &self.opener {
             Some(opener) if bytes.starts_with(b"$ANSIBLE_VAULT;") => {
                 let text = String::from_utf8_lossy(&bytes);
-                let opened = opener.open(&text).map(String::into_bytes);
-                opened.map_err(|why| format!("{}: {why}", path.display()))
+                let plain = opener.open(&text).map(String::into_bytes);
+                plain.map_err(|why| format!("{}: {why}", path.display()))
             }
             _ => Ok(bytes),
         }

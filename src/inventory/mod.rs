@@ -17,3 +17,4 @@ mod yaml;
 pub use data::{Host, Inventory};
 pub use literal::literal_eval;
 pub use pattern::{Selected, limit_patterns, split_patterns};
+pub use vars_files::vars_folder;

@@ -156,7 +156,10 @@ fn by_name(folder: &Path, texts: &mut SourceMap, problems: &mut Vec<Diagnostic>)
     for (stem, (_, name)) in best {
         let path = folder.join(name);
         let files = if path.is_dir() {
-            files_below(&path)
+            vars_folder(&path).unwrap_or_else(|problem| {
+                problems.push(problem);
+                Vec::new()
+            })
         } else {
             vec![path]
         };
@@ -171,32 +174,33 @@ fn by_name(folder: &Path, texts: &mut SourceMap, problems: &mut Vec<Diagnostic>)
     all
 }
 
-/// The files of a folder and of those in it, in order of their names.
-fn files_below(folder: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(folder) else {
-        return Vec::new();
-    };
-    let mut paths: Vec<PathBuf> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .collect();
+/// The files of a folder of variables and of those in it, in order of their names; what is no
+/// YAML or JSON by its name is left out (ansible-core 2.19, `parsing/dataloader.py`).
+///
+/// # Errors
+/// The folder that cannot be read, and why.
+pub fn vars_folder(folder: &Path) -> Result<Vec<PathBuf>, Diagnostic> {
+    let entries = std::fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let entries = entries.map_err(|error| {
+        let folder = folder.display();
+        Diagnostic::error("SB0101", format!("`{folder}` cannot be read: {error}"))
+    })?;
+    let mut paths: Vec<PathBuf> = entries.iter().map(std::fs::DirEntry::path).collect();
     paths.sort();
     let mut files = Vec::new();
     for path in paths {
-        let name = path
-            .file_name()
-            .map(|n| n.to_string_lossy().into_owned())
-            .unwrap_or_default();
-        let ending = path.extension().map(|e| e.to_string_lossy().into_owned());
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
         if name.starts_with('.') || name.ends_with('~') {
             continue;
         }
+        let ending = path.extension().map(|e| e.to_string_lossy());
         if path.is_dir() {
-            files.extend(files_below(&path));
+            files.extend(vars_folder(&path)?);
         } else if matches!(ending.as_deref(), None | Some("yml" | "yaml" | "json")) {
             files.push(path);
         }
     }
-    files
+    Ok(files)
 }
 
 fn read_map(

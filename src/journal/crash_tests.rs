@@ -31,6 +31,7 @@ pub(super) fn opened(run: &str) -> Record {
         inventory_hash: String::new(),
         extra_vars: Map::new(),
         options: Value::Null,
+        sealed: None,
         operator: "anna".into(),
         at: DateTime::UNIX_EPOCH,
     }
@@ -82,6 +83,7 @@ impl Intent {
             tags: self.tags.iter().map(|t| (*t).to_owned()).collect(),
             seals: self.seals,
             undo: self.undo,
+            is_hidden: false,
             at: DateTime::UNIX_EPOCH,
         }
     }
@@ -96,6 +98,7 @@ fn done(attempt: u64, host: &str, status: Status, stdout: &str) -> Record {
         is_ignored: false,
         result: Value::from(Map::from_iter([("stdout".to_owned(), stdout.into())])),
         facts: Map::new(),
+        sealed: None,
         duration_ms: 1,
     }
 }

@@ -71,6 +71,32 @@ pub enum Error {
         /// Their ids.
         ids: Vec<String>,
     },
+    /// A key file holds no key of the run.
+    #[error("`{}` holds no key of this run", path.display())]
+    NotKey {
+        /// The file.
+        path: PathBuf,
+    },
+    /// What the run keeps secret cannot be read here.
+    #[error("the key of run `{run}` is not here (`{}`)", path.display())]
+    NoKey {
+        /// The run.
+        run: String,
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// What the run keeps secret was written with another key, or was changed.
+    #[error("record {seq} cannot be decrypted: the key is another one, or the record was changed")]
+    WrongKey {
+        /// The record.
+        seq: u64,
+    },
+    /// The head cannot be signed; the journal itself is written.
+    #[error("the journal cannot be signed: {source}")]
+    Unsigned {
+        /// Why not.
+        source: io::Error,
+    },
     /// Others could write where the journals are.
     #[error("`{}` is not safe for journals: {why}", path.display())]
     Unsafe {
@@ -100,6 +126,10 @@ impl Error {
             Self::NotFound { .. } => "SB0807",
             Self::Ambiguous { .. } => "SB0808",
             Self::Unsafe { .. } => "SB0809",
+            Self::NotKey { .. } => "SB0810",
+            Self::NoKey { .. } => "SB0811",
+            Self::WrongKey { .. } => "SB0812",
+            Self::Unsigned { .. } => "SB0813",
         }
     }
 
@@ -117,6 +147,11 @@ impl Error {
             Self::Locked { .. } => "wait, or agree with them and use `switchback takeover`",
             Self::NotFound { .. } => "`switchback runs` lists all runs",
             Self::Ambiguous { .. } => "give more of the id",
+            Self::NotKey { .. } | Self::NoKey { .. } | Self::WrongKey { .. } => {
+                "where the run began, `switchback runs key RUN` gives its key: bring it here and \
+                 name it with `--run-key FILE`"
+            }
+            Self::Unsigned { .. } => "see to the key or its agent, or run without `--sign-with`",
             Self::Unsafe { .. } => {
                 "make it yours with mode 0700, or set SWITCHBACK_RUNS to another folder"
             }

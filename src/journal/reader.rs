@@ -9,6 +9,7 @@ use super::blob;
 use super::error::{Error, Result};
 use super::line::{self, Fault, NO_HASH};
 use super::record::Record;
+use super::seal::RunKey;
 
 /// A record with its envelope.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +18,8 @@ pub struct Entry {
     pub seq: u64,
     /// When it was written, on the controller's wall clock.
     pub at: DateTime<Utc>,
+    /// The hash of its line, in hex.
+    pub hash: String,
     /// The record.
     pub record: Record,
 }
@@ -32,6 +35,26 @@ pub struct Recovered {
     pub head: String,
     /// Bytes up to the end of the last whole line.
     pub len: u64,
+}
+
+impl Recovered {
+    /// Whether a part of it needs the run's key.
+    pub fn has_closed(&self) -> bool {
+        self.records.iter().any(|entry| entry.record.has_closed())
+    }
+
+    /// Decrypts everything that is sealed.
+    ///
+    /// # Errors
+    /// `WrongKey`.
+    pub fn open(&mut self, key: &RunKey) -> Result<()> {
+        for entry in &mut self.records {
+            if !key.open(&mut entry.record, entry.seq) {
+                return Err(Error::WrongKey { seq: entry.seq });
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Reads a journal and the blobs beside it, and checks every line.
@@ -95,6 +118,7 @@ pub(super) fn recover(
         found.records.push(Entry {
             seq,
             at: line.at,
+            hash: found.head.clone(),
             record: line.record,
         });
         rest = &rest[end + 1..];

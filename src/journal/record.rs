@@ -1,11 +1,15 @@
 //! The records of a journal. Their JSON form is versioned by [`FORMAT`].
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::seal::Sealed;
 use crate::event::Status;
 use crate::model::{Item, Seal, StepId};
 use crate::modules::Act;
+use crate::script::attempt::Spot;
 use crate::value::{Map, Value};
 
 /// Version of the records; a reader refuses one it does not know.
@@ -49,10 +53,13 @@ pub enum Record {
         playbook_hash: String,
         /// SHA-256 over the inventory.
         inventory_hash: String,
-        /// Extra vars, secrets left out.
+        /// Extra vars: their names. Nobody can know which of the values are secret.
         extra_vars: Map,
         /// The command line's other options that a resume needs.
         options: Value,
+        /// Extra vars and options in full.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sealed: Option<Sealed>,
         /// Who.
         operator: String,
         /// When.
@@ -73,6 +80,12 @@ pub enum Record {
         question: String,
         /// The answer.
         answer: String,
+        /// Whether it decided about something that cannot be taken back: such an answer is signed.
+        #[serde(default)]
+        is_gate: bool,
+        /// The answer where it is secret.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sealed: Option<Sealed>,
         /// Who: an operator or `policy`.
         by: String,
         /// When.
@@ -104,6 +117,59 @@ pub enum Record {
         seals: Vec<Seal>,
         /// How it is taken back.
         undo: UndoRecord,
+        /// Whether nothing of what it did may be shown (`no_log`, or its undo holds a secret).
+        #[serde(default)]
+        is_hidden: bool,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// A lock of this run is about to be taken on a host. Synced before.
+    Locking {
+        /// The host.
+        host: String,
+        /// The token that will name it there.
+        token: String,
+        /// The machine that takes it: a copy of this journal elsewhere does not have the lock.
+        from: String,
+    },
+    /// A host was met: what its attempts are held against.
+    HostReady {
+        /// The host.
+        host: String,
+        /// The user there.
+        user: String,
+        /// The id of the place that attempts are kept in.
+        spool: String,
+        /// Where that is.
+        place: String,
+        /// The boot of the host.
+        boot: String,
+        /// Its uptime in seconds.
+        up: u64,
+        /// The lock of the host, where it was taken.
+        epoch: Option<u64>,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// A durable attempt is about to be sent. Synced before its first byte leaves.
+    Issued(Box<Issued>),
+    /// Output of a durable attempt was shown up to here. Need not be synced.
+    Seen {
+        /// The attempt.
+        attempt: u64,
+        /// Bytes of standard output.
+        out: u64,
+        /// Bytes of standard error.
+        err: u64,
+    },
+    /// The locks of hosts were taken over for this run. Synced.
+    TakenOver {
+        /// Who did it.
+        by: String,
+        /// The hosts.
+        hosts: Vec<String>,
+        /// Hosts that could not be reached and are out of the run.
+        without: Vec<String>,
         /// When.
         at: DateTime<Utc>,
     },
@@ -129,8 +195,12 @@ pub enum Record {
         is_ignored: bool,
         /// The result as `register` sees it, redacted.
         result: Value,
-        /// Facts it set.
+        /// Facts it set, redacted.
         facts: Map,
+        /// Result and facts in full, where they are not so already, and the secrets that are masked
+        /// from here on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sealed: Option<Sealed>,
         /// Milliseconds.
         duration_ms: u64,
     },
@@ -175,6 +245,134 @@ pub enum Record {
     },
 }
 
+/// A durable attempt as it was sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Issued {
+    /// The attempt.
+    pub attempt: u64,
+    /// Where it is found again.
+    pub spot: Spot,
+    /// The boot of the host that it was meant for.
+    pub boot: String,
+    /// The uptime of the host when it was met, in seconds.
+    pub up: u64,
+    /// What the probe saw, as status and text, where that is short: the result needs it.
+    pub probed: Option<Vec<(i32, String)>>,
+    /// Whether it is not awaited (`poll: 0`).
+    #[serde(default)]
+    pub is_job: bool,
+}
+
+impl Record {
+    /// Its part that only the run's key opens.
+    pub fn sealed(&self) -> Option<&Sealed> {
+        match self {
+            Self::Opened { sealed, .. }
+            | Self::Answered { sealed, .. }
+            | Self::Done { sealed, .. } => sealed.as_ref(),
+            Self::Intent {
+                undo: UndoRecord::Sealed { sealed, .. },
+                ..
+            } => Some(sealed),
+            _ => None,
+        }
+    }
+
+    /// As [`Self::sealed`].
+    pub(super) fn sealed_mut(&mut self) -> Option<&mut Sealed> {
+        match self {
+            Self::Opened { sealed, .. }
+            | Self::Answered { sealed, .. }
+            | Self::Done { sealed, .. } => sealed.as_mut(),
+            Self::Intent {
+                undo: UndoRecord::Sealed { sealed, .. },
+                ..
+            } => Some(sealed),
+            _ => None,
+        }
+    }
+
+    /// Whether the journal's head is signed after it, where it is signed at all.
+    pub(super) fn is_signed(&self) -> bool {
+        matches!(
+            self,
+            Self::Opened { .. }
+                | Self::Resumed { .. }
+                | Self::Answered { is_gate: true, .. }
+                | Self::Released { .. }
+                | Self::RollbackStarted { .. }
+                | Self::RollbackEnded { .. }
+                | Self::Closed { .. }
+        )
+    }
+
+    /// Whether a part of it must be encrypted before it is written.
+    pub(super) fn has_open(&self) -> bool {
+        self.sealed().is_some_and(|sealed| !sealed.is_closed())
+    }
+
+    /// Whether a part of it needs the run's key to be read.
+    pub(super) fn has_closed(&self) -> bool {
+        self.sealed().is_some_and(Sealed::is_closed)
+    }
+
+    /// The record with what is sealed in it where it belongs, as far as that is open.
+    pub(super) fn in_full(&self) -> Cow<'_, Self> {
+        if !self.has_open() {
+            return Cow::Borrowed(self);
+        }
+        let mut full = self.clone();
+        full.take_in();
+        Cow::Owned(full)
+    }
+
+    /// The secrets that were learnt up to this end, as far as they are open.
+    pub(super) fn learnt(&self) -> Vec<String> {
+        match self {
+            Self::Done {
+                sealed: Some(sealed),
+                ..
+            } => sealed
+                .read::<(Value, Map, Vec<String>)>()
+                .map_or_else(Vec::new, |(_, _, learnt)| learnt),
+            _ => Vec::new(),
+        }
+    }
+
+    fn take_in(&mut self) {
+        match self {
+            Self::Opened {
+                extra_vars,
+                options,
+                sealed: Some(sealed),
+                ..
+            } => {
+                if let Some(full) = sealed.read() {
+                    (*extra_vars, *options) = full;
+                }
+            }
+            Self::Done {
+                result,
+                facts,
+                sealed: Some(sealed),
+                ..
+            } => {
+                if let Some(full) = sealed.read::<(Value, Map, Vec<String>)>() {
+                    (*result, *facts, _) = full;
+                }
+            }
+            Self::Intent { undo, .. } => {
+                if let UndoRecord::Sealed { sealed, .. } = undo
+                    && let Some(full) = sealed.read()
+                {
+                    *undo = full;
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
 /// How an attempt is taken back, as stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "undo", rename_all = "snake_case")]
@@ -194,6 +392,13 @@ pub enum UndoRecord {
         items: Vec<Item>,
         /// The variables, as at the intent.
         vars: Map,
+    },
+    /// By acts or tasks that hold secrets: another of these records, sealed.
+    Sealed {
+        /// One line for a person.
+        summary: String,
+        /// The record.
+        sealed: Sealed,
     },
     /// It stays on purpose (`undo: keep`).
     Keep,

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use chrono::{DateTime, Utc};
 use indexmap::IndexMap;
 
-use super::record::{Instance, Record};
+use super::record::{Instance, Issued, Record};
+use super::seal::Sealed;
 use super::undo::{self, EntryState, UndoEntry};
 use crate::event::Status;
 use crate::value::{Map, Value};
@@ -48,15 +49,21 @@ pub struct Attempt {
     pub converges: bool,
     /// One line for a person.
     pub summary: String,
+    /// How it was sent, where it is durable; of several tries the last.
+    pub issued: Option<Issued>,
+    /// How far its output was shown: bytes of standard output and of standard error.
+    pub shown: (u64, u64),
 }
 
 /// A question that was answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Answered {
     /// What was asked.
     pub question: String,
     /// The answer.
     pub answer: String,
+    /// The answer where it is secret.
+    pub sealed: Option<Sealed>,
     /// Who gave it.
     pub by: String,
     /// When.
@@ -89,8 +96,17 @@ pub struct RunState {
     pub rollback: Option<String>,
     /// Ways back that ended, with whether all of each was done.
     pub rolled_back: Vec<(String, bool)>,
+    /// Locks that were taken or about to be: host, token, and the machine that did it.
+    pub locks: Vec<(String, String, String)>,
+    /// Hosts that a takeover left out of the run.
+    pub without: Vec<String>,
     /// The exit code, when the last process ended in an orderly way.
     pub closed: Option<u8>,
+    /// From when the change's window counts: the first start, or the resume after the last
+    /// orderly end. A resume after a crash goes on in the same window.
+    pub window_from: Option<DateTime<Utc>>,
+    /// What was learnt to be secret.
+    pub secrets: Vec<String>,
     /// The step that ended badly last on each host, until a later one ends there.
     failed: HashMap<String, Instance>,
 }
@@ -122,8 +138,10 @@ pub fn fold<'a>(records: impl IntoIterator<Item = &'a Record>) -> RunState {
     };
     let mut stack = undo::Stack::default();
     for record in records {
-        stack.add(record);
-        state.add(record);
+        state.secrets.extend(record.learnt());
+        let record = record.in_full();
+        stack.add(&record);
+        state.add(&record);
     }
     (state.undo, state.point_of_no_return) = stack.finish();
     state
@@ -132,18 +150,29 @@ pub fn fold<'a>(records: impl IntoIterator<Item = &'a Record>) -> RunState {
 impl RunState {
     fn add(&mut self, record: &Record) {
         // Whatever follows an orderly end means that a process took the run up again.
-        self.closed = None;
+        let was_closed = self.closed.take().is_some();
         match record {
-            Record::Opened { .. } => self.opened = Some(record.clone()),
-            Record::Resumed { .. } => self.resumed += 1,
+            Record::Opened { at, .. } => {
+                self.opened = Some(record.clone());
+                self.window_from = Some(*at);
+            }
+            Record::Resumed { at, .. } => {
+                self.resumed += 1;
+                if was_closed {
+                    self.window_from = Some(*at);
+                }
+            }
             Record::Answered {
                 question,
                 answer,
+                sealed,
                 by,
                 at,
+                ..
             } => self.answers.push(Answered {
                 question: question.clone(),
                 answer: answer.clone(),
+                sealed: sealed.clone(),
                 by: by.clone(),
                 at: *at,
             }),
@@ -156,8 +185,24 @@ impl RunState {
             Record::NeverStarted { attempt } => {
                 self.open.remove(attempt);
             }
+            Record::Locking { host, token, from } => {
+                let lock = (host.clone(), token.clone(), from.clone());
+                self.locks.push(lock);
+            }
+            Record::Issued(issued) => {
+                if let Some(open) = self.open.get_mut(&issued.attempt) {
+                    open.issued = Some((**issued).clone());
+                    open.shown = (0, 0);
+                }
+            }
+            Record::Seen { attempt, out, err } => {
+                if let Some(open) = self.open.get_mut(attempt) {
+                    open.shown = (*out, *err);
+                }
+            }
+            Record::TakenOver { without, .. } => self.without.extend(without.iter().cloned()),
             Record::Done { .. } => self.add_done(record),
-            Record::Undone { .. } => {}
+            Record::HostReady { .. } | Record::Undone { .. } => {}
             Record::Released { host, by, .. } => {
                 self.released.insert(host.clone(), by.clone());
             }
@@ -180,6 +225,7 @@ impl RunState {
             result,
             facts,
             duration_ms,
+            sealed: _,
         } = record
         else {
             return;
@@ -234,6 +280,8 @@ impl Attempt {
             acts_on: acts_on.clone(),
             converges: *converges,
             summary: summary.clone(),
+            issued: None,
+            shown: (0, 0),
         })
     }
 }

@@ -12,6 +12,8 @@ use chrono::{DateTime, Utc};
 use super::error::{Error, Result};
 use super::reader::{self, Recovered};
 use super::record::Record;
+use super::seal::{KeyFolder, RunKey};
+use super::signature::Signer;
 use super::storage::{Disk, sync_dir};
 use super::writer::{Clock, Writer};
 
@@ -31,6 +33,8 @@ const SHORT_MIN: usize = 8;
 pub struct RunStore {
     root: PathBuf,
     is_shared: bool,
+    keys: KeyFolder,
+    key_file: Option<PathBuf>,
 }
 
 /// One run, locked for as long as this lives.
@@ -83,7 +87,8 @@ pub struct RunSummary {
 
 impl RunStore {
     /// The store that the environment names: `$SWITCHBACK_RUNS`, else
-    /// `$XDG_STATE_HOME/switchback/runs`, else `~/.local/state/switchback/runs`.
+    /// `$XDG_STATE_HOME/switchback/runs`, else `~/.local/state/switchback/runs`; keys likewise, by
+    /// `$SWITCHBACK_KEYS`, else in `keys` of the same two folders.
     ///
     /// # Errors
     /// As [`Self::at`]; `Unsafe` when no variable names a place.
@@ -92,8 +97,18 @@ impl RunStore {
         let root = set("SWITCHBACK_RUNS")
             .or_else(|| set("XDG_STATE_HOME").map(|p| p.join("switchback/runs")))
             .or_else(|| set("HOME").map(|p| p.join(".local/state/switchback/runs")));
+        let keys = set("SWITCHBACK_KEYS")
+            .or_else(|| set("XDG_STATE_HOME").map(|p| p.join("switchback/keys")))
+            .or_else(|| set("HOME").map(|p| p.join(".local/state/switchback/keys")));
         match root {
-            Some(root) => Self::at(root),
+            Some(root) => {
+                let mut store = Self::at(root)?;
+                if let Some(keys) = keys {
+                    store.keys = KeyFolder::new(keys);
+                }
+                store.keys.check()?;
+                Ok(store)
+            }
             None => Err(Error::Unsafe {
                 path: PathBuf::new(),
                 why: "neither SWITCHBACK_RUNS nor XDG_STATE_HOME nor HOME is set".into(),
@@ -134,7 +149,41 @@ impl RunStore {
             let why = format!("anyone may replace what is in `{}`", parent.display());
             return Err(unsafe_because(why));
         }
-        Ok(Self { root, is_shared })
+        let keys = KeyFolder::new(root.with_file_name("keys"));
+        Ok(Self {
+            root,
+            is_shared,
+            keys,
+            key_file: None,
+        })
+    }
+
+    /// The same store, with the key of the run that is to be opened in this file.
+    #[must_use]
+    pub fn with_key_file(mut self, file: Option<PathBuf>) -> Self {
+        self.key_file = file;
+        self
+    }
+
+    /// Where the keys of runs are.
+    pub fn keys(&self) -> &KeyFolder {
+        &self.keys
+    }
+
+    /// The key of a run: from the file that was given, else from the folder of keys.
+    ///
+    /// # Errors
+    /// `NotKey`, `Io`, `Unsafe`.
+    pub fn key(&self, id: &str) -> Result<Option<RunKey>> {
+        let Some(path) = &self.key_file else {
+            return self.keys.read(id);
+        };
+        let text = std::fs::read_to_string(path)
+            .map_err(Error::io(format!("read the key `{}`", path.display())))?;
+        match RunKey::from_text(id, &text) {
+            Some(key) => Ok(Some(key)),
+            None => Err(Error::NotKey { path: path.clone() }),
+        }
     }
 
     /// The folder of all runs.
@@ -165,22 +214,28 @@ impl RunStore {
         // Without a journal it is no run yet, so nobody else can have locked it.
         let run = self.lock(id, holder)?;
         let disk = Disk::create(&folder.join(JOURNAL), self.file_mode());
-        Ok((run, Writer::new(disk.map_err(Error::io(doing()))?, clock)))
+        let writer = Writer::new(disk.map_err(Error::io(doing()))?, clock);
+        Ok((run, writer.with_key(None, self.keys.clone(), id)))
     }
 
     /// Takes up a run that is there, by its id, a start of it, or [`LATEST`]. An incomplete last
-    /// line is cut off.
+    /// line is cut off. What is sealed stays so where the key is not here.
     ///
     /// # Errors
-    /// `NotFound`, `Ambiguous`, `Locked`, and all of [`reader::read`].
+    /// `NotFound`, `Ambiguous`, `Locked`, `WrongKey`, those of [`Self::key`], and all of
+    /// [`reader::read`].
     pub fn open(&self, name: &str, holder: &str, clock: Clock) -> Result<(Run, Writer, Recovered)> {
         let id = self.find(name)?;
         let run = self.lock(&id, holder)?;
         let path = run.folder.join(JOURNAL);
-        let recovered = reader::read(&path)?;
+        let mut recovered = reader::read(&path)?;
+        let key = self.key(&id)?;
+        if let Some(key) = &key {
+            recovered.open(key)?;
+        }
         let disk = Disk::reopen(&path, recovered.len, self.file_mode())
             .map_err(Error::io(format!("open the journal `{}`", path.display())))?;
-        let writer = Writer::after(&recovered, disk, clock);
+        let writer = Writer::after(&recovered, disk, clock).with_key(key, self.keys.clone(), &id);
         Ok((run, writer, recovered))
     }
 
@@ -244,6 +299,7 @@ impl RunStore {
             let entry = entry.map_err(Error::io(doing()))?;
             if entry.path().join(JOURNAL).is_file()
                 && let Ok(id) = entry.file_name().into_string()
+                && !id.starts_with('.')
             {
                 ids.push(id);
             }
@@ -331,6 +387,34 @@ impl RunStore {
         if self.is_shared { 0o660 } else { 0o600 }
     }
 
+    /// Signs the heads of a run with this SSH key.
+    pub fn signer(&self, id: &str, key: &Path) -> Signer {
+        Signer::new(key.to_owned(), id, &self.root.join(id), self.file_mode())
+    }
+
+    /// The folder of a run.
+    pub fn folder(&self, id: &str) -> PathBuf {
+        self.root.join(id)
+    }
+
+    /// Removes a run and its key, unless somebody works on it.
+    ///
+    /// # Errors
+    /// `Locked`, `Io`.
+    pub fn remove(&self, id: &str, holder: &str) -> Result<()> {
+        let run = self.lock(id, holder)?;
+        let doing = || format!("remove the run `{}`", run.folder.display());
+        // Under a name of no run first, so that no half of a run is ever found.
+        let gone = self.root.join(format!(".{id}"));
+        let removed = || -> io::Result<()> {
+            std::fs::rename(&run.folder, &gone)?;
+            sync_dir(&self.root)?;
+            std::fs::remove_dir_all(&gone)?;
+            self.keys.remove(id)
+        };
+        removed().map_err(Error::io(doing()))
+    }
+
     /// Opens a new folder for the group of a shared store, whatever the umask is.
     fn open_folder(&self, folder: &Path) -> io::Result<()> {
         let mode = if self.is_shared { 0o2770 } else { 0o700 };
@@ -399,7 +483,11 @@ fn ends(path: &Path) -> std::result::Result<(Option<Record>, Option<Record>), St
     let first = lines.next().filter(|l| !l.is_empty());
     let last = lines.next_back().or(first).filter(|_| !is_torn);
     let record = |line: &[u8]| -> std::result::Result<Option<Record>, String> {
-        let line: serde_json::Value = serde_json::from_slice(line).map_err(|e| e.to_string())?;
+        let mut line: serde_json::Value =
+            serde_json::from_slice(line).map_err(|e| e.to_string())?;
+        if let Some(record) = line["record"].as_object_mut() {
+            record.shift_remove("sealed");
+        }
         // Only the ends matter here, and they hold no blobs; any other record is left unread.
         Ok(serde_json::from_value(line["record"].clone()).ok())
     };

@@ -31,6 +31,8 @@ pub struct UndoEntry {
     pub tags: Vec<String>,
     /// How it is taken back.
     pub undo: UndoRecord,
+    /// Whether nothing of it may be shown.
+    pub is_hidden: bool,
     /// How the attempt ended; none: not known.
     pub status: Option<Status>,
     /// Whether it can be taken back.
@@ -124,6 +126,11 @@ impl Stack {
             }
             Record::Opened { .. }
             | Record::Resumed { .. }
+            | Record::Locking { .. }
+            | Record::HostReady { .. }
+            | Record::Issued(_)
+            | Record::Seen { .. }
+            | Record::TakenOver { .. }
             | Record::Answered { .. }
             | Record::Done { .. }
             | Record::Released { .. }
@@ -146,6 +153,7 @@ impl Stack {
             tags,
             seals,
             undo,
+            is_hidden,
             ..
         } = record
         else {
@@ -163,9 +171,10 @@ impl Stack {
         let state = match undo {
             UndoRecord::NotNeeded => return,
             UndoRecord::Keep => EntryState::Kept,
-            UndoRecord::Acts { .. } | UndoRecord::Tasks { .. } | UndoRecord::Unknown { .. } => {
-                EntryState::Stands
-            }
+            UndoRecord::Acts { .. }
+            | UndoRecord::Tasks { .. }
+            | UndoRecord::Sealed { .. }
+            | UndoRecord::Unknown { .. } => EntryState::Stands,
         };
         self.entries.push(UndoEntry {
             attempt: *attempt,
@@ -178,6 +187,7 @@ impl Stack {
             summary: summary.clone(),
             tags: tags.clone(),
             undo: undo.clone(),
+            is_hidden: *is_hidden,
             status: None,
             state,
             is_behind_point: false,

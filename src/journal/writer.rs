@@ -8,6 +8,8 @@ use super::error::{Error, Result};
 use super::line::{self, NO_HASH};
 use super::reader::Recovered;
 use super::record::Record;
+use super::seal::{KeyFolder, RunKey};
+use super::signature::Signer;
 use super::storage::Storage;
 
 /// Tells the wall clock.
@@ -21,6 +23,10 @@ pub struct Writer {
     head: String,
     is_poisoned: bool,
     has_unsynced: bool,
+    needs_signature: bool,
+    signer: Option<Signer>,
+    keys: Option<(KeyFolder, String)>,
+    key: Option<RunKey>,
 }
 
 impl std::fmt::Debug for Writer {
@@ -43,7 +49,33 @@ impl Writer {
             head: NO_HASH.to_owned(),
             is_poisoned: false,
             has_unsynced: false,
+            needs_signature: false,
+            signer: None,
+            keys: None,
+            key: None,
         }
+    }
+
+    /// Encrypts what is sealed with this key of the run; without one, a key is made in the folder
+    /// when the first record needs it.
+    #[must_use]
+    pub fn with_key(mut self, key: Option<RunKey>, keys: KeyFolder, run: &str) -> Self {
+        self.key = key;
+        self.keys = Some((keys, run.to_owned()));
+        self
+    }
+
+    /// Signs the head at the start, after each answer that decides about something final, and at
+    /// the end.
+    #[must_use]
+    pub fn with_signer(mut self, signer: Option<Signer>) -> Self {
+        self.signer = signer;
+        self
+    }
+
+    /// The key of the run, if something was sealed so far.
+    pub fn key(&self) -> Option<&RunKey> {
+        self.key.as_ref()
     }
 
     /// Goes on after what was recovered; the storage holds exactly that.
@@ -72,7 +104,10 @@ impl Writer {
                 .reserve()
                 .map_err(|source| Error::NoRoom { source })?;
         }
-        let json = self.record_json(record)?;
+        let json = match self.closed(record)? {
+            Some(record) => self.record_json(&record)?,
+            None => self.record_json(record)?,
+        };
         let line = line::encode(self.seq + 1, &self.head, (self.clock)(), &json);
         assert!(
             !line.contains('\n'),
@@ -82,6 +117,7 @@ impl Writer {
         let written = self.storage.append((line + "\n").as_bytes());
         self.guard("write the journal", written)?;
         self.has_unsynced = true;
+        self.needs_signature |= record.is_signed();
         self.seq += 1;
         self.head = hash;
         Ok(self.seq)
@@ -101,6 +137,14 @@ impl Writer {
         let synced = self.storage.sync();
         self.guard("make the journal durable", synced)?;
         self.has_unsynced = false;
+        if let Some(signer) = &self.signer
+            && self.needs_signature
+        {
+            signer
+                .sign(self.seq, &self.head)
+                .map_err(|source| Error::Unsigned { source })?;
+            self.needs_signature = false;
+        }
         Ok(())
     }
 
@@ -117,6 +161,28 @@ impl Writer {
     /// The hash of the last line, in hex; zeros before the first.
     pub fn head(&self) -> &str {
         &self.head
+    }
+
+    /// The record with its sealed part encrypted; `None` where it has none that is open.
+    fn closed(&mut self, record: &Record) -> Result<Option<Record>> {
+        if !record.has_open() {
+            return Ok(None);
+        }
+        let mut record = record.clone();
+        if self.key.is_none()
+            && let Some((keys, run)) = &self.keys
+        {
+            self.key = Some(keys.make(run)?);
+        }
+        let doing = "encrypt a part of a record";
+        let key = self.key.as_ref().ok_or_else(|| {
+            Error::io(doing)(std::io::Error::other(
+                "the journal was opened without a key",
+            ))
+        })?;
+        key.close(&mut record, self.seq + 1)
+            .map_err(Error::io(doing))?;
+        Ok(Some(record))
     }
 
     fn record_json(&mut self, record: &Record) -> Result<String> {

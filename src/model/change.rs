@@ -87,6 +87,8 @@ pub struct Condition {
     pub span: Span,
     /// The hosts; without it the hosts of the step (`verify`, `require`) or all.
     pub hosts: Option<Field>,
+    /// On how many of the hosts it must hold; without it on all of them.
+    pub at_least: Option<u32>,
     /// Keywords of the question: `become`, `vars`, `environment`, `delegate_to`, ….
     pub keywords: Keywords,
     /// A read-only module or a command with `reads: true`; none: `that` alone decides.

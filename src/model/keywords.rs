@@ -58,8 +58,6 @@ pub struct Keywords {
     pub port: Option<Field>,
     /// `remote_user`.
     pub remote_user: Option<Field>,
-    /// `debugger` is accepted and has no effect.
-    pub debugger: Option<Field>,
     /// `collections` is accepted: names are resolved in full anyway.
     pub collections: Vec<String>,
     /// `notify` under `apply:` of an include.

@@ -257,7 +257,7 @@ impl Request {
                 .to_owned()
         };
         format!(
-            "  SB_dir=$(mktemp -d \"${{SB_TMP:-${{TMPDIR:-/tmp}}}}/http.XXXXXX\") || exit\n\
+            "  SB_dir=$(sb_tmp_dir http) || exit\n\
              \x20 trap 'rm -rf \"$SB_dir\"' EXIT\n\
              \x20 printf %s {rc} >\"$SB_dir/rc\" && printf '%s\\n' {url} >\"$SB_dir/url\" || exit\n{data}\
              \x20 case $(wget --version 2>&1) in\n  *GNU*)\n\

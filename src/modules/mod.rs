@@ -76,3 +76,4 @@ pub use contract::{
     Module, Outcome, Prepared, Resolved, TreeEntry, Undo,
 };
 pub use registry::{find, names};
+pub use result::output_of;

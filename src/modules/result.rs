@@ -23,6 +23,11 @@ pub(super) fn strings<I: IntoIterator<Item = S>, S: Into<String>>(items: I) -> V
     )
 }
 
+/// What a command had said by the time of this reply, in the shape of its result.
+pub fn output_of(reply: &Reply) -> Map {
+    of_command(reply, true)
+}
+
 /// What a command gave: `rc`, `stdout`, `stderr` and both as lines.
 ///
 /// `strips` takes off line ends at the end of both, as `strip_empty_ends` does.

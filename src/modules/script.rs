@@ -153,7 +153,7 @@ impl Module for RunScript {
 fn sh(args: &ScriptArgs, file: &str, input: &Resolved) -> String {
     let name = file.rsplit('/').next().unwrap_or(file);
     let mut sh = format!(
-        "SB_dir=$(mktemp -d \"${{SB_TMP:-${{TMPDIR:-/tmp}}}}/script.XXXXXX\") || exit 125\n\
+        "SB_dir=$(sb_tmp_dir script) || exit 125\n\
          SB_file=$SB_dir/{}\n\
          trap 'rm -rf \"$SB_dir\"' EXIT\n\
          trap 'exit 129' HUP; trap 'exit 130' INT; trap 'exit 143' TERM\n\

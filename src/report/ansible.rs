@@ -150,7 +150,8 @@ impl Ansible {
             && report.result.get("skipped_reason").is_none();
         let is_quiet = matches!(task.module.as_str(), "setup" | "gather_facts")
             && report.status != Status::Failed;
-        (self.look.verbosity > 0 || is_shown && !is_silent(&task.module, report)) && !is_quiet
+        let is_shown = is_shown && !is_silent(&task.module, report);
+        !is_quiet && (is_shown || self.look.verbosity > 0)
     }
 
     /// The result as it is shown, on one line or over several.

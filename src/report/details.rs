@@ -67,10 +67,38 @@ pub(super) fn one_line(report: &Report) -> Option<String> {
     let told = match report.status {
         Status::Skipped => field(result, "skip_reason").or_else(|| field(result, "msg")),
         _ if !report.summary.is_empty() => Some(sanitize::text(&report.summary).into_owned()),
-        _ => field(result, "msg"),
+        // A loop's own message says only that there was a loop.
+        _ => match result.get("results") {
+            Some(Value::List(items)) => Some(super::count(items.len(), "item")),
+            _ => field(result, "msg"),
+        },
     };
     told.map(|text| text.lines().next().unwrap_or_default().to_owned())
         .filter(|text| !text.is_empty())
+}
+
+/// What `debug` says, as it was meant to be read.
+pub(super) fn debug_lines(report: &Report) -> Vec<String> {
+    let own = ["changed", "failed", "_ansible_verbose_always"];
+    let fields = report.result.as_map();
+    let mut lines = Vec::new();
+    for name in fields.into_iter().flat_map(crate::value::Map::keys) {
+        if own.contains(&name.as_str()) {
+            continue;
+        }
+        let shown = field(&report.result, name).unwrap_or_default();
+        let mut shown = shown.lines();
+        match (name.as_str(), shown.clone().count()) {
+            ("msg", _) => {}
+            (_, 0 | 1) => {
+                let value = shown.next().unwrap_or_default();
+                lines.push(format!("{}: {value}", sanitize::inline(name)));
+            }
+            _ => lines.push(format!("{}:", sanitize::inline(name))),
+        }
+        lines.extend(shown.map(str::to_owned));
+    }
+    lines
 }
 
 /// Whether the report needs its failure block.

@@ -6,7 +6,7 @@ use std::io::Write;
 
 use indexmap::IndexMap;
 
-use super::details::{failure, field, is_bad, one_line};
+use super::details::{debug_lines, failure, is_bad, one_line};
 use super::look::wrap;
 use super::recap::{pad, recap};
 use super::{Look, Reporter, Sink, Tone, count, duration, sanitize, word};
@@ -75,7 +75,7 @@ impl Human {
             .put(&format!("\n{}\n", self.look.paint(Tone::Title, &rule)));
     }
 
-    fn host_line(&self, host: &str, label: &str, report: &Report) -> String {
+    fn host_line(&self, host: &str, label: &str, module: &str, report: &Report) -> String {
         let mut line = format!(
             "  {} {host}",
             self.look
@@ -93,8 +93,10 @@ impl Human {
         if report.duration_ms >= 1000 {
             line.push_str(&format!("  {}", duration(report.duration_ms)));
         }
-        if !is_bad(report.status)
-            && let Some(text) = one_line(report)
+        // What `debug` says stands below, whole.
+        let is_said = is_bad(report.status) || module == "debug";
+        if let Some(text) =
+            one_line(report).filter(|_| !is_said || report.status == Status::Skipped)
         {
             line.push_str(&format!("  {text}"));
         }
@@ -109,7 +111,9 @@ impl Human {
                 text.push_str(&format!("      {line}\n"));
             }
         } else if module == "debug" && report.status != Status::Skipped {
-            text.push_str(&debug_text(report));
+            for line in debug_lines(report) {
+                text.push_str(&format!("      {line}\n"));
+            }
         }
         if self.look.shows_diff {
             for diff in &report.diff {
@@ -131,6 +135,7 @@ impl Human {
         let host = sanitize::inline(host).into_owned();
         let module = self.tasks.get(step).map_or("", |t| t.module.as_str());
         let below = self.below(report, module);
+        let line = self.host_line(&host, "", module, report);
         let (is_grouped, is_last) = match self.tasks.get_mut(step) {
             Some(task) => {
                 task.hosts_left = task.hosts_left.saturating_sub(1);
@@ -154,7 +159,6 @@ impl Human {
             return;
         }
         self.banner(step);
-        let line = self.host_line(&host, "", report);
         self.sink.put(&(line + &below));
     }
 
@@ -203,7 +207,7 @@ impl Human {
         let run = run.get(..13).unwrap_or(run);
         self.heading(
             '=',
-            &format!("RUN {run}"),
+            &format!("RUN {}", sanitize::inline(run)),
             &format!("exit code {exit_code}"),
         );
         self.sink.put(&recap(stats, &self.look));
@@ -216,25 +220,6 @@ impl Human {
             self.sink.put(&line);
         }
     }
-}
-
-/// The text of `debug`, indented, as it was meant to be read.
-fn debug_text(report: &Report) -> String {
-    let skipped = ["changed", "failed", "_ansible_verbose_always"];
-    let Some(fields) = report.result.as_map() else {
-        return String::new();
-    };
-    let mut text = String::new();
-    for name in fields.keys().filter(|k| !skipped.contains(&k.as_str())) {
-        let shown = field(&report.result, name).unwrap_or_default();
-        if name != "msg" {
-            text.push_str(&format!("      {}:\n", sanitize::inline(name)));
-        }
-        for line in shown.lines() {
-            text.push_str(&format!("      {line}\n"));
-        }
-    }
-    text
 }
 
 impl Reporter for Human {
@@ -262,7 +247,7 @@ impl Reporter for Human {
             } => {
                 let task = Task {
                     name: sanitize::inline(name).into_owned(),
-                    module: module.clone(),
+                    module: sanitize::inline(module).into_owned(),
                     is_handler: *is_handler,
                     hosts_left: hosts.len(),
                     is_grouped: hosts.len() > LINES_MAX,
@@ -282,7 +267,7 @@ impl Reporter for Human {
                 let module = self.tasks.get(step).map_or("", |t| t.module.as_str());
                 let below = self.below(report, module);
                 let label = sanitize::inline(label);
-                let line = self.host_line(&sanitize::inline(host), &label, report);
+                let line = self.host_line(&sanitize::inline(host), &label, module, report);
                 self.sink.put(&(line + &below));
             }
             Event::Undone {
@@ -292,7 +277,7 @@ impl Reporter for Human {
                 ..
             } => {
                 let label = format!("undo: {}", sanitize::inline(summary));
-                let line = self.host_line(&sanitize::inline(host), &label, report);
+                let line = self.host_line(&sanitize::inline(host), &label, "", report);
                 self.sink.put(&(line + &self.below(report, "")));
             }
             _ => self.said(event),
@@ -320,7 +305,11 @@ impl Human {
                 let mode = if *is_check { "check" } else { "" };
                 self.heading('=', what, mode);
                 if let Some(journal) = journal {
-                    let line = format!("run {run}, journal in {}\n", sanitize::inline(journal));
+                    let line = format!(
+                        "run {}, journal in {}\n",
+                        sanitize::inline(run),
+                        sanitize::inline(journal)
+                    );
                     self.sink.put(&self.look.paint(Tone::Dim, &line));
                 }
             }

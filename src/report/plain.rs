@@ -2,12 +2,12 @@
 //!
 //! `TIME KIND WORD WHAT`, where a task is named `t7` after its first line.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::Write;
 
-use super::details::{diff_counts, failure, is_bad, one_line};
+use super::details::{debug_lines, diff_counts, failure, is_bad, one_line};
 use super::{Clock, Look, Reporter, Sink, Tone, duration, sanitize, word};
-use crate::event::{Event, Report, Stats};
+use crate::event::{Event, Report, Stats, Status};
 use crate::model::StepId;
 
 /// Writes one line an event.
@@ -16,6 +16,8 @@ pub struct Plain {
     clock: Clock,
     look: Look,
     tasks: HashMap<StepId, usize>,
+    /// The tasks among them that say something.
+    debugs: HashSet<String>,
 }
 
 impl Plain {
@@ -26,6 +28,7 @@ impl Plain {
             clock,
             look,
             tasks: HashMap::new(),
+            debugs: HashSet::new(),
         }
     }
 
@@ -55,12 +58,22 @@ impl Plain {
             what.push_str(" ignored");
         }
         let is_bad = is_bad(report.status);
-        if !is_bad && let Some(text) = one_line(report) {
+        let mut said = Vec::new();
+        if self.debugs.contains(task) && matches!(report.status, Status::Ok | Status::Changed) {
+            said = debug_lines(report);
+        } else if !is_bad && let Some(text) = one_line(report) {
+            said.push(text);
+        }
+        if let [line] = said.as_slice() {
             what.push_str("  ");
-            what.push_str(&text);
+            what.push_str(line);
+            said.clear();
         }
         let lower = word(report.status).to_lowercase();
         self.line(kind, &lower, Some(Look::tone(report.status)), &what);
+        for line in said {
+            self.line("out", host, None, &format!("{task} | {line}"));
+        }
         if is_bad {
             for line in failure(report) {
                 self.line("why", host, None, &format!("{task} | {line}"));
@@ -118,12 +131,16 @@ impl Reporter for Plain {
             Event::TaskStarted {
                 step,
                 name: task_name,
+                module,
                 is_handler,
                 hosts,
                 ..
             } => {
                 let kind = if *is_handler { "hndlr" } else { "task" };
                 let task = self.task(step);
+                if module == "debug" {
+                    self.debugs.insert(task.clone());
+                }
                 let what = format!("{task} \"{}\" hosts={}", name(task_name), hosts.len());
                 self.line(kind, "start", None, &what);
             }
@@ -166,14 +183,15 @@ impl Reporter for Plain {
                 let what = format!("{task} {} left={left}", name(host));
                 self.line("host", "retry", Some(Tone::Warning), &what);
             }
+            // A question is shown with its answer: where these lines are read, a policy answers.
             Event::HostStarted { .. }
             | Event::Progress { .. }
             | Event::Included { .. }
-            | Event::HostsLeft => {}
-            Event::Asked { .. }
-            | Event::Answered { .. }
-            | Event::Checked { .. }
-            | Event::Notice { .. } => self.said(event),
+            | Event::HostsLeft
+            | Event::Asked { .. } => {}
+            Event::Answered { .. } | Event::Checked { .. } | Event::Notice { .. } => {
+                self.said(event);
+            }
         }
     }
 
@@ -194,7 +212,11 @@ impl Plain {
                 ..
             } => {
                 let mode = if *is_check { "check" } else { "run" };
-                let mut what = format!("id={run} mode={mode} playbook={}", name(playbook));
+                let mut what = format!(
+                    "id={} mode={mode} playbook={}",
+                    sanitize::inline(run),
+                    name(playbook)
+                );
                 if let Some(journal) = journal {
                     what.push_str(&format!(" journal={}", name(journal)));
                 }
@@ -228,9 +250,6 @@ impl Plain {
     /// What was asked, answered, checked and noticed.
     fn said(&mut self, event: &Event) {
         match event {
-            Event::Asked { question } => {
-                self.line("ask", "question", None, &format!("\"{}\"", name(question)));
-            }
             Event::Answered {
                 question,
                 answer,

@@ -34,8 +34,13 @@ sb_fail() {
   exit 1
 }
 
-# $SB_SPOOL: where switchback keeps things on this host: root's own place, or the user's home.
-if [ -w /var/lib ]; then SB_SPOOL=/var/lib/switchback/u/0; else SB_SPOOL=${HOME:-/nonexistent}/.switchback; fi
+# sb_tmp_dir NAME: prints a new directory for this user alone, not among those of all users where
+# there is any other place.
+sb_tmp_dir() {
+  [ -n "${SB_SPOOL-}" ] || sb_where
+  ( umask 077 && mkdir -p "$SB_SPOOL/tmp" && mktemp -d "$SB_SPOOL/tmp/$1.XXXXXX" ) 2>/dev/null ||
+    mktemp -d "${TMPDIR:-/tmp}/$1.XXXXXX"
+}
 
 # sb_keep_dir: makes $SB_KEEP, where before-images go, or ends the script.
 sb_keep_dir() {

@@ -180,7 +180,7 @@ impl Host {
     async fn pipes(&self, inner: &Inner) -> Result<Pipes, NoSh> {
         let trouble = |refusal: Refusal| NoSh::Trouble(refusal.into());
         let Some(ssh) = Ssh::of(&self.connection) else {
-            return local::spawn(&inner.settings.env).map_err(|e| {
+            return local::spawn(&inner.settings.env, inner.settings.local_umask).map_err(|e| {
                 trouble(Refusal::new(
                     Kind::Denied,
                     format!("cannot start `/bin/sh`: {e}"),

@@ -12,8 +12,14 @@ use super::session::Pipes;
 ///
 /// # Errors
 /// It cannot be started.
-pub(super) fn spawn(env: &[(OsString, OsString)]) -> std::io::Result<Pipes> {
-    spawn_shell(&["/bin/sh"], env)
+pub(super) fn spawn(env: &[(OsString, OsString)], umask: Option<u32>) -> std::io::Result<Pipes> {
+    match umask {
+        None => spawn_shell(&["/bin/sh"], env),
+        Some(umask) => {
+            let start = format!("umask {umask:04o}; exec /bin/sh");
+            spawn_shell(&["/bin/sh", "-c", &start], env)
+        }
+    }
 }
 
 /// Like [`spawn`], with a shell of choice.

@@ -40,6 +40,8 @@ pub struct Settings {
     pub sessions_per_host_max: usize,
     /// Added to the environment of `ssh` and of local scripts.
     pub env: Vec<(OsString, OsString)>,
+    /// The umask of local scripts, where it is not that of this process.
+    pub local_umask: Option<u32>,
 }
 
 impl Settings {
@@ -52,6 +54,7 @@ impl Settings {
             connects_per_jump_max: 8,
             sessions_per_host_max: 10,
             env: Vec::new(),
+            local_umask: None,
         }
     }
 }

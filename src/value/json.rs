@@ -1,10 +1,11 @@
 //! Values as JSON, and as serde data for the journal.
 //!
-//! Serialised form: a template is `{"$template": TEXT}`, a secret string `{"$secret": null}` (the
-//! text is never written), everything else plain JSON. A mapping of data that looks like one of
+//! Serialised form: a template is `{"$template": TEXT}`, a secret string `{"$secret": null}` (its
+//! text is written only within [`exposed`]), everything else plain JSON. A mapping of data that looks like one of
 //! these gets one more `$`, so that no text from a host comes back as a template.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::sync::Arc;
 
 use serde::de::{Deserialize, Deserializer};
@@ -69,9 +70,37 @@ impl Value {
     }
 }
 
+thread_local! {
+    static EXPOSES: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `serialize` with the texts of secrets written out, as `{"$secret": TEXT}`: only for what
+/// is encrypted at once. What it writes is read back as the same secrets.
+pub fn exposed<T>(serialize: impl FnOnce() -> T) -> T {
+    struct Reset(bool);
+    impl Drop for Reset {
+        fn drop(&mut self) {
+            EXPOSES.set(self.0);
+        }
+    }
+    // Values sit deep in types that derive their form, which has no room for a parameter.
+    let _reset = Reset(EXPOSES.replace(true));
+    serialize()
+}
+
 impl Serialize for Value {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
+            Self::Str(text) if text.is_secret() && EXPOSES.get() => {
+                let key = if text.is_template() {
+                    "$secret_template"
+                } else {
+                    "$secret"
+                };
+                let mut map = serializer.serialize_map(Some(1))?;
+                map.serialize_entry(key, text.as_str())?;
+                map.end()
+            }
             Self::Null => serializer.serialize_unit(),
             Self::Bool(b) => serializer.serialize_bool(*b),
             Self::Int(i) => serializer.serialize_i64(*i),
@@ -105,7 +134,7 @@ impl<'de> Deserialize<'de> for Value {
 /// Whether the only key of a mapping is a mark of this form, or an escaped one.
 fn is_mark(key: &str) -> bool {
     let word = key.trim_start_matches('$');
-    word.len() < key.len() && (word == "template" || word == "secret")
+    word.len() < key.len() && matches!(word, "template" | "secret" | "secret_template")
 }
 
 fn escaped(key: &str) -> Cow<'_, str> {
@@ -132,7 +161,14 @@ fn restore(json: serde_json::Value) -> Value {
             ))
         }
         serde_json::Value::Object(map) if map.len() == 1 && map.contains_key("$secret") => {
-            Value::Str(Text::data(MASK).into_secret())
+            let text = map["$secret"].as_str().unwrap_or(MASK);
+            Value::Str(Text::data(text).into_secret())
+        }
+        serde_json::Value::Object(map)
+            if map.len() == 1 && map.contains_key("$secret_template") =>
+        {
+            let text = map["$secret_template"].as_str().unwrap_or(MASK);
+            Value::Str(Text::from_user(text).into_secret())
         }
         serde_json::Value::Object(map) => {
             let is_single = map.len() == 1;
@@ -170,8 +206,32 @@ mod tests {
     }
 
     #[test]
+    fn secrets_are_written_out_only_where_it_is_asked_for() {
+        let value = Value::from(vec![
+            Value::Str(Text::data("hunter2").into_secret()),
+            Value::Str(Text::from_user("{{ x }}").into_secret()),
+            Value::from(Map::from_iter([("$secret".to_owned(), "plain".into())])),
+        ]);
+        let json = exposed(|| serde_json::to_string(&value)).unwrap();
+        let back: Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(back, value, "{json}");
+        let items = back.as_list().unwrap();
+        assert!(matches!(&items[0], Value::Str(t) if t.is_secret() && !t.is_template()));
+        assert!(matches!(&items[1], Value::Str(t) if t.is_secret() && t.is_template()));
+        assert!(!items[2].has_secret());
+        let after = serde_json::to_string(&value).unwrap();
+        assert!(!after.contains("hunter2"), "{after}");
+    }
+
+    #[test]
     fn data_never_comes_back_as_a_template_or_secret() {
-        for key in ["$template", "$secret", "$$template", "template"] {
+        for key in [
+            "$template",
+            "$secret",
+            "$secret_template",
+            "$$template",
+            "template",
+        ] {
             let inner = Map::from_iter([(key.to_owned(), "{{ pwned }}".into())]);
             let outer = Map::from_iter([(key.to_owned(), Value::from(inner))]);
             let value = Value::from(vec![Value::from(outer)]);

@@ -8,11 +8,13 @@
 mod data;
 mod de;
 mod json;
+mod redact;
 mod text;
 
 pub use data::Value;
 pub use de::{field_names, from_value};
-pub use json::MASK;
+pub use json::{MASK, exposed};
+pub use redact::Redactor;
 pub use text::{Text, Trust};
 
 /// A mapping in the order in which it was written.

@@ -103,7 +103,7 @@ impl Envelope {
         let mut sealed = plain.to_vec();
         sealed.resize(
             plain.len() + padding,
-            u8::try_from(padding).expect("invariant: a block has 16 bytes"),
+            u8::try_from(padding).unwrap_or(u8::MAX),
         );
         keys.cipher().apply_keystream(&mut sealed);
         let mut mac = keys.mac();
@@ -169,7 +169,7 @@ fn unhex(text: &[u8]) -> Result<Vec<u8>, Error> {
         return Err(broken);
     }
     text.chunks(2)
-        .map(|pair| Some(u8::try_from(digit(pair[0])? * 16 + digit(pair[1])?).ok()?))
+        .map(|pair| u8::try_from(digit(pair[0])? * 16 + digit(pair[1])?).ok())
         .collect::<Option<Vec<u8>>>()
         .ok_or(broken)
 }

@@ -81,7 +81,15 @@ impl Run {
         let mut vars = Map::new();
         let mut names = Vec::new();
         for file in &files {
-            vars.extend(self.controller.vars_file(file).map_err(fail)?);
+            let read = self.controller.vars_file(file).map_err(fail)?;
+            vars.extend(read.into_iter().map(|(name, value)| {
+                let value = if item.is_hidden {
+                    value.into_secret()
+                } else {
+                    value
+                };
+                (name, value)
+            }));
             names.push(Value::from(file.display().to_string()));
         }
         if let Some(name) = text("name") {

@@ -6,7 +6,7 @@ use super::{Reader, field, shared_keyword};
 use crate::diag::Diagnostic;
 use crate::model::keyword::place;
 use crate::model::{Condition, Keywords};
-use crate::syntax::{Entry, Node};
+use crate::syntax::{Entry, Kind, Node};
 
 impl Reader<'_> {
     /// Reads a list of conditions, or a single one.
@@ -27,6 +27,7 @@ impl Reader<'_> {
             name: String::new(),
             span: node.span,
             hosts: None,
+            at_least: None,
             keywords: Keywords::default(),
             module: None,
             that: Vec::new(),
@@ -42,6 +43,7 @@ impl Reader<'_> {
             match &*entry.key {
                 "that" => condition.that = conditions("that", &entry.value, self.problems()),
                 "hosts" => condition.hosts = Some(field(&entry.value)),
+                "at_least" => condition.at_least = self.at_least(&entry.value),
                 "reads" => reads = self.problems().bool("reads", &entry.value).unwrap_or(false),
                 "args" | "name" => {}
                 key if is_keyword(self.cx, key, place::TASK) => {
@@ -84,6 +86,19 @@ impl Reader<'_> {
         Some(condition)
     }
 
+    /// `at_least: N`: one host or more.
+    fn at_least(&mut self, node: &Node) -> Option<u32> {
+        let count = match node.kind {
+            Kind::Int(i) => u32::try_from(i).ok().filter(|count| *count > 0),
+            _ => None,
+        };
+        if count.is_none() {
+            self.problems()
+                .wrong_type("at_least", "a number of hosts, 1 or more", node);
+        }
+        count
+    }
+
     fn condition_keyword(&mut self, condition: &mut Condition, entry: &Entry) {
         let problems = self.cx.problems();
         if let Some(row) = keyword_at(entry, place::TASK, problems)
@@ -96,7 +111,7 @@ impl Reader<'_> {
                     format!("`{}` is not a key of a condition", entry.key),
                 )
                 .at(entry.key_span, "not known here")
-                .help("a condition has `name`, `hosts`, a module and `that`"),
+                .help("a condition has `name`, `hosts`, `at_least`, a module and `that`"),
             );
         }
     }

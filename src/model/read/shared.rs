@@ -221,6 +221,7 @@ pub fn shared_keyword(keywords: &mut Keywords, entry: &Entry, problems: &mut Pro
         "environment" => keywords.environment = mappings("environment", node, problems),
         "module_defaults" => keywords.module_defaults = mappings("module_defaults", node, problems),
         "notify" => keywords.notify = super::task::notified(node),
+        "debugger" => no_debugger(node, problems),
         name => {
             let Some(slot) = slot(keywords, name) else {
                 return false;
@@ -229,6 +230,21 @@ pub fn shared_keyword(keywords: &mut Keywords, entry: &Entry, problems: &mut Pro
         }
     }
     true
+}
+
+/// Ansible's debugger is a prompt of its own that takes Python; only switching it off means the same here.
+fn no_debugger(node: &Node, problems: &mut Problems) {
+    if node.is_null() || node.as_str().is_some_and(|text| &**text == "never") {
+        return;
+    }
+    problems.push(
+        Diagnostic::error("SB0108", "`debugger` is not supported")
+            .at(
+                node.span,
+                "switchback asks at a failure by itself: retry, edit, skip, roll back",
+            )
+            .help("remove it; `debugger: never` may stay"),
+    );
 }
 
 fn slot<'k>(k: &'k mut Keywords, name: &str) -> Option<&'k mut Option<Field>> {
@@ -253,7 +269,6 @@ fn slot<'k>(k: &'k mut Keywords, name: &str) -> Option<&'k mut Option<Field>> {
         "connection" => &mut k.connection,
         "port" => &mut k.port,
         "remote_user" | "user" => &mut k.remote_user,
-        "debugger" => &mut k.debugger,
         _ => return None,
     })
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::session::{Session, not_found};
 use super::{folder_of, read_items};
 use crate::diag::{Diagnostic, Span, suggest};
+use crate::inventory::vars_folder;
 use crate::model::read::{Scope, role_use};
 use crate::model::{Block, Field, Item, Keywords, RoleScope, RoleUse, StepId};
 use crate::syntax::{Kind, Node};
@@ -252,7 +253,9 @@ impl Session<'_> {
                 return Some(vec![file.clone()]);
             }
             if file.is_dir() && takes_folder {
-                return Some(vars_folder(file));
+                return vars_folder(file)
+                    .map_err(|problem| self.problems.push(problem))
+                    .ok();
             }
         }
         // A `*_from` that is missing is an error only where the role has such a folder at all, as
@@ -455,36 +458,6 @@ fn role_not_found(name: &str, searched: &[PathBuf]) -> Diagnostic {
         .map(|p| format!("`{}`", p.display()))
         .collect();
     problem.help(format!("searched in {}", paths.join(", ")))
-}
-
-/// The files of a folder of variables and of those in it, in order of their names.
-pub(crate) fn vars_folder(folder: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(folder) else {
-        return Vec::new();
-    };
-    let mut paths: Vec<PathBuf> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .collect();
-    paths.sort();
-    let mut files = Vec::new();
-    for path in paths {
-        let name = path
-            .file_name()
-            .map(|n| n.display().to_string())
-            .unwrap_or_default();
-        if name.starts_with('.') || name.ends_with('~') {
-            continue;
-        }
-        if path.is_dir() {
-            files.extend(vars_folder(&path));
-        } else {
-            let ext = path.extension().map(|e| e.display().to_string());
-            if matches!(ext.as_deref(), None | Some("yml" | "yaml" | "json")) {
-                files.push(path);
-            }
-        }
-    }
-    files
 }
 
 impl Session<'_> {

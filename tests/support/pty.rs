@@ -1,10 +1,12 @@
-//! A pseudo-terminal with this program on it.
+//! A pseudo-terminal with a program on it.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::num::NonZero;
 use std::os::fd::OwnedFd;
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::{JoinHandle, park_timeout};
 use std::time::{Duration, Instant};
@@ -32,8 +34,12 @@ pub(crate) struct Pty {
 }
 
 impl Pty {
-    /// Starts a scenario of this program on a new terminal.
-    pub(crate) fn start(scenario: &str, env: &[(&str, &str)]) -> Self {
+    /// Starts a program on a new terminal.
+    pub(crate) fn start(
+        program: &Path,
+        args: &[impl AsRef<OsStr>],
+        env: &[(&str, &OsStr)],
+    ) -> Self {
         let keyboard = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&keyboard).unwrap();
         unlockpt(&keyboard).unwrap();
@@ -52,8 +58,8 @@ impl Pty {
         // `setsid --ctty` makes it the terminal of a session of its own.
         let program = Command::new("setsid")
             .arg("--ctty")
-            .arg(std::env::current_exe().unwrap())
-            .args(["child", scenario])
+            .arg(program)
+            .args(args)
             .env("TERM", "xterm-256color")
             .env_remove("NO_COLOR")
             .envs(env.iter().copied())
@@ -86,19 +92,27 @@ impl Pty {
 
     /// Waits until the text is shown after all that was waited for before.
     pub(crate) fn wait_for(&mut self, text: &str) {
-        let end = Instant::now() + PATIENCE;
+        self.wait_for_one_of(&[text], PATIENCE);
+    }
+
+    /// Waits until one of the texts is shown after all that was waited for before: which one.
+    pub(crate) fn wait_for_one_of(&mut self, texts: &[&str], patience: Duration) -> usize {
+        let end = Instant::now() + patience;
         loop {
             {
                 let shown = self.shown.lock().unwrap();
                 let new = &shown[self.looked..];
-                if let Some(at) = new.windows(text.len()).position(|w| w == text.as_bytes()) {
-                    self.looked += at + text.len();
-                    return;
+                let place = |t: &&str| new.windows(t.len()).position(|w| w == t.as_bytes());
+                let found = texts.iter().enumerate();
+                let found = found.filter_map(|(i, t)| place(t).map(|at| (at, i)));
+                if let Some((at, index)) = found.min() {
+                    self.looked += at + texts[index].len();
+                    return index;
                 }
             }
             assert!(
                 Instant::now() < end,
-                "`{text}` was not shown; the screen:\n{}",
+                "none of {texts:?} was shown; the screen:\n{}",
                 self.screen()
             );
             park_timeout(Duration::from_millis(10));
@@ -136,12 +150,15 @@ impl Pty {
     }
 
     /// Waits for the program's end and checks that the terminal is as it was.
-    pub(crate) fn ends_as_it_began(mut self) {
+    pub(crate) fn ends_as_it_began(mut self) -> ExitStatus {
         let end = Instant::now() + PATIENCE;
-        while self.program.try_wait().unwrap().is_none() {
+        let status = loop {
+            if let Some(status) = self.program.try_wait().unwrap() {
+                break status;
+            }
             assert!(Instant::now() < end, "it does not end:\n{}", self.screen());
             park_timeout(Duration::from_millis(10));
-        }
+        };
         let after = tcgetattr(&self.terminal).unwrap();
         assert_eq!(
             format!("{after:?}"),
@@ -152,6 +169,7 @@ impl Pty {
         assert!(!parser.screen().hide_cursor(), "the cursor is gone");
         assert!(!parser.screen().bracketed_paste(), "pastes stay marked");
         assert!(!parser.screen().alternate_screen(), "the history is gone");
+        status
     }
 }
 

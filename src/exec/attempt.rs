@@ -1,0 +1,335 @@
+//! One durable attempt: it is started, followed, and found again when the connection was lost.
+//!
+//! Knows nothing of tasks. Invariants: an attempt is sent once, under an id that is on disk; that
+//! nobody can be reached decides nothing; only a host says what has become of an attempt.
+
+use futures_util::future::{Either, select};
+
+use super::effect::Live;
+use super::ground::plain;
+use super::halt::{Flow, Halt};
+use super::progress::Watcher;
+use super::run::Run;
+use crate::journal::{Issued, Record};
+use crate::script::attempt::{self, Fate, Refusal, Seen, WINDOW_BYTES_MAX};
+use crate::script::{Reply, Script};
+use crate::transport::{Failed, Target};
+
+/// Milliseconds between two looks at an attempt whose start has not replied yet.
+const FOLLOW_MS: u64 = 1000;
+/// The shortest and the longest pause between two looks at one that was found again.
+const LOOK_MS: (u64, u64) = (100, 2000);
+/// The longest pause between two tries to reach a host.
+const REACH_MS_MAX: u64 = 10_000;
+/// Milliseconds between two words about a host that cannot be reached.
+const SAY_MS: u64 = 60_000;
+/// Seconds that two clocks of a host may differ without it having gone back in time.
+const BACK_S_MAX: u64 = 2;
+
+/// What an attempt came to.
+#[derive(Debug)]
+pub(super) enum Tried {
+    /// It ended; whether the host ended it because its time was over.
+    Ended(Reply, bool),
+    /// It runs, and nobody awaits it.
+    Begun,
+    /// It never started and never will.
+    Never,
+    /// Nothing of it was sent.
+    NotSent(Failed),
+    /// The host was restarted before it could start.
+    OtherBoot,
+    /// Another one has the lock of the host.
+    Fenced(String),
+    /// The host did not start it.
+    Refused(String),
+    /// Nobody can say how it ended; what it had said by then.
+    Lost(String, Reply),
+}
+
+/// An attempt on its way.
+pub(super) struct Course<'a> {
+    target: &'a Target,
+    issued: &'a Issued,
+    host: String,
+    name: String,
+    watcher: Option<Watcher>,
+    /// How much of both streams was shown.
+    shown: (u64, u64),
+    so_far: Reply,
+}
+
+impl<'a> Course<'a> {
+    pub(super) fn new(
+        target: &'a Target,
+        issued: &'a Issued,
+        name: String,
+        live: Option<Live>,
+        shown: (u64, u64),
+    ) -> Self {
+        Self {
+            target,
+            issued,
+            host: target.host.clone(),
+            name,
+            watcher: live.filter(|live| !live.is_hidden).map(Watcher::new),
+            shown,
+            so_far: Reply::default(),
+        }
+    }
+
+    fn offsets(&self) -> (u64, u64) {
+        let so_far = &self.so_far;
+        (so_far.stdout.len() as u64, so_far.stderr.len() as u64)
+    }
+
+    fn status(&self) -> Script {
+        let (out, err) = self.offsets();
+        self.issued.spot.status(out, err)
+    }
+
+    fn resolve(&self) -> Script {
+        let (out, err) = self.offsets();
+        self.issued.spot.resolve(out, err)
+    }
+}
+
+impl Run {
+    /// Sends an attempt and stays with it to its end.
+    pub(super) async fn try_attempt(&self, mut course: Course<'_>, script: Script) -> Flow<Tried> {
+        let target = course.target.clone();
+        let mut start = Box::pin(self.port.trip(&target, plain(script), None));
+        let reply = loop {
+            let pause = Box::pin(self.port.sleep(FOLLOW_MS));
+            match select(start, pause).await {
+                Either::Left((reply, _)) => break reply,
+                Either::Right(((), rest)) => start = rest,
+            }
+            let looked = self.port.trip(&target, plain(course.status()), None).await;
+            if let Ok(Some(seen)) = looked.map(|reply| attempt::seen(&reply)) {
+                self.take(&mut course, &seen).await?;
+            }
+        };
+        match reply {
+            Err(failed @ Failed::Unreachable { .. }) => Ok(Tried::NotSent(failed)),
+            Err(Failed::Lost { reason }) => self.find_again(course, Some(reason)).await,
+            Ok(reply) => match attempt::seen(&reply) {
+                None => {
+                    let said = reply.stderr_text();
+                    self.find_again(course, Some(format!("the host said: {}", said.trim())))
+                        .await
+                }
+                Some(seen) => self.conclude(course, seen).await,
+            },
+        }
+    }
+
+    /// What the reply to a start says.
+    async fn conclude(&self, mut course: Course<'_>, mut seen: Seen) -> Flow<Tried> {
+        // It has the output from the beginning; some of it may have been fetched on the way.
+        let (out, err) = course.offsets();
+        let is_cut = seen.out.len() >= WINDOW_BYTES_MAX || seen.err.len() >= WINDOW_BYTES_MAX;
+        let rest = |bytes: &mut Vec<u8>, known: u64| {
+            let known = usize::try_from(known).unwrap_or(usize::MAX);
+            bytes.drain(..known.min(bytes.len()));
+        };
+        rest(&mut seen.out, out);
+        rest(&mut seen.err, err);
+        self.take(&mut course, &seen).await?;
+        match seen.fate {
+            Fate::Finished { rc, is_late } if !is_cut => Ok(course.ended(rc, is_late)),
+            Fate::Running { .. } if course.issued.is_job => Ok(Tried::Begun),
+            Fate::Refused(refusal) => Ok(refused(refusal)),
+            Fate::Never => Ok(Tried::Never),
+            _ => self.find_again(course, None).await,
+        }
+    }
+
+    /// Looks for an attempt until its end. `lost` says why it has to be looked for.
+    pub(super) async fn find_again(
+        &self,
+        mut course: Course<'_>,
+        lost: Option<String>,
+    ) -> Flow<Tried> {
+        let mut since = lost.as_ref().map(|_| self.port.now().millis);
+        let mut said = None;
+        let (mut pause, mut reach) = (LOOK_MS.0, LOOK_MS.0);
+        if let Some(why) = &lost {
+            self.say_unreachable(&course, why, &mut said);
+        }
+        let mut is_resolved = false;
+        loop {
+            let script = if is_resolved {
+                course.status()
+            } else {
+                course.resolve()
+            };
+            let reply = self.port.trip(course.target, plain(script), None).await;
+            let reason = match reply {
+                Ok(reply) => match attempt::seen(&reply) {
+                    Some(seen) => {
+                        if since.take().is_some() {
+                            let host = &course.host;
+                            self.notice(false, format!("{host}: reached again"));
+                        }
+                        (said, reach, is_resolved) = (None, LOOK_MS.0, true);
+                        let has_more = self.take(&mut course, &seen).await?;
+                        if let Some(tried) = course.outcome(&seen, has_more) {
+                            return Ok(tried);
+                        }
+                        if matches!(seen.fate, Fate::Refused(Refusal::NoSpace)) {
+                            is_resolved = false;
+                        }
+                        if !has_more {
+                            self.pause_here(&course, "runs").await?;
+                            self.port.sleep(pause).await;
+                            pause = (pause * 2).min(LOOK_MS.1);
+                        }
+                        continue;
+                    }
+                    None => format!("the host said: {}", reply.stderr_text().trim()),
+                },
+                Err(Failed::Unreachable { reason, .. } | Failed::Lost { reason }) => reason,
+            };
+            let began = *since.get_or_insert(self.port.now().millis);
+            self.give_up_late(&course, began, &reason)?;
+            self.say_unreachable(&course, &reason, &mut said);
+            self.pause_here(&course, "is unreachable, and the task may be running")
+                .await?;
+            self.port.sleep(reach).await;
+            reach = (reach * 2).min(REACH_MS_MAX);
+        }
+    }
+
+    /// Takes output in and shows it; whether there may be more at once.
+    async fn take(&self, course: &mut Course<'_>, seen: &Seen) -> Flow<bool> {
+        let mut is_new = false;
+        for (is_stderr, bytes) in [(false, &seen.out), (true, &seen.err)] {
+            let (all, shown) = if is_stderr {
+                (&mut course.so_far.stderr, &mut course.shown.1)
+            } else {
+                (&mut course.so_far.stdout, &mut course.shown.0)
+            };
+            all.extend_from_slice(bytes);
+            let from = usize::try_from(*shown).unwrap_or(usize::MAX).min(all.len());
+            let fresh = &all[from..];
+            if fresh.is_empty() {
+                continue;
+            }
+            is_new = true;
+            if let Some(watcher) = &mut course.watcher {
+                for event in watcher.watch(is_stderr, fresh) {
+                    self.port.emit(event);
+                }
+            }
+            *shown = all.len() as u64;
+        }
+        if is_new && matches!(seen.fate, Fate::Running { .. }) {
+            let record = Record::Seen {
+                attempt: course.issued.attempt,
+                out: course.shown.0,
+                err: course.shown.1,
+            };
+            self.record(vec![record], false).await?;
+        }
+        Ok(seen.out.len() >= WINDOW_BYTES_MAX || seen.err.len() >= WINDOW_BYTES_MAX)
+    }
+
+    fn say_unreachable(&self, course: &Course<'_>, why: &str, said: &mut Option<u64>) {
+        let now = self.port.now().millis;
+        if said.is_none_or(|at| now.saturating_sub(at) >= SAY_MS) {
+            *said = Some(now);
+            self.notice(
+                true,
+                format!(
+                    "{}: unreachable, `{}` may be running there; trying to reach it: {why}",
+                    course.host, course.name
+                ),
+            );
+        }
+    }
+
+    /// Without a person nobody waits for ever.
+    fn give_up_late(&self, course: &Course<'_>, since: u64, why: &str) -> Flow<()> {
+        let waited = self.port.now().millis.saturating_sub(since) / 1000;
+        match self.settings.lost_after_s {
+            Some(limit) if waited >= limit => Err(Halt::Lost(format!(
+                "{}: unreachable for {waited} s, `{}` may be running there: {why}",
+                course.host, course.name
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Somebody who wants a pause gets it while a host is waited for.
+    async fn pause_here(&self, course: &Course<'_>, what: &str) -> Flow<()> {
+        if let Some(why) = self.port.take_pause() {
+            let mut question = self.pause_question(&why, &course.name);
+            question
+                .running
+                .push(format!("{}: `{}` {what}", course.host, course.name));
+            self.ask(super::ask::Question::Pause(Box::new(question)))
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+impl Course<'_> {
+    fn ended(self, rc: i32, is_late: bool) -> Tried {
+        Tried::Ended(Reply { rc, ..self.so_far }, is_late)
+    }
+
+    /// What a look decides; nothing while it runs or has more to say.
+    fn outcome(&mut self, seen: &Seen, has_more: bool) -> Option<Tried> {
+        let said = || Reply::clone(&self.so_far);
+        if seen.boot == self.issued.boot && seen.up + BACK_S_MAX < self.issued.up {
+            let why = "the host has gone back in time: a snapshot of it was restored";
+            return Some(Tried::Lost(why.to_owned(), said()));
+        }
+        if has_more {
+            return None;
+        }
+        match &seen.fate {
+            Fate::Running { .. } if self.issued.is_job => Some(Tried::Begun),
+            // A host without room for the claim will have some, or the time of the start is over.
+            Fate::Running { .. }
+            | Fate::Claimed
+            | Fate::Absent
+            | Fate::Refused(Refusal::NoSpace) => None,
+            Fate::Finished { rc, is_late } => {
+                let reply = Reply { rc: *rc, ..said() };
+                Some(Tried::Ended(reply, *is_late))
+            }
+            Fate::Never => Some(Tried::Never),
+            Fate::Lost { why } => {
+                let why = match why.as_str() {
+                    "reboot" => "the host was restarted while it ran",
+                    "killed" => "what watched over it was killed while it ran",
+                    _ => "how it ended was not written down in full",
+                };
+                Some(Tried::Lost(why.to_owned(), said()))
+            }
+            Fate::Refused(Refusal::OtherSpool) => {
+                let why = "the place of its files on the host is gone or another one";
+                Some(Tried::Lost(why.to_owned(), said()))
+            }
+            Fate::Refused(other) => Some(Tried::Lost(format!("{other:?}"), said())),
+        }
+    }
+}
+
+fn refused(refusal: Refusal) -> Tried {
+    match refusal {
+        Refusal::Fenced(line) => Tried::Fenced(line),
+        Refusal::OtherBoot => Tried::OtherBoot,
+        Refusal::TooLate => Tried::Never,
+        Refusal::OtherSpool => {
+            Tried::Refused("the place of attempts on the host is gone or another one".to_owned())
+        }
+        Refusal::NoSpace => {
+            Tried::Refused("the host has no room to keep how it ends; nothing was run".to_owned())
+        }
+        Refusal::Other(why) => Tried::Refused(format!("the host refused it: {why}")),
+    }
+}

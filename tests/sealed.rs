@@ -1,0 +1,134 @@
+//! What is secret is in the journal for a resume and a rollback, and nobody without the run's key
+//! can read it there.
+
+#![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
+
+#[path = "support/world.rs"]
+mod world;
+
+use std::fs;
+
+use world::{World, said};
+
+const SECRET: &str = "correct-horse-battery";
+
+/// Fails the first time, so that a second process goes on with what the first one knew.
+const TASKS: &str = "\
+- command: echo correct-horse-battery
+  register: hidden
+  no_log: true
+- set_fact: {kept: 'fact-{{ hidden.stdout }}'}
+- shell: cat >/dev/null; echo from-{{ given }}
+  register: shown
+- shell: 'printf made > TARGET/changed'
+  no_log: true
+  undo:
+    - shell: printf '%s' '{{ hidden.stdout }} {{ given }}' > TARGET/undone
+- command: test -e TARGET/ready
+- copy: {content: '{{ hidden.stdout }} {{ kept }} {{ shown.stdout }}', dest: TARGET/all}
+";
+
+fn failed_run() -> World {
+    let world = World::new(TASKS);
+    let (code, text) = said(&world.run(&["-vvv", "--diff", "-e", "given=given-away-word"]));
+    assert_eq!(code, 2, "{text}");
+    assert!(!text.contains(SECRET), "{text}");
+    world
+}
+
+fn assert_nothing_readable(world: &World) {
+    let files = world.files("runs");
+    assert!(files.len() > 1, "the run has left no journal");
+    for (name, bytes) in files {
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        // The value of `-e` may be secret, and a task that prints it makes it no less so.
+        for secret in [SECRET, "=given-away-word"] {
+            assert!(!text.contains(secret), "{}: {text}", name.display());
+        }
+    }
+}
+
+#[test]
+fn a_resume_knows_the_true_values_and_the_run_folder_does_not_tell_them() {
+    let world = failed_run();
+    assert_nothing_readable(&world);
+    fs::write(world.target().join("ready"), "").unwrap();
+    let (code, text) = said(&world.switchback(&["resume", "--yes"]));
+    assert_eq!(code, 0, "{text}");
+    assert!(!text.contains(SECRET), "{text}");
+    let expected = format!("{SECRET} fact-{SECRET} from-given-away-word");
+    assert_eq!(world.made("all"), expected);
+    assert_nothing_readable(&world);
+}
+
+#[test]
+fn an_undo_task_knows_the_true_values() {
+    let world = failed_run();
+    let (_, text) = said(&world.switchback(&["rollback", "--yes", "--way", "undo"]));
+    assert!(!text.contains(SECRET), "{text}");
+    // The later commands have no undo, so it is the first of what ran that is taken back last.
+    let (_, shown) = said(&world.switchback(&["runs", "show"]));
+    assert!(!shown.contains(SECRET), "{shown}");
+    assert_eq!(
+        world.made("undone"),
+        format!("{SECRET} given-away-word"),
+        "{text}"
+    );
+    assert_nothing_readable(&world);
+}
+
+#[test]
+fn on_another_machine_the_key_is_asked_for_and_a_copy_of_it_opens_the_run() {
+    let world = failed_run();
+    fs::write(world.target().join("ready"), "").unwrap();
+    let id = world.run_id();
+    let key = world.switchback(&["runs", "key", &id]);
+    assert!(key.status.success());
+    fs::remove_dir_all(world.path("keys")).unwrap();
+    for command in ["resume", "rollback"] {
+        let (code, text) = said(&world.switchback(&[command, "--yes"]));
+        assert_eq!(code, 1, "{text}");
+        assert!(
+            text.contains("SB0811") && text.contains("runs key"),
+            "{text}"
+        );
+    }
+    assert_eq!(world.made("all"), "");
+    fs::write(world.path("another.key"), "not a key").unwrap();
+    let (code, text) = said(&world.switchback(&["resume", "--yes", "--run-key", "another.key"]));
+    assert_eq!((code, text.contains("SB0810")), (1, true), "{text}");
+    fs::write(world.path("run.key"), key.stdout).unwrap();
+    let (code, text) = said(&world.switchback(&["resume", "--yes", "--run-key", "run.key"]));
+    assert_eq!(code, 0, "{text}");
+    assert!(world.made("all").starts_with(SECRET));
+}
+
+#[test]
+fn a_run_without_secrets_makes_no_key() {
+    let world = World::new("- command: echo plain\n");
+    assert_eq!(said(&world.run(&[])).0, 0);
+    assert!(!world.path("keys").exists());
+}
+
+#[test]
+fn an_answer_to_a_private_prompt_is_not_asked_for_again() {
+    let world = World::with_playbook(
+        "\
+- hosts: all
+  gather_facts: false
+  vars_prompt:
+    - {name: pw, prompt: word of the day}
+  tasks:
+    - command: test -e TARGET/ready
+    - copy: {content: '{{ pw }}', dest: TARGET/all}
+      no_log: true
+",
+    );
+    let answer = format!("word of the day={SECRET}");
+    assert_eq!(said(&world.run(&["--answer", &answer])).0, 2);
+    assert_nothing_readable(&world);
+    fs::write(world.target().join("ready"), "").unwrap();
+    let (code, text) = said(&world.switchback(&["resume", "--yes"]));
+    assert_eq!(code, 0, "{text}");
+    assert_eq!(world.made("all"), SECRET);
+}

@@ -3,6 +3,7 @@
 mod args;
 mod completions;
 mod config;
+mod defaults;
 mod exit;
 mod explain;
 mod extra_vars;

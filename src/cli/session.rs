@@ -15,14 +15,14 @@ use chrono::Utc;
 use tokio::sync::{Mutex, mpsc};
 
 use super::args::{Manners, OnFailure, Output, RunArgs};
-use super::config::Config;
+use super::defaults::{of_connections, of_plays};
 use super::exit;
 use super::start::tell;
 use crate::console::{self, Console, Policy};
 use crate::diag::{Diagnostic, Severity, SourceMap, render};
 use crate::event::Event;
 use crate::exec::ask::{Answer, Question, WordQuestion};
-use crate::exec::{Defaults, Driver, LocalFuture, Project, Settings, Terminal};
+use crate::exec::{Driver, LocalFuture, Project, Settings, Terminal};
 use crate::inventory::Inventory;
 use crate::journal::Writer;
 use crate::model::Playbook;
@@ -31,7 +31,7 @@ use crate::report::{
     Ansible, AnsibleOptions, Human, Junit, Look, Minimal, Ndjson, Plain, Reporter,
 };
 use crate::transport::{Pool, Settings as PoolSettings};
-use crate::value::{Map, Text, Value};
+use crate::value::Map;
 
 /// Everything loaded and checked, before the first host is contacted.
 pub(super) struct Loaded {
@@ -237,11 +237,11 @@ fn settings(
         limit_text: args.limit.clone(),
         start_at: args.start_at_task.clone(),
         force_handlers: args.force_handlers,
-        connection_defaults: Arc::new(connection_defaults(args)),
+        connection_defaults: Arc::new(of_connections(args)),
         journal: None,
         way: None,
         injects_failure_at: None,
-        defaults: defaults(&args.config),
+        defaults: of_plays(&args.config),
         stops_before: args.stop_before.clone(),
         window_s: playbook.change.as_ref().and_then(|change| change.window_s),
         machine: (!args.check).then(machine),
@@ -255,62 +255,6 @@ fn settings(
             .or((!is_interactive).then_some(LOST_AFTER_S)),
         window_spent_s: 0,
     })
-}
-
-/// What the configuration says of all plays.
-fn defaults(config: &Config) -> Defaults {
-    let is = |name: &str, value: &str| config.text(name) == Some(value);
-    Defaults {
-        strategy: config.text("strategy").map(str::to_owned),
-        gathers_explicitly: is("gathering", "explicit"),
-        gathers_smartly: is("gathering", "smart"),
-        forgives_missing_handlers: !config.flag("error_on_missing_handler", true),
-        any_errors_fatal: config.flag("any_errors_fatal", false),
-        merges_hashes: is("hash_behaviour", "merge"),
-        hides_facts: !config.flag("inject_facts", true),
-        refuses_unmatched_patterns: is("host_pattern_mismatch", "error"),
-        allows_broken_conditionals: config.flag("broken_conditionals", false),
-    }
-}
-
-/// `-u`, `-b` and the like as variables below all others.
-fn connection_defaults(args: &RunArgs) -> Map {
-    let mut vars = Map::new();
-    let managed = args.config.text("managed").unwrap_or("Ansible managed");
-    vars.insert(
-        "ansible_managed".to_owned(),
-        Value::Str(Text::from_user(managed)),
-    );
-    let python = std::env::var_os("PATH").and_then(|path| {
-        std::env::split_paths(&path)
-            .map(|folder| folder.join("python3"))
-            .find(|python| python.is_file())
-    });
-    let python = python.unwrap_or_else(|| PathBuf::from("/usr/bin/python3"));
-    vars.insert(
-        "ansible_playbook_python".to_owned(),
-        python.display().to_string().into(),
-    );
-    let mut set = |name: &str, value: Option<String>| {
-        if let Some(value) = value {
-            vars.insert(name.to_owned(), Value::from(value));
-        }
-    };
-    set("ansible_user", args.user.clone());
-    set("ansible_connection", args.connection.clone());
-    set("ansible_become_user", args.become_user.clone());
-    set("ansible_become_method", args.become_method.clone());
-    set(
-        "ansible_ssh_private_key_file",
-        args.private_key.as_ref().map(|p| p.display().to_string()),
-    );
-    set("ansible_ssh_common_args", args.ssh_common_args.clone());
-    set("ansible_ssh_extra_args", args.ssh_extra_args.clone());
-    set("ansible_timeout", args.timeout.map(|t| t.to_string()));
-    if args.becomes {
-        vars.insert("ansible_become".into(), Value::Bool(true));
-    }
-    vars
 }
 
 pub(super) fn look(verbosity: u8, shows_diff: bool) -> Look {

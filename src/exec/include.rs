@@ -10,6 +10,7 @@ use super::run::Run;
 use super::task::{HostEnd, TaskRun};
 use crate::event::{Event, Status};
 use crate::model::{Action, Field, Item, Keywords, LoopKind};
+use crate::plan::Included;
 use crate::value::{Map, Value};
 
 /// One file or role to be included, for the hosts that chose it.
@@ -210,6 +211,11 @@ impl Run {
             Action::IncludeRole { role, apply } => {
                 let mut wanted = (**role).clone();
                 wanted.name.value = inclusion.name.as_str().into();
+                // What the include says is for itself; only its variables reach what it includes.
+                wanted.keywords = Keywords {
+                    vars: role.keywords.vars.clone(),
+                    ..Keywords::default()
+                };
                 if let (Some(field), Some(file)) = (&mut wanted.tasks_from, &inclusion.tasks_from) {
                     field.value = file.as_str().into();
                 }
@@ -222,15 +228,7 @@ impl Run {
             Ok(included) => included,
             Err(why) => return Ok(self.fail_all(run, hosts, &why)),
         };
-        self.state
-            .borrow_mut()
-            .play
-            .handlers
-            .extend(included.handlers);
-        for scope in &included.scopes {
-            self.expose(scope, hosts);
-        }
-        let (name, items) = (included.name, included.items);
+        let (name, items) = self.take_in(included, hosts);
         for host in hosts {
             self.state.borrow_mut().stats.host(host).ok += 1;
         }
@@ -256,6 +254,17 @@ impl Run {
             ..place.clone()
         };
         self.run_list(&items, hosts, &place).await
+    }
+
+    /// Takes handlers and public roles of what is included; gives its name and its items.
+    fn take_in(&self, included: Included, hosts: &[String]) -> (String, Vec<Item>) {
+        let mut state = self.state.borrow_mut();
+        state.play.handlers.extend(included.handlers);
+        drop(state);
+        for scope in &included.scopes {
+            self.expose(scope, hosts);
+        }
+        (included.name, included.items)
     }
 
     /// Makes a role's vars and defaults seen by the rest of the play on these hosts.

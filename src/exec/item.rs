@@ -522,6 +522,7 @@ fn refused_arguments(module: &dyn AnyModule, args: &Value, why: &str) -> ItemEnd
             )
         }
         Some(missing) => format!("missing required arguments: {missing}"),
+        None if why.starts_with("Unsupported parameters") => why.to_owned(),
         None => format!("{name}: {why}"),
     })
 }

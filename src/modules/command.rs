@@ -393,6 +393,9 @@ impl Module for Shell {
     type Args = CommandArgs;
 
     fn check(args: &CommandArgs) -> Result<(), String> {
+        if args.expand_argument_vars.is_some() {
+            return Err("Unsupported parameters for (shell) module: expand_argument_vars".into());
+        }
         args.check()
     }
 

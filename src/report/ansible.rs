@@ -145,13 +145,15 @@ impl Ansible {
 
     /// Whether the result itself is shown beside the status.
     fn is_verbose(&self, task: &Task, report: &Report) -> bool {
+        let is_setup = matches!(task.module.as_str(), "setup" | "gather_facts");
+        if is_setup && report.status != Status::Failed {
+            return false;
+        }
         let is_shown = matches!(task.module.as_str(), "debug" | "assert")
             && !matches!(report.status, Status::Skipped)
-            && report.result.get("skipped_reason").is_none();
-        let is_quiet = matches!(task.module.as_str(), "setup" | "gather_facts")
-            && report.status != Status::Failed;
-        let is_shown = is_shown && !is_silent(&task.module, report);
-        !is_quiet && (is_shown || self.look.verbosity > 0)
+            && report.result.get("skipped_reason").is_none()
+            && !is_silent(&task.module, report);
+        is_shown || self.look.verbosity > 0
     }
 
     /// The result as it is shown, on one line or over several.

@@ -184,14 +184,7 @@ impl Reporter for Plain {
                 self.line("host", "retry", Some(Tone::Warning), &what);
             }
             // A question is shown with its answer: where these lines are read, a policy answers.
-            Event::HostStarted { .. }
-            | Event::Progress { .. }
-            | Event::Included { .. }
-            | Event::HostsLeft
-            | Event::Asked { .. } => {}
-            Event::Answered { .. } | Event::Checked { .. } | Event::Notice { .. } => {
-                self.said(event);
-            }
+            _ => self.said(event),
         }
     }
 

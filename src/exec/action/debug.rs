@@ -24,7 +24,15 @@ impl Run {
             return Err(Problem::new("parameters are mutually exclusive: msg|var").into());
         }
         let mut result = Map::new();
-        if let Some(var) = args.get("var") {
+        let var = match args.get("var") {
+            // What comes to `omit` is as if it were not there.
+            Some(var @ Value::Str(text)) if text.is_template() => {
+                let rendered = self.controller.render(var, &item.view);
+                Some(var).filter(|_| !matches!(rendered, Ok(None)))
+            }
+            other => other,
+        };
+        if let Some(var) = var {
             let Some(name) = plain_text(var) else {
                 return Err(Problem::new(format!(
                     "argument 'var' is of type {} and we were unable to convert to str: '{}' is \

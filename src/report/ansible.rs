@@ -1,7 +1,7 @@
 //! What ansible-core's default callback prints, for people's log parsers.
 //!
 //! Source: ansible-core 2.19, `plugins/callback/default.py` and `utils/display.py`. Invariant: what
-//! came from a host reaches the stream as JSON or escaped, so that it cannot forge a line's start.
+//! came from a host reaches the stream as JSON or escaped, so that it cannot steer a terminal.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::Write;
@@ -138,7 +138,12 @@ impl Ansible {
             && let Some(place) = &task.place
         {
             let file = std::path::absolute(&place.file).unwrap_or_default();
-            self.line(&format!("task path: {}:{}", file.display(), place.line));
+            let file = file.display().to_string();
+            self.line(&format!(
+                "task path: {}:{}",
+                sanitize::inline(&file),
+                place.line
+            ));
         }
         self.banner = Some(step.clone());
     }
@@ -228,7 +233,7 @@ impl Ansible {
         let mut label = Self::label(host, report);
         let dump = self.dump(&task, report);
         let shown = self.is_verbose(&task, report);
-        let of_item = item.map(|item| format!("(item={})", sanitize::text(item)));
+        let of_item = item.map(|item| format!("(item={})", sanitize::inline(item)));
         let line = match (report.status, &of_item) {
             (Status::Ok | Status::Unknown | Status::Changed, of_item) => {
                 let word = if report.result.get("changed").and_then(Value::to_bool) == Some(true)
@@ -487,8 +492,9 @@ impl Ansible {
         let name = self.tasks.get(step).map_or("", |t| &t.name);
         let name = name.rsplit(" : ").next().unwrap_or(name).to_owned();
         self.line(&format!(
-            "FAILED - RETRYING: [{}]: {name} ({left} retries left).",
-            sanitize::inline(host)
+            "FAILED - RETRYING: [{}]: {} ({left} retries left).",
+            sanitize::inline(host),
+            sanitize::inline(&name)
         ));
     }
 }

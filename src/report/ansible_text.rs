@@ -10,7 +10,7 @@ pub(super) fn origin(place: &Place) -> String {
     let path = std::path::absolute(&place.file).unwrap_or_else(|_| place.file.clone().into());
     let mut out = format!(
         "Origin: {}:{}:{}\n",
-        path.display(),
+        sanitize::inline(&path.display().to_string()),
         place.line,
         place.column
     );

@@ -1,6 +1,7 @@
 //! JSON as Python's `json.dumps` writes it: sorted keys, its spaces, nothing escaped that need not
 //! be.
 
+use super::sanitize;
 use crate::value::Value;
 
 /// How many lines.
@@ -23,12 +24,29 @@ pub(super) fn dump(value: &Value, shape: Shape) -> String {
         Shape::Indented(n) => Some(n),
     };
     write(&value.to_masked_json(), indent, 0, &mut out);
+    harmless(&out)
+}
+
+/// What could steer a terminal as JSON's own escapes.
+fn harmless(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c == '\n' || sanitize::is_harmless(c) {
+            out.push(c);
+        } else {
+            let mut units = [0; 2];
+            for unit in c.encode_utf16(&mut units) {
+                out.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
     out
 }
 
 /// Writes a value as indented YAML below a line.
 pub(super) fn yaml(value: &Value) -> String {
     let text = serde_yaml::to_string(&value.to_masked_json()).unwrap_or_default();
+    let text = sanitize::text(&text);
     let lines: Vec<String> = text.lines().map(|line| format!("    {line}")).collect();
     format!("\n{}", lines.join("\n"))
 }

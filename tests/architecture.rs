@@ -573,3 +573,41 @@ fn every_exit_code_is_in_the_readme() {
         .collect();
     assert_eq!(in_source, in_readme);
 }
+
+/// `docs/reliability.md` names a test for most faults; a name that no test has proves nothing.
+#[test]
+fn tests_that_the_document_names_exist() {
+    let document = fs::read_to_string("docs/reliability.md").unwrap();
+    let mut folders: BTreeMap<String, String> = BTreeMap::new();
+    let mut missing = Vec::new();
+    let mut automated = BTreeSet::new();
+    for (number, line) in document.lines().enumerate() {
+        for name in line.split('`').filter(|part| part.contains(".rs::")) {
+            let (file, test) = name.split_once("::").unwrap();
+            let text = folders
+                .entry(file.to_owned())
+                .or_insert_with(|| text_of_test(file));
+            if !text.contains(&format!("fn {test}(")) {
+                missing.push(format!("docs/reliability.md:{}: {name}", number + 1));
+            } else if let Some(fault) = line.trim_start_matches('|').split('|').next() {
+                automated.extend(fault.trim().parse::<u32>());
+            }
+        }
+    }
+    assert!(missing.is_empty(), "no such test:\n{}", missing.join("\n"));
+    assert!(automated.len() >= 60, "{} faults", automated.len());
+}
+
+/// A file of tests with the files in the folder of its name.
+fn text_of_test(file: &str) -> String {
+    let path = if file.starts_with("src/") {
+        PathBuf::from(file)
+    } else {
+        Path::new("tests").join(file)
+    };
+    let mut text = fs::read_to_string(&path).unwrap_or_default();
+    for entry in fs::read_dir(path.with_extension("")).into_iter().flatten() {
+        text += &fs::read_to_string(entry.unwrap().path()).unwrap_or_default();
+    }
+    text
+}

@@ -6,7 +6,6 @@
 #[path = "support/target.rs"]
 mod target;
 
-use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use switchback::script::PRELUDE;
@@ -87,17 +86,13 @@ fn a_start_that_is_cut_anywhere_runs_nothing() {
         let one = spot(&footing, "run-1-0");
         let request = Target::request(&start(&footing, &one, PROGRAM).script());
         // The last byte ends the line, and the end of the input does so too.
-        let cuts = (0..request.len() - 1)
-            .step_by(step)
-            .map(|end| format!("(\n{}\n)\n", &request[..end]));
-        // One shell for many cuts: a syntax error ends only the inner one.
-        for chunk in cuts.collect::<Vec<_>>().chunks(400) {
-            let mut text = format!("{PRELUDE}\n");
-            for (at, cut) in chunk.iter().enumerate() {
-                let cut = cut.trim_start_matches("(\n").trim_end_matches("\n)\n");
-                let file = target.path(&format!("cut{at}"));
-                std::fs::write(&file, format!("{PRELUDE}\n{cut}")).unwrap();
-                writeln!(text, "/bin/sh <{} >/dev/null 2>&1", file.display()).unwrap();
+        let ends: Vec<usize> = (0..request.len() - 1).step_by(step).collect();
+        for ends in ends.chunks(400) {
+            let mut text = String::new();
+            for end in ends {
+                let file = target.path(&format!("cut{end}"));
+                std::fs::write(&file, format!("{PRELUDE}\n{}", &request[..*end])).unwrap();
+                text.extend(["/bin/sh <", file.to_str().unwrap(), " >/dev/null 2>&1\n"]);
             }
             reply(target.spawn(&text));
         }

@@ -16,10 +16,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use aho_corasick::AhoCorasick;
 use base64::Engine as _;
@@ -404,6 +405,25 @@ impl Canary {
         (code, text)
     }
 
+    /// What is left in switchback's place on the target. Before-images are left out: they are files
+    /// of the host as they were, for their user only. The files of an attempt go a moment after its
+    /// result is known, when those of the next one are on disk; they are waited for.
+    fn spool(&self, files: &mut BTreeMap<PathBuf, Vec<u8>>) {
+        let limit = Instant::now() + Duration::from_secs(20);
+        let is_of = |path: &PathBuf, part: &str| path.to_string_lossy().contains(part);
+        loop {
+            let mut all = BTreeMap::new();
+            read_tree(&self.sshd.path("place"), &mut all);
+            assert!(!all.is_empty(), "the target has no place of switchback's");
+            let has_attempts = all.keys().any(|path| is_of(path, "/a/"));
+            if !has_attempts || Instant::now() > limit {
+                files.extend(all.into_iter().filter(|(path, _)| !is_of(path, "/keep/")));
+                return;
+            }
+            std::thread::yield_now();
+        }
+    }
+
     /// Everything that a run leaves anywhere, but for what it was told to make.
     fn assert_nothing_is_left(&self) {
         let mut files = BTreeMap::new();
@@ -414,8 +434,7 @@ impl Canary {
         read_tree(&self.sshd.path("c"), &mut files);
         let log = self.sshd.path("sshd.log");
         files.insert(log.clone(), fs::read(log).unwrap());
-        let id = self.world.run_id();
-        spool(Path::new("/var/lib/switchback"), &id, &mut files);
+        self.spool(&mut files);
         assert!(files.len() > 5, "{:?}", files.keys());
         for (name, bytes) in files {
             let found = found_in(&bytes);
@@ -427,17 +446,6 @@ impl Canary {
             );
         }
     }
-}
-
-/// What the spool of this machine, which is the target too, holds of a run. Before-images are left
-/// out: they are files of the host as they were, for root only, and stay where they were.
-fn spool(folder: &Path, run: &str, files: &mut BTreeMap<PathBuf, Vec<u8>>) {
-    let mut all = BTreeMap::new();
-    read_tree(folder, &mut all);
-    files.extend(all.into_iter().filter(|(path, _)| {
-        let path = path.to_string_lossy();
-        path.contains(run) && !path.contains("/keep/")
-    }));
 }
 
 #[test]
@@ -532,8 +540,8 @@ fn the_canary_is_seen_where_it_is() {
         .stdin(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    let limit = std::time::Instant::now() + std::time::Duration::from_secs(20);
-    while sampler.looks.load(Ordering::Relaxed) < 12 && std::time::Instant::now() < limit {
+    let limit = Instant::now() + Duration::from_secs(20);
+    while sampler.looks.load(Ordering::Relaxed) < 12 && Instant::now() < limit {
         std::thread::yield_now();
     }
     drop(child.stdin.take());

@@ -133,13 +133,12 @@ impl World {
         let (project, playbook, inventory) = self.load();
         let wanted = Wanted {
             way: Some(way.to_owned()),
-            to: None,
+            ..Wanted::default()
         };
         let journal = fold(&self.records);
         let settings = self.settings.clone();
-        let change = playbook.change;
         self.drive(start_rollback(
-            project, settings, inventory, journal, change, wanted,
+            project, settings, inventory, journal, playbook, wanted,
         ))
     }
 

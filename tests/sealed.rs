@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
 #[path = "support/world.rs"]
+#[expect(dead_code, reason = "each test uses a part of it")]
 mod world;
 
 use std::fs;
@@ -131,4 +132,42 @@ fn an_answer_to_a_private_prompt_is_not_asked_for_again() {
     let (code, text) = said(&world.switchback(&["resume", "--yes"]));
     assert_eq!(code, 0, "{text}");
     assert_eq!(world.made("all"), SECRET);
+}
+
+#[test]
+fn the_password_of_becoming_is_asked_for_and_kept_nowhere() {
+    let world = World::new("- command: id -un\n  become: true\n");
+    fs::create_dir(world.path("bin")).unwrap();
+    world.write(
+        "bin/sudo",
+        "#!/bin/sh\nwhile [ \"$1\" != -- ]; do [ \"$1\" = -p ] && prompt=$2; shift; done; shift\n\
+         printf %s \"$prompt\" >&2; IFS= read -r word; echo \"$word\" >>TARGET/words; exec \"$@\"\n",
+    );
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(world.path("bin/sudo"), mode).unwrap();
+    let path = format!("{}:/usr/bin:/bin", world.path("bin").display());
+    let answer = format!("BECOME password={SECRET}");
+    let args = [
+        "run",
+        "playbook.yml",
+        "-i",
+        "hosts.ini",
+        "--yes",
+        "-vvv",
+        "-K",
+    ];
+    let run = |more: &[&str]| {
+        let mut command = world.command(&[&args[..], more].concat());
+        said(&command.env("PATH", &path).output().unwrap())
+    };
+    // Without an answer nothing is done, rather than without the password.
+    let (code, text) = run(&[]);
+    assert!(code == 15 && text.contains("BECOME password"), "{text}");
+    assert_eq!(world.made("words"), "");
+    let (code, text) = run(&["--answer", &answer]);
+    assert_eq!(code, 0, "{text}");
+    assert!(!text.contains(SECRET), "{text}");
+    assert!(world.made("words").lines().all(|word| word == SECRET));
+    assert!(!world.made("words").is_empty());
+    assert_nothing_readable(&world);
 }

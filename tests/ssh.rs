@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops where it stands")]
 
 #[path = "support/sshd.rs"]
+#[expect(dead_code, reason = "other tests use the rest")]
 mod sshd;
 
 use std::fs;

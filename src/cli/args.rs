@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Rollback(RollbackArgs),
     /// Release a protected host of a run
     Release(ReleaseArgs),
+    /// Take over the hosts of a run whose controller is gone or must not act any more
+    Takeover(TakeoverArgs),
     /// List runs, or show one
     Runs(RunsArgs),
     /// Show the inventory as it is read
@@ -399,6 +401,19 @@ pub(crate) struct ReleaseArgs {
     pub(crate) run: String,
     /// The protected host
     pub(crate) host: String,
+}
+
+/// Arguments of `takeover`.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct TakeoverArgs {
+    /// The run: its id, a start of it, or `latest`
+    pub(crate) run: String,
+    /// Leave this host, which cannot be reached, out of the run
+    #[arg(long, value_name = "HOST")]
+    pub(crate) without: Vec<String>,
+    /// Do not ask for the run's id to be typed
+    #[arg(short = 'y', long)]
+    pub(crate) yes: bool,
 }
 
 /// Arguments of `runs`.

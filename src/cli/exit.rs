@@ -34,7 +34,7 @@ pub(crate) const TABLE: &[Exit] = &[
     },
     Exit {
         code: 6,
-        meaning: "locked: another process works on this run",
+        meaning: "locked: another process works on this run, or another run on one of its hosts",
     },
     Exit {
         code: 7,
@@ -82,6 +82,7 @@ pub(crate) const LOCKED: u8 = 6;
 pub(crate) const DRIFT: u8 = 7;
 pub(crate) const STOPPED: u8 = 10;
 pub(crate) const ROLLED_BACK: u8 = 12;
+pub(crate) const UNDECIDED: u8 = 15;
 pub(crate) const DETACHED: u8 = 10;
 
 /// The table for `--help`.

@@ -25,7 +25,9 @@ pub(super) fn read(given: &[String], loader: &mut Loader) -> Result<Map, Vec<Dia
 }
 
 fn wrong(text: &str, why: &str) -> Vec<Diagnostic> {
-    let message = format!("`-e {text}` cannot be read: {why}");
+    // What stands after the name may be secret.
+    let name = text.split(['=', ':', ' ']).next().unwrap_or_default();
+    let message = format!("`-e {name}…` cannot be read: {why}");
     vec![
         Diagnostic::error("SB0212", message)
             .help("write `-e name=value`, `-e '{\"name\": 1}'` or `-e @FILE`"),
@@ -53,7 +55,7 @@ fn pairs(text: &str) -> Result<Map, Vec<Diagnostic>> {
             Some((name, value)) if !name.is_empty() => {
                 Ok((name.to_owned(), Value::Str(Text::from_user(value))))
             }
-            _ => Err(wrong(text, &format!("`{word}` is not `name=value`"))),
+            _ => Err(wrong(text, "a word in it is not `name=value`")),
         })
         .collect()
 }

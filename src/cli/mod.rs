@@ -23,6 +23,7 @@ mod runs_show;
 mod runs_verify;
 mod session;
 mod start;
+mod takeover;
 mod vault;
 mod vault_keys;
 

@@ -8,8 +8,8 @@ use clap::Parser as _;
 use super::args::{Cli, Command, ResumeArgs, RunArgs};
 use super::session::{load, operator};
 use super::start::tell;
-use super::{exit, run};
-use crate::exec::replay_of;
+use super::{exit, rollback, run};
+use crate::exec::{UNDO, Wanted, replay_of};
 use crate::journal::{self, Error, Record, RunState, RunStore, Writer};
 use crate::value::Value;
 
@@ -138,16 +138,28 @@ pub(super) fn drift(opened: Option<&Record>, hashes: &(String, String)) -> Vec<S
 
 /// Goes on with a run.
 pub(super) fn run(args: &ResumeArgs) -> u8 {
+    let taken_up = match take_up_open(&args.run, args.run_key.clone()) {
+        Ok(taken_up) => taken_up,
+        Err(code) => return code,
+    };
+    if let Some(wanted) = Wanted::of_cut_off(&taken_up.state) {
+        return go_on_back(taken_up, args, wanted);
+    }
+    if let Some(way) = rolled_back(&taken_up.state) {
+        tell(&format!(
+            "error: run `{}` was rolled back by `{way}`: there is nothing to go on with",
+            taken_up.run.id
+        ));
+        tell("help: begin a new run");
+        return exit::ROLLED_BACK;
+    }
     let TakenUp {
         run,
         mut writer,
         state,
         args: mut run_args,
         ..
-    } = match take_up_open(&args.run, args.run_key.clone()) {
-        Ok(taken_up) => taken_up,
-        Err(code) => return code,
-    };
+    } = taken_up;
     run_args.yes |= args.yes;
     // It was stopped there; now it is to go on.
     run_args.stop_before = None;
@@ -191,4 +203,27 @@ pub(super) fn run(args: &ResumeArgs) -> u8 {
         )
         .await
     })
+}
+
+/// A rollback that was cut off goes on: it is never itself rolled back, and the run does not go on
+/// as if it had not been.
+fn go_on_back(mut taken_up: TakenUp, args: &ResumeArgs, wanted: Wanted) -> u8 {
+    let resumed = Record::Resumed {
+        operator: operator(),
+        drift: Vec::new(),
+        at: Utc::now(),
+    };
+    if let Err(error) = taken_up.writer.append_sync(&resumed) {
+        tell(&format!("error: {error}"));
+        return exit::ERROR;
+    }
+    run::in_runtime(rollback::walk(taken_up, args.yes, wanted, Vec::new()))
+}
+
+/// The way by which the whole run was rolled back, if it was: a named way, or the stack to its
+/// first entry.
+fn rolled_back(state: &RunState) -> Option<&str> {
+    let (way, is_complete) = state.rolled_back.last()?;
+    let is_whole = way != UNDO || state.undoable().next().is_none();
+    (*is_complete && is_whole).then_some(way.as_str())
 }

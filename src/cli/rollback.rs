@@ -16,12 +16,28 @@ pub(super) fn run(args: &RollbackArgs) -> u8 {
 
 /// Rolls a run back, with more listeners than the options name.
 pub(super) async fn roll_back(args: &RollbackArgs, listeners: Vec<Box<dyn Reporter>>) -> u8 {
-    let taken_up = match take_up_open(&args.run, args.run_key.clone()) {
-        Ok(taken_up) => taken_up,
-        Err(code) => return code,
-    };
+    match take_up_open(&args.run, args.run_key.clone()) {
+        Ok(taken_up) => {
+            let wanted = Wanted {
+                way: args.way.clone(),
+                to: args.to.clone(),
+                goes_on: false,
+            };
+            walk(taken_up, args.yes, wanted, listeners).await
+        }
+        Err(code) => code,
+    }
+}
+
+/// Walks a way back of a run that was taken up.
+pub(super) async fn walk(
+    taken_up: TakenUp,
+    is_yes: bool,
+    wanted: Wanted,
+    listeners: Vec<Box<dyn Reporter>>,
+) -> u8 {
     let mut run_args = taken_up.args.clone();
-    run_args.yes |= args.yes;
+    run_args.yes |= is_yes;
     run_args.tags.clear();
     run_args.skip_tags.clear();
     run_args.start_at_task = None;
@@ -29,10 +45,6 @@ pub(super) async fn roll_back(args: &RollbackArgs, listeners: Vec<Box<dyn Report
     let loaded = match load(&run_args) {
         Ok(loaded) => loaded,
         Err(code) => return code,
-    };
-    let wanted = Wanted {
-        way: args.way.clone(),
-        to: args.to.clone(),
     };
     let TakenUp {
         run, writer, state, ..
@@ -50,16 +62,18 @@ pub(super) async fn roll_back(args: &RollbackArgs, listeners: Vec<Box<dyn Report
         Err(why) => return told(why),
     };
     let mut settings = loaded.settings;
+    if let Err(code) = stage.ask_passwords(&run_args, &mut settings).await {
+        return code;
+    }
     settings.run.clone_from(&run.id);
-    settings.way.clone_from(&args.way);
+    settings.way.clone_from(&wanted.way);
     settings.journal = Some(run.folder.display().to_string());
-    let change = loaded.playbook.change.clone();
     let machine = start_rollback(
         loaded.project,
         settings,
         loaded.inventory,
         state,
-        change,
+        loaded.playbook,
         wanted,
     );
     let ended = driver.drive(machine).await;

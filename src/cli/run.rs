@@ -224,6 +224,10 @@ pub(super) async fn drive(
             return exit::ERROR;
         }
     };
+    let mut loaded = loaded;
+    if let Err(code) = stage.ask_passwords(args, &mut loaded.settings).await {
+        return code;
+    }
     let mut driver = match stage.driver(writer, folder) {
         Ok(driver) => driver,
         Err(why) => {
@@ -231,7 +235,7 @@ pub(super) async fn drive(
             return exit::ERROR;
         }
     };
-    let change = loaded.playbook.change.clone();
+    let playbook = loaded.playbook.clone();
     let machine = start(
         loaded.project.clone(),
         loaded.settings.clone(),
@@ -259,7 +263,7 @@ pub(super) async fn drive(
                     loaded.settings,
                     loaded.inventory,
                     journal::fold(&records),
-                    change,
+                    playbook,
                     Wanted::default(),
                 );
                 ended = driver.drive(machine).await;

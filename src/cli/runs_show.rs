@@ -178,14 +178,13 @@ fn lines(entry: &Entry, intents: &HashMap<u64, Intended<'_>>) -> Vec<String> {
             let word = if *is_done { "UNDONE" } else { "UNDO FAILED" };
             vec![format!("{word:<11} {what}: {message}")]
         }
+        Record::Passed { step, host } => {
+            vec![format!("{host} went on past {step}, as the operator said")]
+        }
         Record::Released { host, by, .. } => vec![format!("{host} was released by {by}")],
         Record::RollbackStarted { way, .. } => vec![format!("rollback by `{way}` began")],
         Record::RollbackEnded { way, is_complete } => {
-            let how = if *is_complete {
-                "is complete"
-            } else {
-                "is INCOMPLETE"
-            };
+            let how = ["is INCOMPLETE", "is complete"][usize::from(*is_complete)];
             vec![format!("rollback by `{way}` {how}")]
         }
         Record::Closed { exit_code, .. } => vec![format!("ended with {exit_code}")],

@@ -21,7 +21,7 @@ use super::start::tell;
 use crate::console::{self, Console, Policy};
 use crate::diag::{Diagnostic, Severity, SourceMap, render};
 use crate::event::Event;
-use crate::exec::ask::{Answer, Question, WordQuestion};
+use crate::exec::ask::{Answer, Question, TextQuestion, WordQuestion};
 use crate::exec::{Driver, LocalFuture, Project, Settings, Terminal};
 use crate::inventory::Inventory;
 use crate::journal::Writer;
@@ -31,7 +31,7 @@ use crate::report::{
     Ansible, AnsibleOptions, Human, Junit, Look, Minimal, Ndjson, Plain, Reporter,
 };
 use crate::transport::{Pool, Settings as PoolSettings};
-use crate::value::Map;
+use crate::value::{Map, Text, Value};
 
 /// Everything loaded and checked, before the first host is contacted.
 pub(super) struct Loaded {
@@ -414,6 +414,42 @@ impl Stage {
             console,
             reporters,
         })
+    }
+
+    /// Asks for the passwords that `-k` and `-K` promise, as variables below all others.
+    ///
+    /// # Errors
+    /// The exit code, where there is no answer; it was told.
+    pub(super) async fn ask_passwords(
+        &self,
+        args: &RunArgs,
+        settings: &mut Settings,
+    ) -> Result<(), u8> {
+        let wanted = [
+            (args.ask_pass, "SSH password", "ansible_password"),
+            (
+                args.ask_become_pass,
+                "BECOME password",
+                "ansible_become_password",
+            ),
+        ];
+        for (_, prompt, variable) in wanted.into_iter().filter(|(is_wanted, ..)| *is_wanted) {
+            let question = TextQuestion {
+                prompt: prompt.to_owned(),
+                is_secret: true,
+                ..TextQuestion::default()
+            };
+            let (answer, _) = self.terminal.ask(Question::Text(question)).await;
+            let Answer::Text(password) = answer else {
+                tell(&format!(
+                    "error: there is no {prompt}; `--answer '{prompt}=…'` gives it"
+                ));
+                return Err(exit::UNDECIDED);
+            };
+            let password = Value::Str(Text::data(password).into_secret());
+            Arc::make_mut(&mut settings.connection_defaults).insert(variable.to_owned(), password);
+        }
+        Ok(())
     }
 
     /// A driver for one machine.

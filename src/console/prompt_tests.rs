@@ -466,6 +466,7 @@ fn hostile(text: &str) -> Vec<(Question, Vec<Input>)> {
         conditions: condition(),
         loses: text(),
         steps: vec![text()],
+        stays: vec![text()],
     };
     let asked = TextQuestion {
         prompt: text(),

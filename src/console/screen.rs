@@ -332,6 +332,7 @@ pub(super) fn ways(q: &WaysQuestion, look: &Look) -> String {
             text.push_str(&row(look, "   loses", &way.loses));
         }
         text.push_str(&rows(look, "   does", &way.steps));
+        text.push_str(&rows(look, "   stays", &way.stays));
     }
     text
 }

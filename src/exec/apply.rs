@@ -10,7 +10,7 @@ use super::end::{ItemEnd, failure_end, message, outcome_end, unreachable_end};
 use super::ground::Ground;
 use super::guard::{MOVED, guarded, is_moved};
 use super::halt::{Flow, Halt};
-use super::item::{Item, Ready, with_environment};
+use super::item::{Item, Ready, probe_failed, with_environment};
 use super::run::Run;
 use crate::event::Status;
 use crate::journal::{Issued, Record};
@@ -58,6 +58,8 @@ impl Run {
                     self.withdraw(attempt.take()).await?;
                     ItemEnd::failed(why)
                 }
+                // What only reads may run again, so losing it loses nothing.
+                Applied::Failed(failed) if item.reads(ready.effect()) => probe_failed(failed),
                 Applied::Failed(failed) => apply_failed(failed, &replies),
                 Applied::Refused(why) => ItemEnd::failed(why),
                 Applied::Never => ItemEnd::failed("the host did not start it, and gave no reason"),

@@ -145,6 +145,8 @@ pub struct WayOffer {
     pub loses: String,
     /// What it does, one line each.
     pub steps: Vec<String>,
+    /// What it does not bring back, one line each.
+    pub stays: Vec<String>,
 }
 
 /// A line of text.

@@ -198,7 +198,9 @@ impl Run {
         hosts_total: usize,
     ) -> Flow<Answer> {
         let is_lost = failed.iter().any(|f| f.end.status == Status::Lost);
-        if !is_lost && (self.settings.is_check || run.is_rescued) {
+        // A rescue does not see hosts that cannot be reached.
+        let is_away = failed.iter().any(|f| f.end.status == Status::Unreachable);
+        if !is_lost && (self.settings.is_check || run.is_rescued && !is_away) {
             return Ok(Answer::Run);
         }
         let mut groups: Vec<(Vec<String>, Report)> = Vec::new();
@@ -394,7 +396,7 @@ fn does(ready: &Ready) -> String {
 }
 
 fn undo_line(item: &Item, ready: &Ready) -> String {
-    match (&item.task.undo, &ready.change.undo) {
+    match (item.undo(), &ready.change.undo) {
         (Some(UndoSpec::Keep), _) => "stays on purpose (undo: keep)".to_owned(),
         (Some(UndoSpec::Tasks(tasks)), _) => {
             format!(

@@ -6,10 +6,12 @@
 use futures_util::future::{Either, select};
 
 use super::effect::Live;
+use super::end::ItemEnd;
 use super::ground::plain;
 use super::halt::{Flow, Halt};
 use super::progress::Watcher;
 use super::run::Run;
+use crate::event::Status;
 use crate::journal::{Issued, Record};
 use crate::script::attempt::{self, Fate, Refusal, Seen, WINDOW_BYTES_MAX};
 use crate::script::{Reply, Script};
@@ -142,6 +144,25 @@ impl Run {
             Fate::Refused(refusal) => Ok(refused(refusal)),
             Fate::Never => Ok(Tried::Never),
             _ => self.find_again(course, None).await,
+        }
+    }
+
+    /// Meets the host of an attempt of an earlier process, however long it cannot be reached.
+    pub(super) async fn ground_of(&self, course: &Course<'_>) -> Flow<Result<(), Box<ItemEnd>>> {
+        let began = self.port.now().millis;
+        let (mut reach, mut said) = (LOOK_MS.0, None);
+        loop {
+            match self.ground(course.target).await? {
+                Err(end) if end.status == Status::Unreachable => {
+                    self.give_up_late(course, began, &end.msg())?;
+                    self.say_unreachable(course, &end.msg(), &mut said);
+                    self.pause_here(course, "is unreachable, and the task may be running")
+                        .await?;
+                }
+                met => return Ok(met.map(drop)),
+            }
+            self.port.sleep(reach).await;
+            reach = (reach * 2).min(REACH_MS_MAX);
         }
     }
 

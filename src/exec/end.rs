@@ -27,6 +27,8 @@ pub(crate) struct ItemEnd {
     pub(crate) is_hidden: bool,
     /// The other host that did it.
     pub(crate) delegate: Option<String>,
+    /// A failure that a rescue or `ignore_errors` deals with.
+    pub(crate) is_handled: bool,
 }
 
 impl ItemEnd {
@@ -74,7 +76,19 @@ impl ItemEnd {
             module_changed: false,
             is_hidden: false,
             delegate: None,
+            is_handled: false,
         }
+    }
+
+    /// The end of a lost attempt of which somebody says that it had happened.
+    pub(crate) fn taken_as_done(attempt: Option<u64>, reason: String) -> Self {
+        let mut result = message("taken as done by the operator");
+        result.insert("skip_reason".into(), reason.into());
+        result.insert("rc".into(), Value::Null);
+        let mut end = Self::new(Status::Changed, result);
+        end.attempt = attempt;
+        end.module_changed = true;
+        end
     }
 
     /// Makes all that `no_log` hides secret: what is made of it later is hidden too.

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::model::{Cond, Field, Keywords};
+use crate::model::{Block, Cond, Field, Keywords, StepId, UndoSpec};
 use crate::value::Map;
 
 /// One level of keywords with what is outside it.
@@ -13,6 +13,8 @@ pub(crate) struct Frame {
     keywords: Rc<Keywords>,
     kind: Kind,
     vars: Arc<Map>,
+    /// The undo of a block, which is in place of those inside.
+    undo: Option<Rc<(StepId, UndoSpec)>>,
 }
 
 /// What a level is, which decides where its `vars` rank.
@@ -34,12 +36,30 @@ impl Frame {
             vars: Arc::new(keywords.vars.clone()),
             keywords: Rc::new(keywords.clone()),
             kind: Kind::Play,
+            undo: None,
         })
     }
 
     /// One level further in.
     pub(crate) fn inner(self: &Rc<Self>, keywords: &Keywords) -> Rc<Self> {
         self.level(keywords, Kind::Inner, keywords.vars.clone())
+    }
+
+    /// The level of a block.
+    pub(crate) fn block(self: &Rc<Self>, block: &Block) -> Rc<Self> {
+        let level = self.inner(&block.keywords);
+        let Some(undo) = &block.undo else {
+            return level;
+        };
+        Rc::new(Self {
+            undo: Some(Rc::new((block.id.clone(), undo.clone()))),
+            ..(*level).clone()
+        })
+    }
+
+    /// The undo of the outermost block that has one, with the block.
+    pub(crate) fn undo(&self) -> Option<&(StepId, UndoSpec)> {
+        self.levels().filter_map(|f| f.undo.as_deref()).last()
     }
 
     /// The level of a dynamic include: keywords of its `apply`, and its `vars` as parameters.
@@ -53,6 +73,7 @@ impl Frame {
             vars: Arc::new(vars),
             keywords: Rc::new(keywords.clone()),
             kind,
+            undo: None,
         })
     }
 

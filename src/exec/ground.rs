@@ -194,36 +194,46 @@ impl Run {
     async fn tokens(&self, target: &Target) -> Flow<Vec<String>> {
         let is_implicit =
             target.connection == Connection::Local && self.is_implicit_localhost(&target.host);
-        let (Some(machine), Some(journal)) = (&self.settings.machine, &self.settings.journal)
-        else {
-            return Ok(Vec::new());
-        };
-        if is_implicit {
+        if is_implicit || self.settings.machine.is_none() || self.settings.journal.is_none() {
             return Ok(Vec::new());
         }
-        // A copy of the journal has not got the locks, wherever it is.
-        let from = format!("{machine}:{journal}");
-        let host = target.host.clone();
+        self.new_token(&target.host).await?;
+        Ok(self.own_tokens())
+    }
+
+    /// The tokens of this run on this machine, of all hosts: two names may be one host. A copy of
+    /// the journal has not got the locks, wherever it is.
+    fn own_tokens(&self) -> Vec<String> {
+        let from = self.locks_from();
+        let state = self.state.borrow();
+        let own = state.replay.locks.iter().filter(|(_, _, by)| *by == from);
+        own.map(|(_, token, _)| token.clone()).collect()
+    }
+
+    /// Where this run takes locks from.
+    fn locks_from(&self) -> String {
+        let machine = self.settings.machine.as_deref().unwrap_or_default();
+        let journal = self.settings.journal.as_deref().unwrap_or_default();
+        format!("{machine}:{journal}")
+    }
+
+    /// Where locks are taken from, and a token for a lock that was never used; both are on disk.
+    pub(super) async fn new_token(&self, host: &str) -> Flow<(String, String)> {
+        let from = self.locks_from();
         let token = {
             let mut state = self.state.borrow_mut();
             state.replay.lock_count += 1;
             format!("L{}", state.replay.lock_count)
         };
         let record = Record::Locking {
-            host: host.clone(),
+            host: host.to_owned(),
             token: token.clone(),
             from: from.clone(),
         };
         self.record(vec![record], true).await?;
-        let mut state = self.state.borrow_mut();
-        let locks = &mut state.replay.locks;
-        locks.push((host, token, from.clone()));
-        Ok(locks
-            .iter()
-            // Two names may be one host.
-            .filter(|(_, _, by)| *by == from)
-            .map(|(_, token, _)| token.clone())
-            .collect())
+        let lock = (host.to_owned(), token.clone(), from.clone());
+        self.state.borrow_mut().replay.locks.push(lock);
+        Ok((from, token))
     }
 
     async fn say(
@@ -232,17 +242,26 @@ impl Run {
         how: Meet<'_>,
         tokens: &[String],
     ) -> Flow<Result<Met, Failed>> {
-        let script = attempt::meet(how, &self.settings.run, tokens, &self.settings.owner);
+        let mut tokens = tokens.to_vec();
         let mut tries = 0;
         loop {
             tries += 1;
-            match self.port.trip(target, plain(script.clone()), None).await {
+            let script = attempt::meet(how, &self.settings.run, &tokens, &self.settings.owner);
+            match self.port.trip(target, plain(script), None).await {
                 Err(Failed::Lost { .. }) if tries < MEETINGS_MAX => {}
                 Err(failed) => return Ok(Err(failed)),
                 Ok(reply) => {
-                    return Ok(Ok(attempt::met(&reply).unwrap_or_else(|| {
+                    let met = attempt::met(&reply).unwrap_or_else(|| {
                         Met::Unfit(format!("the host said: {}", reply.stderr_text().trim()))
-                    })));
+                    });
+                    // The same host may be met under another name at the same time.
+                    let known = tokens.len();
+                    if matches!(met, Met::Locked(_)) && !tokens.is_empty() {
+                        tokens = self.own_tokens();
+                    }
+                    if tokens.len() == known || tries >= MEETINGS_MAX {
+                        return Ok(Ok(met));
+                    }
                 }
             }
         }

@@ -13,7 +13,7 @@ use super::halt::{Flow, Halt};
 use super::run::Run;
 use crate::event::Status;
 use crate::journal::Instance;
-use crate::model::{Action, Cond, Task};
+use crate::model::{Action, Cond, Task, UndoSpec};
 use crate::modules::{AnyModule, Change, Decision, Effect, Foretell, Outcome, Prepared, Resolved};
 use crate::script::{Reply, Script};
 use crate::transport::{Failed, Target};
@@ -79,6 +79,14 @@ impl Item {
         self.task.reads || effect == Effect::Reads
     }
 
+    /// The undo that the playbook gives: that of a block around it before its own.
+    pub(crate) fn undo(&self) -> Option<&UndoSpec> {
+        match self.frame.undo() {
+            Some((_, undo)) => Some(undo),
+            None => self.task.undo.as_ref(),
+        }
+    }
+
     /// Whether it needs an intent: whatever may change a host does, but for a command that says
     /// literally `changed_when: false` and nothing else of itself.
     pub(super) fn needs_intent(&self, effect: Effect) -> bool {
@@ -86,7 +94,7 @@ impl Item {
             self.task.changed_when.as_deref(),
             Some([Cond::Literal(false)])
         );
-        let says_more = self.task.undo.is_some() || self.task.point_of_no_return.is_some();
+        let says_more = self.undo().is_some() || self.task.point_of_no_return.is_some();
         !self.reads(effect) && (!is_literal_false || says_more)
     }
 }
@@ -541,7 +549,7 @@ fn setup_end(outcome: Outcome) -> ItemEnd {
 }
 
 /// A probe changes nothing, so losing it means only that the host cannot be reached.
-fn probe_failed(failed: Failed) -> ItemEnd {
+pub(super) fn probe_failed(failed: Failed) -> ItemEnd {
     let (reason, help) = match failed {
         Failed::Unreachable { reason, help } => (reason, help),
         Failed::Lost { reason } => (reason, None),

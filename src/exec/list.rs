@@ -110,7 +110,7 @@ impl Run {
             return Ok(Vec::new());
         }
         let inner = Place {
-            frame: place.frame.inner(&block.keywords),
+            frame: place.frame.block(block),
             is_rescued: place.is_rescued || !block.rescue.is_empty(),
             is_handler: place.is_handler,
         };

@@ -34,18 +34,33 @@ impl Run {
         Ok(())
     }
 
-    async fn run_play(&self, entry: &PlaybookEntry) -> Flow<()> {
-        let play = &entry.play;
+    /// Makes a play the current one on these hosts without running it, for its handlers.
+    pub(super) async fn take_up_play(&self, entry: &PlaybookEntry, hosts: &[String]) -> Flow<()> {
+        self.enter_play(entry);
+        {
+            let mut state = self.state.borrow_mut();
+            *state.play.all_hosts = hosts.to_vec();
+            *state.play.batch = hosts.to_vec();
+        }
+        self.load_vars(&entry.play, &self.play_view()).await
+    }
+
+    fn enter_play(&self, entry: &PlaybookEntry) -> Rc<Frame> {
         let outer = entry
             .imports
             .iter()
             .fold(Keywords::default(), |outer, import| {
                 outer_of(&outer, &import.keywords)
             });
-        let keywords = outer_of(&outer, &play.keywords);
-        let frame = Frame::play(&keywords);
+        let frame = Frame::play(&outer_of(&outer, &entry.play.keywords));
         self.controller.enter_play(entry);
         self.begin_play(entry, &frame);
+        frame
+    }
+
+    async fn run_play(&self, entry: &PlaybookEntry) -> Flow<()> {
+        let play = &entry.play;
+        let frame = self.enter_play(entry);
         let view = self.play_view();
         let name = self.play_name(play, &view);
         self.state.borrow_mut().play.name.clone_from(&name);

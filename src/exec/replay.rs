@@ -12,13 +12,26 @@ use crate::model::Action;
 use crate::script::Reply;
 use crate::value::Value;
 
+/// What has become of an item that an earlier process began.
+pub(crate) enum TakenUp {
+    /// It is to be run.
+    Runs,
+    /// An earlier process was interrupted in this attempt of it, and it may simply run again.
+    RunsAgain(u64),
+    /// It has ended, or is lost.
+    Ended(Box<ItemEnd>),
+}
+
 impl Run {
-    /// How an item ended in an earlier process of this run, if it did.
+    /// How an item ended already, in an earlier try of its task or in an earlier process.
     pub(crate) fn replayed(&self, item: &Item) -> Option<ItemEnd> {
+        let state = self.state.borrow();
+        if let Some(end) = state.ended.get(&item.instance) {
+            return Some(end.clone());
+        }
         if is_repeated(item) {
             return None;
         }
-        let state = self.state.borrow();
         let Record::Done {
             status,
             result,
@@ -47,29 +60,31 @@ impl Run {
     }
 
     /// What has become of an attempt whose intent has no end. One that is durable is looked for on
-    /// its host; else what converges runs again, and of the rest nobody can say. `None`: there was
-    /// none, or it may run (again).
-    pub(crate) async fn take_up(&self, item: &Item) -> Flow<Option<Box<ItemEnd>>> {
+    /// its host; else what converges runs again, and of the rest nobody can say.
+    pub(crate) async fn take_up(&self, item: &Item) -> Flow<TakenUp> {
         let open = self.state.borrow_mut().replay.open.remove(&item.instance);
         let Some(open) = open else {
-            return Ok(None);
+            return Ok(TakenUp::Runs);
         };
+        // An undo of which nobody can say how it ended may run twice.
+        let may_repeat = open.converges || self.state.borrow().is_undoing;
+        let again = open.attempt.map_or(TakenUp::Runs, TakenUp::RunsAgain);
         let Some(issued) = &open.issued else {
-            return Ok(if open.converges || item.task.reads {
-                None
+            return Ok(if may_repeat || item.task.reads {
+                again
             } else {
                 let why =
                     "an earlier process of this run started it, and nobody can say how it ended";
                 let mut end = ItemEnd::new(Status::Lost, message(why));
                 end.attempt = open.attempt;
-                Some(Box::new(end))
+                TakenUp::Ended(Box::new(end))
             });
         };
         let target = match self.where_and_how(item) {
             Ok((target, _)) => target,
             Err(problem) => {
                 let end = self.problem_end(item, &problem);
-                return Ok(Some(Box::new(end)));
+                return Ok(TakenUp::Ended(Box::new(end)));
             }
         };
         let began = self.port.now().millis;
@@ -83,25 +98,29 @@ impl Run {
         let live = Some(self.port.masked(Self::live_of(item)));
         let name = item.task.id.0.clone();
         let course = Course::new(&target, issued, name, live, open.shown);
+        // Another one may have taken the host over, or this journal is a copy.
+        if let Err(end) = self.ground_of(&course).await? {
+            return Ok(TakenUp::Ended(end));
+        }
         let tried = self.find_again(course, None).await?;
         let attempt = Some(issued.attempt);
         match tried {
-            Tried::Lost(why, reply) if !open.converges => {
+            Tried::Lost(why, reply) if !may_repeat => {
                 let mut end = lost_end(&why, &reply);
                 end.attempt = attempt;
                 end.is_hidden = item.is_hidden;
-                Ok(Some(Box::new(end)))
+                Ok(TakenUp::Ended(Box::new(end)))
             }
             Tried::Ended(reply, is_late) if !open.converges => {
                 let mut end = self.revive(item, issued, reply, is_late).await?;
                 end.duration_ms = self.port.now().millis.saturating_sub(began);
-                Ok(Some(Box::new(end)))
+                Ok(TakenUp::Ended(Box::new(end)))
             }
             // It is over, and what converges is simply looked at again.
-            Tried::Ended(..) | Tried::Lost(..) => Ok(None),
+            Tried::Ended(..) | Tried::Lost(..) => Ok(again),
             _ => {
                 self.withdraw(attempt).await?;
-                Ok(None)
+                Ok(TakenUp::Runs)
             }
         }
     }
@@ -135,8 +154,8 @@ impl Run {
         Ok(end)
     }
 
-    /// What `verify` says of an attempt, if it is lost: it happened (an end), it did not (`None`), or it cannot
-    /// tell, and the attempt stays lost.
+    /// What `verify` says of an attempt, if it is lost: it happened (an end), it did not (`None`), or
+    /// it cannot tell, and the attempt stays lost.
     pub(crate) async fn verify(&self, item: &Item, lost: ItemEnd) -> Flow<Option<ItemEnd>> {
         let Some(verify) = item
             .task
@@ -190,6 +209,17 @@ fn plain_end(reply: &Reply) -> ItemEnd {
     }
     result.insert("msg".into(), "non-zero return code".into());
     ItemEnd::new(Status::Failed, result)
+}
+
+/// A step that was interrupted and now finds nothing left to do has made its change: whoever waits
+/// for one is told (`notify`), and its attempt ends with it.
+pub(crate) fn after_interruption(end: &mut ItemEnd, attempt: u64) {
+    if end.status == Status::Ok && end.attempt.is_none() {
+        end.status = Status::Changed;
+        end.result.insert("changed".into(), Value::Bool(true));
+        end.attempt = Some(attempt);
+        end.module_changed = true;
+    }
 }
 
 fn is_set_fact(item: &Item) -> bool {

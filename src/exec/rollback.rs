@@ -5,16 +5,13 @@
 
 use super::ask::{Answer, Question, WayOffer, WaysQuestion, WordQuestion};
 use super::controller::HostScopes as _;
-use super::end::{ItemEnd, failure_end, unreachable_end};
 use super::frame::Frame;
 use super::halt::{Flow, Halt};
 use super::list::Place;
 use super::root::{Ended, code};
 use super::run::Run;
-use crate::event::{Event, Status};
 use crate::journal::{EntryState, Record, RunState, UndoEntry, UndoRecord};
-use crate::model::{Change, Field, Item, Keywords, Steps, WayBack};
-use crate::modules::{Act, Failure};
+use crate::model::{Field, Item, Keywords, Playbook, Steps, WayBack};
 use crate::script::Script;
 use crate::transport::{Failed, Job};
 use crate::value::Value;
@@ -22,13 +19,26 @@ use crate::value::Value;
 /// The name of the undo stack among the ways back.
 pub const UNDO: &str = "undo";
 
-/// Which way was asked for on the command line.
+/// Which way was asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
     /// `--way NAME`; `undo` is the stack.
     pub way: Option<String>,
     /// `--to STEP`: the stack down to this step, which stays.
     pub to: Option<String>,
+    /// A rollback that was cut off goes on: it was chosen and found legal when it began.
+    pub goes_on: bool,
+}
+
+impl Wanted {
+    /// To go on with the rollback of a run that was cut off; `None` where there is none.
+    pub fn of_cut_off(journal: &RunState) -> Option<Self> {
+        Some(Self {
+            way: Some(journal.rollback.clone()?),
+            to: journal.rollback_to.clone(),
+            goes_on: true,
+        })
+    }
 }
 
 impl Run {
@@ -36,15 +46,15 @@ impl Run {
     pub(crate) async fn roll_back_root(
         self,
         journal: RunState,
-        change: Option<Change>,
+        playbook: Playbook,
         wanted: Wanted,
     ) -> Ended {
         let ended = |exit_code| Ended {
             exit_code,
             wants_rollback: false,
         };
-        let result = match self.prepare_change(change.as_ref()) {
-            Ok(()) => self.roll_back(&journal, change.as_ref(), &wanted).await,
+        let result = match self.prepare_change(playbook.change.as_ref()) {
+            Ok(()) => self.roll_back(&journal, &playbook, &wanted).await,
             Err(halt) => Err(halt),
         };
         let exit_code = match result {
@@ -78,52 +88,27 @@ impl Run {
                 code::ERROR
             }
         };
-        self.finish(exit_code).await;
-        ended(exit_code)
+        ended(self.finish(exit_code).await)
     }
 
     async fn roll_back(
         &self,
         journal: &RunState,
-        change: Option<&Change>,
+        playbook: &Playbook,
         wanted: &Wanted,
     ) -> Flow<bool> {
-        let entries = stack(journal, wanted);
-        let ways: &[WayBack] = change.map_or(&[], |c| &c.ways_back);
-        let mut offers = vec![Self::stack_offer(journal, &entries)];
-        for way in ways {
-            offers.push(self.offer(way).await?);
-        }
-        let name = self.choose(&offers, wanted).await?;
-        let offer = offers.iter().find(|o| o.name == name);
-        match offer {
-            None => {
-                let known: Vec<&str> = offers.iter().map(|o| o.name.as_str()).collect();
-                return Err(Halt::Broken(format!(
-                    "there is no way back `{name}`; there are {}",
-                    known.join(", ")
-                )));
-            }
-            Some(offer) if !offer.is_legal => {
-                return Err(Halt::Broken(format!(
-                    "the way back `{name}` is not legal now: {}",
-                    refusal(offer)
-                )));
-            }
-            Some(_) => {}
-        }
-        let at = self.port.now().wall;
-        self.record(
-            vec![Record::RollbackStarted {
-                way: name.clone(),
-                at,
-            }],
-            true,
-        )
-        .await?;
+        let ways: &[WayBack] = playbook.change.as_ref().map_or(&[], |c| &c.ways_back);
+        let entries = stack(journal, wanted)?;
+        let name = if wanted.goes_on {
+            let name = wanted.way.clone().unwrap_or_default();
+            self.notice(false, format!("going on with the way back `{name}`"));
+            name
+        } else {
+            self.begin(journal, ways, &entries, wanted).await?
+        };
         let is_complete = match ways.iter().find(|way| way.name == name) {
-            None => self.walk_stack(&entries).await?,
-            Some(way) => self.walk_way(way).await?,
+            None => self.walk_stack(playbook, &journal.undo, &entries).await?,
+            Some(way) => self.walk_way(way, playbook, journal).await?,
         };
         self.record(
             vec![Record::RollbackEnded {
@@ -136,57 +121,146 @@ impl Run {
         Ok(is_complete)
     }
 
+    /// Offers the ways, refuses those that are not legal, says what the chosen one does not bring
+    /// back, and puts its start into the journal.
+    async fn begin(
+        &self,
+        journal: &RunState,
+        ways: &[WayBack],
+        entries: &[&UndoEntry],
+        wanted: &Wanted,
+    ) -> Flow<String> {
+        let mut offers = vec![self.stack_offer(journal, entries, wanted).await];
+        for way in ways {
+            offers.push(self.offer(way).await?);
+        }
+        let name = self.choose(&offers, wanted).await?;
+        let Some(offer) = offers.iter().find(|o| o.name == name) else {
+            let known: Vec<&str> = offers.iter().map(|o| o.name.as_str()).collect();
+            return Err(Halt::Broken(format!(
+                "there is no way back `{name}`; there are {}",
+                known.join(", ")
+            )));
+        };
+        if !offer.is_legal {
+            return Err(Halt::Broken(format!(
+                "the way back `{name}` is not legal now: {}",
+                refusal(offer)
+            )));
+        }
+        self.notice(false, format!("way back `{name}`: loses {}", offer.loses));
+        for line in &offer.stays {
+            self.notice(true, line.clone());
+        }
+        let record = Record::RollbackStarted {
+            way: name.clone(),
+            to: wanted.to.clone(),
+            at: self.port.now().wall,
+        };
+        self.record(vec![record], true).await?;
+        Ok(name)
+    }
+
     /// What the undo stack would do, newest first.
-    fn stack_offer(journal: &RunState, entries: &[&UndoEntry]) -> WayOffer {
-        let mut conditions = Vec::new();
-        let behind = journal.undo.iter().filter(|e| e.is_behind_point).count();
-        let is_passed = journal.point_of_no_return.is_some() && entries.is_empty() && behind > 0;
-        conditions.push((
-            "no point of no return was passed".to_owned(),
-            !is_passed,
-            if is_passed {
-                format!("{behind} entries lie behind one")
-            } else {
-                "none".to_owned()
-            },
-        ));
-        let has_any = !entries.is_empty();
-        conditions.push((
-            "something is to be undone".to_owned(),
-            has_any,
-            format!("{} entries", entries.len()),
-        ));
-        let stays: Vec<String> = journal
+    async fn stack_offer(
+        &self,
+        journal: &RunState,
+        entries: &[&UndoEntry],
+        wanted: &Wanted,
+    ) -> WayOffer {
+        let point = journal
+            .point_of_no_return
+            .filter(|_| wanted.to.is_none())
+            .map(|point| point_name(journal, point));
+        let silent = self.silent_hosts(entries).await;
+        let conditions = vec![
+            (
+                "no point of no return was passed".to_owned(),
+                point.is_none(),
+                match &point {
+                    Some(name) => format!(
+                        "`{name}` was passed; `--to STEP` undoes what was done after it, a named \
+                         way may lead further back"
+                    ),
+                    None => "none".to_owned(),
+                },
+            ),
+            (
+                "something is to be undone".to_owned(),
+                !entries.is_empty(),
+                format!("{} entries", entries.len()),
+            ),
+            (
+                "every host with something to undo answers".to_owned(),
+                silent.is_empty(),
+                silent.join("; "),
+            ),
+        ];
+        let kept = journal
             .undo
             .iter()
             .filter(|e| e.state == EntryState::Kept && !e.is_behind_point)
-            .map(|e| format!("{} on {} stays on purpose", title(e), e.acts_on))
-            .collect();
+            .map(|e| format!("{}: {} stays on purpose", e.acts_on, title(e)));
         let unknown: Vec<String> = entries
             .iter()
             .filter_map(|e| match &e.undo {
-                UndoRecord::Unknown { why } => {
-                    Some(format!("{} on {}: {why}", title(e), e.acts_on))
-                }
+                UndoRecord::Unknown { why } => Some(format!(
+                    "{}: {} cannot be brought back: {why}",
+                    e.acts_on,
+                    title(e)
+                )),
                 _ => None,
             })
             .collect();
-        let mut steps: Vec<String> = entries
-            .iter()
-            .map(|e| format!("{}: undo {}", e.acts_on, title(e)))
-            .collect();
-        steps.extend(stays);
+        let loses = if unknown.is_empty() {
+            "nothing, but for what is said to stay".to_owned()
+        } else {
+            format!(
+                "what {} steps did: nobody knows how to undo it",
+                unknown.len()
+            )
+        };
         WayOffer {
             name: UNDO.to_owned(),
-            is_legal: !is_passed && has_any,
+            is_legal: conditions.iter().all(|(_, holds, _)| *holds),
             conditions,
-            loses: if unknown.is_empty() {
-                "nothing that this run did stays, but for what is listed as kept".to_owned()
-            } else {
-                format!("cannot be brought back: {}", unknown.join("; "))
-            },
-            steps,
+            loses,
+            steps: entries
+                .iter()
+                .map(|e| format!("{}: undo {}", e.acts_on, title(e)))
+                .collect(),
+            stays: unknown.into_iter().chain(kept).collect(),
         }
+    }
+
+    /// Hosts with something to undo that do not answer, with the reason.
+    async fn silent_hosts(&self, entries: &[&UndoEntry]) -> Vec<String> {
+        let mut hosts: Vec<&str> = entries.iter().map(|e| e.acts_on.as_str()).collect();
+        hosts.sort_unstable();
+        hosts.dedup();
+        let frame = Frame::play(&Keywords::default());
+        let asked = hosts.into_iter().map(|host| {
+            let frame = &frame;
+            async move {
+                let target = match self.target(host, &self.host_view(host), frame) {
+                    Ok(target) => target,
+                    Err(problem) => return Some(format!("{host}: {}", problem.message)),
+                };
+                let job = Job {
+                    script: Script::new(":\n"),
+                    input: None,
+                    timeout: None,
+                };
+                match self.port.trip(&target, job, None).await {
+                    Ok(_) => None,
+                    Err(Failed::Unreachable { reason, .. } | Failed::Lost { reason }) => {
+                        Some(format!("{host}: {reason}"))
+                    }
+                }
+            }
+        });
+        let found = futures_util::future::join_all(asked).await;
+        found.into_iter().flatten().collect()
     }
 
     /// Whether a named way is legal now.
@@ -209,6 +283,7 @@ impl Run {
                 )
             }
             Steps::Tasks { tasks, .. } => format!("{} tasks", tasks.len()),
+            Steps::UndoOf(tags) => format!("undo of `{}`", tags.join("`, `")),
         };
         Ok(WayOffer {
             name: way.name.clone(),
@@ -220,6 +295,7 @@ impl Run {
                 .flatten()
                 .unwrap_or_default(),
             steps: vec![what],
+            stays: Vec::new(),
         })
     }
 
@@ -239,162 +315,7 @@ impl Run {
         }
     }
 
-    /// Undoes entries newest first; hosts of one step go together.
-    async fn walk_stack(&self, entries: &[&UndoEntry]) -> Flow<bool> {
-        self.state.borrow_mut().is_undoing = true;
-        let mut is_complete = true;
-        let mut rest = entries;
-        while let Some(first) = rest.first() {
-            let same = rest
-                .iter()
-                .take_while(|e| {
-                    e.instance.step == first.instance.step && e.instance.item == first.instance.item
-                })
-                .count();
-            let (group, more) = rest.split_at(same);
-            rest = more;
-            let undone = group.iter().map(|entry| self.undo_entry(entry));
-            for result in futures_util::future::join_all(undone).await {
-                is_complete &= result?;
-            }
-            if !is_complete
-                && group
-                    .iter()
-                    .any(|e| !matches!(e.undo, UndoRecord::Unknown { .. }))
-            {
-                // A failed undo stops: what comes before it may depend on it.
-                break;
-            }
-        }
-        let batch = self.state.borrow().play.batch.clone();
-        self.flush_handlers(&batch).await?;
-        Ok(is_complete)
-    }
-
-    /// Takes one entry back and says whether it is.
-    async fn undo_entry(&self, entry: &UndoEntry) -> Flow<bool> {
-        let began = self.port.now().millis;
-        let end = match &entry.undo {
-            UndoRecord::Acts { acts, .. } => self.undo_by_acts(entry, acts).await?,
-            UndoRecord::Tasks { items, vars, .. } => self.undo_by_tasks(entry, items, vars).await?,
-            UndoRecord::Unknown { why } => ItemEnd::failed(format!("there is no undo: {why}")),
-            UndoRecord::Sealed { .. } => {
-                ItemEnd::failed("its undo is encrypted and the run's key is not here")
-            }
-            UndoRecord::Keep | UndoRecord::NotNeeded => return Ok(true),
-        };
-        let is_done = !matches!(
-            end.status,
-            Status::Failed | Status::Unreachable | Status::Lost
-        );
-        let message = if is_done {
-            "done".to_owned()
-        } else if entry.is_hidden {
-            "it failed (hidden by no_log)".to_owned()
-        } else {
-            end.msg()
-        };
-        let record = Record::Undone {
-            attempt: entry.attempt,
-            is_done,
-            message: message.clone(),
-        };
-        self.record(vec![record], true).await?;
-        let mut end = end;
-        end.duration_ms = self.port.now().millis.saturating_sub(began);
-        end.is_hidden = entry.is_hidden;
-        let report = end.report(false, &|value| self.redacted(value));
-        {
-            let mut state = self.state.borrow_mut();
-            state.stats.count(&entry.acts_on, &report);
-            if !is_done {
-                state.open.push(format!(
-                    "{}: {} could not be undone: {message}",
-                    entry.acts_on,
-                    title(entry)
-                ));
-            }
-        }
-        self.port.emit(Event::Undone {
-            host: entry.acts_on.clone(),
-            step: entry.instance.step.clone(),
-            summary: title(entry),
-            report,
-        });
-        Ok(is_done)
-    }
-
-    async fn undo_by_acts(&self, entry: &UndoEntry, acts: &[Act]) -> Flow<ItemEnd> {
-        let frame = Frame::play(&become_keywords(entry));
-        let target = match self.target(&entry.acts_on, &self.host_view(&entry.acts_on), &frame) {
-            Ok(target) => target,
-            Err(problem) => return Ok(ItemEnd::failed(problem.message)),
-        };
-        let head = match self.ground(&target).await? {
-            Ok(ground) => ground.head(),
-            Err(end) => return Ok(*end),
-        };
-        for act in acts {
-            let (script, input) = match act {
-                Act::Script { script, .. } => (script, None),
-                Act::Stream { script, source } => (script, Some(source.clone())),
-                Act::Save { .. } | Act::Reconnect { .. } => continue,
-            };
-            let sh = format!("{head}{}{}", self.keep(entry.attempt), script.sh);
-            let job = Job {
-                script: Script::new(sh),
-                input,
-                timeout: None,
-            };
-            match self.port.trip(&target, job, None).await {
-                Ok(reply) if reply.rc == 0 => {}
-                Ok(reply) => {
-                    if let Some(line) = crate::script::attempt::fenced_by(&reply) {
-                        return Err(self.locked(&target, &line));
-                    }
-                    let failure = Failure::of_reply(reply.stderr_text().trim(), &reply);
-                    return Ok(failure_end(failure));
-                }
-                Err(Failed::Unreachable { reason, help }) => {
-                    return Ok(unreachable_end(&reason, help.as_deref()));
-                }
-                Err(Failed::Lost { reason }) => return Ok(unreachable_end(&reason, None)),
-            }
-        }
-        Ok(ItemEnd::new(Status::Changed, crate::value::Map::new()))
-    }
-
-    async fn undo_by_tasks(
-        &self,
-        entry: &UndoEntry,
-        items: &[Item],
-        vars: &crate::value::Map,
-    ) -> Flow<ItemEnd> {
-        let host = entry.instance.host.clone();
-        let mut keywords = become_keywords(entry);
-        if entry.acts_on != host {
-            keywords.delegate_to = Some(field(entry.acts_on.as_str().into()));
-        }
-        let frame = Frame::play(&Keywords::default()).include(&keywords, vars.clone());
-        let place = Place {
-            frame,
-            is_rescued: false,
-            is_handler: false,
-        };
-        {
-            let mut state = self.state.borrow_mut();
-            if !state.play.batch.contains(&host) {
-                state.play.batch.push(host.clone());
-            }
-        }
-        let failures = Box::pin(self.run_list(items, &[host], &place)).await?;
-        Ok(match failures.into_iter().next() {
-            Some(failure) => failure.end,
-            None => ItemEnd::new(Status::Changed, crate::value::Map::new()),
-        })
-    }
-
-    async fn walk_way(&self, way: &WayBack) -> Flow<bool> {
+    async fn walk_way(&self, way: &WayBack, playbook: &Playbook, journal: &RunState) -> Flow<bool> {
         self.release(way).await?;
         let view = self.host_view("localhost");
         let before = self.failure_count();
@@ -428,6 +349,11 @@ impl Run {
                     .handlers
                     .extend(loaded.handlers);
                 self.walk_items(&loaded.items, &hosts).await?;
+            }
+            Steps::UndoOf(tags) => {
+                let entries = undo_of(journal, tags);
+                let is_complete = self.walk_stack(playbook, &journal.undo, &entries).await?;
+                return Ok(is_complete && self.failure_count() == before);
             }
             Steps::Tasks { tasks, hosts } => {
                 let hosts = self.way_hosts(hosts, way)?;
@@ -468,6 +394,7 @@ impl Run {
         for field in &way.releases {
             hosts.extend(self.way_hosts(field, way)?);
         }
+        hosts.retain(|host| !self.state.borrow().replay.released.contains(host));
         if hosts.is_empty() {
             return Ok(());
         }
@@ -521,7 +448,7 @@ impl Run {
         Ok(())
     }
 
-    fn failure_count(&self) -> u32 {
+    pub(super) fn failure_count(&self) -> u32 {
         let state = self.state.borrow();
         state
             .stats
@@ -533,19 +460,47 @@ impl Run {
 }
 
 /// The entries to undo, newest first, down to `--to`.
-fn stack<'a>(journal: &'a RunState, wanted: &Wanted) -> Vec<&'a UndoEntry> {
+fn stack<'a>(journal: &'a RunState, wanted: &Wanted) -> Flow<Vec<&'a UndoEntry>> {
+    let Some(to) = &wanted.to else {
+        return Ok(journal.undoable().collect());
+    };
+    let is_it = |e: &UndoEntry| &e.instance.step.0 == to || &e.name == to;
+    let Some(found) = journal.undo.iter().find(|e| is_it(e)) else {
+        let mut known: Vec<&str> = journal.undo.iter().map(|e| e.name.as_str()).collect();
+        known.dedup();
+        return Err(Halt::Broken(format!(
+            "the run has no step `{to}` that changed something; it has `{}`",
+            known.join("`, `")
+        )));
+    };
+    if found.is_behind_point {
+        return Err(Halt::Broken(format!(
+            "`{to}` lies behind the point of no return `{}`, and undoing does not cross it",
+            journal
+                .point_of_no_return
+                .map_or_else(String::new, |point| point_name(journal, point))
+        )));
+    }
+    Ok(journal.undoable().take_while(|e| !is_it(e)).collect())
+}
+
+/// Unsealed entries of the tags, newest first.
+fn undo_of<'a>(journal: &'a RunState, tags: &[String]) -> Vec<&'a UndoEntry> {
     journal
-        .undoable()
-        .take_while(|e| {
-            wanted
-                .to
-                .as_ref()
-                .is_none_or(|to| &e.instance.step.0 != to && &e.name != to)
-        })
+        .undo
+        .iter()
+        .filter(|e| e.state.is_open() && tags.iter().any(|tag| e.tags.contains(tag)))
         .collect()
 }
 
-fn title(entry: &UndoEntry) -> String {
+/// What a person calls a point of no return.
+fn point_name(journal: &RunState, attempt: u64) -> String {
+    let of_entry = journal.undo.iter().find(|e| e.attempt == attempt);
+    of_entry.map_or_else(|| format!("attempt {attempt}"), |e| e.name.clone())
+}
+
+/// An entry as a person calls it.
+pub(super) fn title(entry: &UndoEntry) -> String {
     let name = if entry.name.is_empty() {
         entry.module.as_str()
     } else {
@@ -568,22 +523,10 @@ fn refusal(offer: &WayOffer) -> String {
     unmet.join("; ")
 }
 
-fn field(value: Value) -> Field {
+/// A field of a keyword that no file has.
+pub(super) fn field(value: Value) -> Field {
     Field {
         value,
         span: crate::diag::Span::NONE,
-    }
-}
-
-/// The keywords under which an entry was made: who acted.
-fn become_keywords(entry: &UndoEntry) -> Keywords {
-    Keywords {
-        r#become: Some(field(entry.become_user.is_some().into())),
-        become_user: entry.become_user.as_deref().map(|user| field(user.into())),
-        become_method: entry
-            .become_method
-            .as_deref()
-            .map(|method| field(method.into())),
-        ..Keywords::default()
     }
 }

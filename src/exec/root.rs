@@ -57,9 +57,8 @@ impl Run {
             };
         }
         let exit_code = self.exit_code(&result);
-        self.finish(exit_code).await;
         Ended {
-            exit_code,
+            exit_code: self.finish(exit_code).await,
             wants_rollback: false,
         }
     }
@@ -88,9 +87,9 @@ impl Run {
         Ok(())
     }
 
-    /// The last event and the last record. A run that may go on keeps its locks, unless it has
-    /// changed nothing.
-    pub(crate) async fn finish(&self, exit_code: u8) {
+    /// The last record and the last event; returns the exit code, which tells of a journal that
+    /// fails only now. A run that may go on keeps its locks, unless it has changed nothing.
+    pub(crate) async fn finish(&self, exit_code: u8) -> u8 {
         let is_over = matches!(
             exit_code,
             code::OK | code::FAILED | code::UNREACHABLE | code::ABORTED | code::ROLLED_BACK
@@ -99,7 +98,9 @@ impl Run {
         self.leave_hosts(is_over || is_untouched).await;
         let at = self.port.now().wall;
         let record = Record::Closed { exit_code, at };
-        if let Err(halt) = self.record(vec![record], true).await {
+        let closed = self.record(vec![record], true).await;
+        let exit_code = closed.as_ref().map_or(code::ERROR, |()| exit_code);
+        if let Err(halt) = closed {
             self.notice(true, format!("the journal could not be closed: {halt:?}"));
         }
         let (stats, open) = {
@@ -113,6 +114,7 @@ impl Run {
             exit_code,
             open,
         });
+        exit_code
     }
 
     /// The exit code of a run that ended so. Hosts that are lost outweigh unreachable ones, which

@@ -25,7 +25,7 @@ impl Run {
         let protected = std::iter::once(ready.target.host.as_str())
             .chain(acted_on)
             .find(|h| state.protected.contains(*h) && !state.replay.released.contains(*h))?;
-        let has_undo = match &item.task.undo {
+        let has_undo = match item.undo() {
             Some(UndoSpec::Tasks(_)) => true,
             Some(UndoSpec::Keep) => false,
             None => matches!(ready.change.undo, Undo::Acts { .. } | Undo::NotNeeded),
@@ -73,11 +73,14 @@ impl Run {
                 self.redact(&ready.change.summary)
             },
             tags: item.frame.tags(),
+            is_point: item.task.point_of_no_return.is_some(),
             seals: item
                 .task
                 .point_of_no_return
                 .as_ref()
                 .map_or_else(Vec::<Seal>::new, |p| p.seals.clone()),
+            notifies: self.notified_by(item),
+            block: item.frame.undo().map(|(block, _)| block.clone()),
             is_hidden: item.is_hidden || matches!(undo, UndoRecord::Sealed { .. }),
             undo,
             at: self.port.now().wall,
@@ -90,7 +93,7 @@ impl Run {
         if self.state.borrow().is_undoing {
             return UndoRecord::NotNeeded;
         }
-        match (&item.task.undo, &ready.change.undo) {
+        match (item.undo(), &ready.change.undo) {
             (Some(UndoSpec::Keep), _) => UndoRecord::Keep,
             (Some(UndoSpec::Tasks(items)), _) => UndoRecord::Tasks {
                 summary: format!("undo tasks of `{}`", item.task.id),

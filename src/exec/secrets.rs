@@ -116,18 +116,18 @@ impl Run {
 
     /// Result and facts of an end, for a resume, where the record shows less of them, with the
     /// secrets that the run has learnt meanwhile.
-    pub(crate) fn sealed_end(&self, item: &Item, end: &ItemEnd) -> Option<Sealed> {
+    pub(crate) fn sealed_end(&self, is_hidden: bool, end: &ItemEnd) -> Option<Sealed> {
         let facts = Value::from(end.facts.clone());
         let result = end.value();
         let is_whole = self.redacted(&result) == result && self.redacted(&facts) == facts;
         let learnt = self.port.with_redactor(Redactor::take_fresh);
-        let needs_it = item.is_hidden || !is_whole || !learnt.is_empty();
+        let needs_it = is_hidden || !is_whole || !learnt.is_empty();
         needs_it.then(|| Sealed::of(&(result, end.facts.clone(), learnt)))
     }
 
     /// Facts of an end as the record shows them.
-    pub(crate) fn shown_facts(&self, item: &Item, end: &ItemEnd) -> Map {
-        if item.is_hidden {
+    pub(crate) fn shown_facts(&self, is_hidden: bool, end: &ItemEnd) -> Map {
+        if is_hidden {
             return Map::new();
         }
         match self.redacted(&Value::from(end.facts.clone())) {
@@ -286,12 +286,14 @@ fn redact_question(question: &mut Question, redactor: &Redactor) {
                 conditions,
                 loses,
                 steps,
+                stays,
                 ..
             } in &mut q.ways
             {
                 mask_found(conditions);
                 mask(loses);
                 mask_all(steps);
+                mask_all(stays);
             }
         }
         Question::Text(q) => mask(&mut q.prompt),

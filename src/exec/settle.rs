@@ -7,31 +7,67 @@ use super::item::Item;
 use super::run::{Run, plain_text};
 use super::task::{HostEnd, TaskRun};
 use crate::event::Status;
-use crate::journal::Record;
+use crate::journal::{Instance, Record};
 use crate::model::Field;
 use crate::value::Value;
 
 impl Run {
     /// The journal's record of an end. Those of attempts are synced at once.
     pub(crate) async fn record_end(&self, item: &Item, end: &ItemEnd) -> Flow<()> {
-        // A lost attempt has no end: its intent stays open, so that a resume asks about it.
-        if end.status == Status::Lost && end.attempt.is_some() {
-            return Ok(());
+        let instance = &item.instance;
+        match end.status {
+            Status::Lost => {
+                let lost = (instance.clone(), end.attempt);
+                self.state.borrow_mut().lost.push(lost);
+                // A lost attempt has no end: its intent stays open, so that a resume asks about it.
+                if end.attempt.is_some() {
+                    return Ok(());
+                }
+            }
+            Status::Ok | Status::Changed | Status::Skipped => {
+                let ended = (instance.clone(), end.clone());
+                self.state.borrow_mut().ended.extend([ended]);
+            }
+            Status::Failed | Status::Unreachable | Status::Unknown => {}
         }
-        let result = if item.is_hidden {
+        self.record_done(instance, end, item.is_hidden).await
+    }
+
+    /// Of lost items of a task on a host somebody says that they had happened.
+    pub(super) async fn take_lost_as_done(
+        &self,
+        run: &TaskRun,
+        host: &str,
+        reason: &str,
+    ) -> Flow<()> {
+        let lost = std::mem::take(&mut self.state.borrow_mut().lost);
+        for (instance, attempt) in lost {
+            if instance.step != run.task.id || instance.host != host {
+                self.state.borrow_mut().lost.push((instance, attempt));
+                continue;
+            }
+            let end = ItemEnd::taken_as_done(attempt, reason.to_owned());
+            self.record_done(&instance, &end, false).await?;
+            self.state.borrow_mut().ended.insert(instance, end);
+        }
+        Ok(())
+    }
+
+    async fn record_done(&self, instance: &Instance, end: &ItemEnd, is_hidden: bool) -> Flow<()> {
+        let result = if is_hidden {
             end.report(false, &Value::clone).result
         } else {
             self.redacted(&end.value())
         };
         let record = Record::Done {
             attempt: end.attempt,
-            instance: item.instance.clone(),
+            instance: instance.clone(),
             status: end.status,
             module_changed: end.module_changed,
-            is_ignored: false,
+            is_ignored: end.is_handled,
             result,
-            facts: self.shown_facts(item, end),
-            sealed: self.sealed_end(item, end),
+            facts: self.shown_facts(is_hidden, end),
+            sealed: self.sealed_end(is_hidden, end),
             duration_ms: end.duration_ms,
         };
         self.record(vec![record], end.attempt.is_some()).await
@@ -66,6 +102,9 @@ impl Run {
                 None,
             );
             *state.occurrences.entry(key).or_default() += 1;
+            let of_host = |i: &Instance| i.step == run.task.id && i.host == end.host;
+            state.ended.retain(|instance, _| !of_host(instance));
+            state.lost.retain(|(instance, _)| !of_host(instance));
             for host in hosts {
                 let fact_host = delegate
                     .as_ref()
@@ -102,6 +141,24 @@ impl Run {
         }
     }
 
+    /// The names under `notify`, rendered.
+    fn notifications(&self, field: &Field, view: &View) -> Flow<Vec<String>> {
+        match self.keyword(Some(field), view) {
+            Ok(Some(Value::List(items))) => Ok(items.iter().filter_map(plain_text).collect()),
+            Ok(Some(value)) => Ok(plain_text(&value).into_iter().collect()),
+            Ok(None) => Ok(Vec::new()),
+            Err(problem) => Err(Halt::Broken(problem.message)),
+        }
+    }
+
+    /// All that a task notifies where it changes something. What cannot be rendered ends the run
+    /// when the task has ended.
+    pub(super) fn notified_by(&self, item: &Item) -> Vec<String> {
+        let fields = item.task.notify.iter();
+        let names = fields.filter_map(|field| self.notifications(field, &item.view).ok());
+        names.flatten().collect()
+    }
+
     pub(super) fn notify(
         &self,
         run: &TaskRun,
@@ -109,13 +166,7 @@ impl Run {
         field: &Field,
         view: &View,
     ) -> Flow<()> {
-        let names = match self.keyword(Some(field), view) {
-            Ok(Some(Value::List(items))) => items.iter().filter_map(plain_text).collect(),
-            Ok(Some(value)) => plain_text(&value).into_iter().collect::<Vec<_>>(),
-            Ok(None) => Vec::new(),
-            Err(problem) => return Err(Halt::Broken(problem.message)),
-        };
-        for name in names {
+        for name in self.notifications(field, view)? {
             if !self.has_handler(&name) {
                 let what = format!(
                     "The requested handler '{name}' was not found in either the main handlers list \

@@ -1,5 +1,6 @@
 //! Makes machines: of a playbook, or of a rollback.
 
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::controller::Controller;
@@ -10,8 +11,8 @@ use super::run::Run;
 use super::state::{Open, Replay, Settings, State};
 use crate::event::Status;
 use crate::inventory::Inventory;
-use crate::journal::{Answered, Instance, Record, RunState, Sealed};
-use crate::model::{Change, Item, Playbook};
+use crate::journal::{Answered, EntryState, Instance, Outcome, Record, RunState, Sealed};
+use crate::model::{Item, Playbook, Steps};
 
 /// A machine that runs a playbook; `replay` holds what an earlier process of the run did.
 pub fn start(
@@ -25,6 +26,7 @@ pub fn start(
     know(&port, &replay.secrets);
     let state = State {
         inventory,
+        out: replay.without.iter().cloned().collect(),
         replay,
         total: steps(&playbook),
         ..State::default()
@@ -39,7 +41,7 @@ pub fn start_rollback(
     settings: Settings,
     inventory: Inventory,
     journal: RunState,
-    change: Option<Change>,
+    playbook: Playbook,
     wanted: Wanted,
 ) -> Machine {
     let port = Port::default();
@@ -47,7 +49,12 @@ pub fn start_rollback(
     know(&port, &replay.secrets);
     // What is done on the way back is new, even where the same task ran before.
     replay.done.clear();
-    replay.open.clear();
+    if !wanted.goes_on {
+        replay.open.clear();
+    } else if has_steps(&playbook, wanted.way.as_deref()) {
+        // A named way goes on where it was; an undo that did not end simply runs again.
+        replay.done = ended(&journal.back_done);
+    }
     let state = State {
         inventory,
         replay,
@@ -56,7 +63,25 @@ pub fn start_rollback(
         ..State::default()
     };
     let run = Run::new(port.clone(), controller, settings, state);
-    Machine::new(port, run.roll_back_root(journal, change, wanted))
+    Machine::new(port, run.roll_back_root(journal, playbook, wanted))
+}
+
+/// A machine that takes the locks of a run's hosts over, but for those that are left out of it.
+pub fn start_takeover(
+    controller: Rc<dyn Controller>,
+    settings: Settings,
+    inventory: Inventory,
+    journal: RunState,
+    without: Vec<String>,
+) -> Machine {
+    let port = Port::default();
+    let state = State {
+        inventory,
+        replay: replay_of(&journal),
+        ..State::default()
+    };
+    let run = Run::new(port.clone(), controller, settings, state);
+    Machine::new(port, run.take_over_root(journal, without))
 }
 
 /// Masks what earlier processes of the run have learnt to be secret.
@@ -68,11 +93,62 @@ fn know(port: &Port, secrets: &[String]) {
     });
 }
 
-/// What a resumed run need not do again. A step that failed is done again, unless the run went on
-/// past it on that host (rescued or ignored), which shows in later steps there.
+/// What a resumed run need not do again. A step that failed is done again, unless the run goes on
+/// past it on that host: rescued, ignored, or let go by the operator. What was undone is done again.
 pub fn replay_of(journal: &RunState) -> Replay {
-    let done = journal
-        .done
+    let mut done = ended(&journal.done);
+    for entry in journal
+        .undo
+        .iter()
+        .filter(|e| e.state == EntryState::Undone)
+    {
+        let outcome = journal.done.get(&entry.instance);
+        if outcome.is_some_and(|outcome| outcome.attempt == Some(entry.attempt)) {
+            done.remove(&entry.instance);
+        }
+    }
+    Replay {
+        done,
+        open: journal
+            .open
+            .values()
+            .map(|a| {
+                let open = Open {
+                    converges: a.converges,
+                    attempt: Some(a.attempt),
+                    issued: a.issued.clone(),
+                    shown: a.shown,
+                };
+                (a.instance.clone(), open)
+            })
+            .chain(lost_without_intent(journal))
+            .collect(),
+        locks: journal.locks.clone(),
+        without: journal.without.clone(),
+        lock_count: journal.locks.len(),
+        next_attempt: journal.next_attempt.saturating_sub(1),
+        released: journal.released.keys().cloned().collect(),
+        answers: journal.answers.iter().map(answer).collect(),
+        secrets: journal.secrets.clone(),
+    }
+}
+
+/// A question with its answer in full.
+fn answer(answered: &Answered) -> (String, String) {
+    let secret = answered.sealed.as_ref().and_then(Sealed::read::<String>);
+    let answer = secret.unwrap_or_else(|| answered.answer.clone());
+    (answered.question.clone(), answer)
+}
+
+/// Whether a way back has steps of its own, which a rollback that was cut off need not do again.
+fn has_steps(playbook: &Playbook, way: Option<&str>) -> bool {
+    let ways = playbook.change.iter().flat_map(|c| &c.ways_back);
+    ways.filter(|found| Some(found.name.as_str()) == way)
+        .any(|found| !matches!(found.steps, Steps::UndoOf(_)))
+}
+
+fn ended(outcomes: &HashMap<Instance, Outcome>) -> HashMap<Instance, Record> {
+    outcomes
         .iter()
         .filter(|(_, outcome)| {
             matches!(
@@ -95,37 +171,7 @@ pub fn replay_of(journal: &RunState) -> Replay {
             };
             (instance.clone(), record)
         })
-        .collect();
-    Replay {
-        done,
-        open: journal
-            .open
-            .values()
-            .map(|a| {
-                let open = Open {
-                    converges: a.converges,
-                    attempt: Some(a.attempt),
-                    issued: a.issued.clone(),
-                    shown: a.shown,
-                };
-                (a.instance.clone(), open)
-            })
-            .chain(lost_without_intent(journal))
-            .collect(),
-        locks: journal.locks.clone(),
-        lock_count: journal.locks.len(),
-        next_attempt: journal.next_attempt.saturating_sub(1),
-        released: journal.released.keys().cloned().collect(),
-        answers: journal.answers.iter().map(answer).collect(),
-        secrets: journal.secrets.clone(),
-    }
-}
-
-/// A question with its answer in full.
-fn answer(answered: &Answered) -> (String, String) {
-    let secret = answered.sealed.as_ref().and_then(Sealed::read::<String>);
-    let answer = secret.unwrap_or_else(|| answered.answer.clone());
-    (answered.question.clone(), answer)
+        .collect()
 }
 
 /// Commands without an intent (a literal `changed_when: false`) whose reply was lost.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::end::ItemEnd;
 use super::frame::Frame;
 use super::ground::Ground;
 use super::tracked::Tracked;
@@ -117,6 +118,8 @@ pub struct Replay {
     pub open: HashMap<Instance, Open>,
     /// Locks that were taken or about to be: host, token, machine.
     pub locks: Vec<(String, String, String)>,
+    /// Hosts that a takeover left out of the run.
+    pub without: Vec<String>,
     /// How many tokens of locks were given out.
     pub lock_count: usize,
     /// The next attempt's number.
@@ -222,6 +225,10 @@ pub(crate) struct State {
     /// Hosts whose last attempt is lost or still running.
     pub(crate) parked: HashSet<String>,
     pub(crate) replay: Replay,
+    /// Items of the task at hand that ended well: a second try of the task does not repeat them.
+    pub(crate) ended: HashMap<Instance, ItemEnd>,
+    /// Items of the task at hand that are lost, with their attempt.
+    pub(crate) lost: Vec<(Instance, Option<u64>)>,
     pub(crate) occurrences: HashMap<(StepId, String, u32, Option<u32>), u32>,
     pub(crate) protected: HashSet<String>,
     pub(crate) pace: Pace,

@@ -6,13 +6,16 @@ use std::rc::Rc;
 use futures_util::stream::{self, StreamExt as _};
 
 use super::ask::Answer;
+use super::controller::View;
 use super::end::ItemEnd;
 use super::frame::Frame;
 use super::halt::{Flow, Halt};
 use super::item::{Item, Planned};
 use super::looping::Items;
+use super::replay::{TakenUp, after_interruption};
 use super::run::Run;
 use crate::event::{Event, Status};
+use crate::journal::Record;
 use crate::model::{Action, Task};
 use crate::value::{Map, Value};
 
@@ -77,8 +80,10 @@ impl Run {
             match self.ask_about_failure(run, &failed, hosts.len()).await? {
                 Answer::Retry => hosts = failed.iter().map(|e| e.host.clone()).collect(),
                 Answer::Skip { reason } => {
-                    Self::forgive(&mut ends, &failed, &reason);
-                    break;
+                    hosts = self.pass_over(run, &mut ends, &failed, &reason).await?;
+                    if hosts.is_empty() {
+                        break;
+                    }
                 }
                 Answer::Exclude { reason } => {
                     self.exclude(run, &failed, &reason);
@@ -244,12 +249,7 @@ impl Run {
             Items::Many(items) => self.run_items(run, &host, items).await?,
         };
         let view = self.task_view(&host, &run.task, &run.frame);
-        let keyword = match end.status {
-            Status::Unreachable => run.frame.keyword(|k| k.ignore_unreachable.as_ref()),
-            Status::Failed => run.frame.keyword(|k| k.ignore_errors.as_ref()),
-            _ => None,
-        };
-        let is_ignored = keyword.is_some() && self.flag(keyword, &view, false).unwrap_or(false);
+        let is_ignored = self.is_ignored(run, &view, &end);
         if end.delegate.is_none() {
             end.delegate = self.delegate_of(run, &view);
         }
@@ -278,6 +278,21 @@ impl Run {
             .flatten()
     }
 
+    /// Whether `ignore_errors` or `ignore_unreachable` lets the host go on.
+    fn is_ignored(&self, run: &TaskRun, view: &View, end: &ItemEnd) -> bool {
+        let keyword = match end.status {
+            Status::Unreachable => run.frame.keyword(|k| k.ignore_unreachable.as_ref()),
+            Status::Failed => run.frame.keyword(|k| k.ignore_errors.as_ref()),
+            _ => None,
+        };
+        keyword.is_some() && self.flag(keyword, view, false).unwrap_or(false)
+    }
+
+    /// Whether the run goes on after a failure without anybody being asked.
+    fn is_handled(&self, run: &TaskRun, view: &View, end: &ItemEnd) -> bool {
+        run.is_rescued && end.status == Status::Failed || self.is_ignored(run, view, end)
+    }
+
     /// One item with `until`, `changed_when`, `failed_when`, and its record.
     pub(super) async fn run_item(
         &self,
@@ -291,8 +306,11 @@ impl Run {
         if let Some(end) = self.injected_failure(run) {
             return Ok(end);
         }
-        if let Some(end) = self.take_up(item).await? {
-            planned = Some(Planned::Ended(end));
+        let mut interrupted = None;
+        match self.take_up(item).await? {
+            TakenUp::Ended(end) => planned = Some(Planned::Ended(end)),
+            TakenUp::RunsAgain(attempt) => interrupted = Some(attempt),
+            TakenUp::Runs => {}
         }
         let retries = self.retries(run, item);
         let (mut attempts, mut moves) = (1, 0);
@@ -319,6 +337,9 @@ impl Run {
                 continue;
             };
             end = decided;
+            if let Some(attempt) = interrupted {
+                after_interruption(&mut end, attempt);
+            }
             end.attempts = attempts;
             Self::note_attempts(run, &mut end);
             self.judge(run, item, &mut end);
@@ -328,21 +349,24 @@ impl Run {
                     end.give_up(attempts - 1);
                 }
                 Self::note_exception(&mut end);
+                end.is_handled = self.is_handled(run, &item.view, &end);
                 self.record_end(item, &end).await?;
                 return Ok(end);
             }
-            self.port.emit(Event::Retrying {
-                host: item.host.clone(),
-                step: run.task.id.clone(),
-                left: retries + 1 - attempts,
-            });
-            let delay = self
-                .millis(run.task.delay.as_ref(), &item.view)
-                .ok()
-                .flatten();
-            self.port.sleep(delay.unwrap_or(DELAY_MS)).await;
+            self.wait_to_retry(run, item, retries + 1 - attempts).await;
             attempts += 1;
         }
+    }
+
+    async fn wait_to_retry(&self, run: &TaskRun, item: &Item, left: u32) {
+        self.port.emit(Event::Retrying {
+            host: item.host.clone(),
+            step: run.task.id.clone(),
+            left,
+        });
+        let delay = self.millis(run.task.delay.as_ref(), &item.view);
+        let delay = delay.ok().flatten().unwrap_or(DELAY_MS);
+        self.port.sleep(delay).await;
     }
 
     /// The failure that a rehearsal's scenario wants of this task.
@@ -398,15 +422,33 @@ impl Run {
             .collect()
     }
 
-    /// A failed host goes on because a person said so.
-    fn forgive(ends: &mut [HostEnd], failed: &[HostEnd], reason: &str) {
-        for end in ends
-            .iter_mut()
-            .filter(|e| failed.iter().any(|f| f.host == e.host))
-        {
-            end.is_ignored = true;
-            end.end.result.insert("skip_reason".into(), reason.into());
+    /// Failed hosts go on because a person said so. What is lost is taken as done; the hosts where
+    /// it was go on with their next item and are returned.
+    async fn pass_over(
+        &self,
+        run: &TaskRun,
+        ends: &mut [HostEnd],
+        failed: &[HostEnd],
+        reason: &str,
+    ) -> Flow<Vec<String>> {
+        let mut again = Vec::new();
+        for failure in failed {
+            if failure.end.status == Status::Lost {
+                self.take_lost_as_done(run, &failure.host, reason).await?;
+                again.push(failure.host.clone());
+                continue;
+            }
+            let passed = Record::Passed {
+                step: run.task.id.clone(),
+                host: failure.host.clone(),
+            };
+            self.record(vec![passed], true).await?;
+            for end in ends.iter_mut().filter(|e| e.host == failure.host) {
+                end.is_ignored = true;
+                end.end.result.insert("skip_reason".into(), reason.into());
+            }
         }
+        Ok(again)
     }
 
     fn exclude(&self, run: &TaskRun, failed: &[HostEnd], reason: &str) {

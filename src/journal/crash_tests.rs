@@ -82,6 +82,9 @@ impl Intent {
             summary: String::new(),
             tags: self.tags.iter().map(|t| (*t).to_owned()).collect(),
             seals: self.seals,
+            is_point: false,
+            notifies: Vec::new(),
+            block: None,
             undo: self.undo,
             is_hidden: false,
             at: DateTime::UNIX_EPOCH,
@@ -475,6 +478,7 @@ fn a_named_way_closes_the_stack_and_a_failed_undo_can_be_tried_again() {
         vec![
             Record::RollbackStarted {
                 way: way.into(),
+                to: None,
                 at: DateTime::UNIX_EPOCH,
             },
             Record::RollbackEnded {

@@ -113,8 +113,17 @@ pub enum Record {
         summary: String,
         /// Tags of the task, for seals.
         tags: Vec<String>,
+        /// Whether it is a point of no return.
+        #[serde(default)]
+        is_point: bool,
         /// Entries that it seals.
         seals: Vec<Seal>,
+        /// Handlers that it notifies, which its undo notifies again.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        notifies: Vec<String>,
+        /// The block whose undo stands for those of all tasks in it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        block: Option<StepId>,
         /// How it is taken back.
         undo: UndoRecord,
         /// Whether nothing of what it did may be shown (`no_log`, or its undo holds a secret).
@@ -204,6 +213,13 @@ pub enum Record {
         /// Milliseconds.
         duration_ms: u64,
     },
+    /// The operator let a host go on past a step that had failed there.
+    Passed {
+        /// The step.
+        step: StepId,
+        /// The host.
+        host: String,
+    },
     /// The undo of an attempt ended.
     Undone {
         /// The attempt whose change was taken back.
@@ -226,6 +242,9 @@ pub enum Record {
     RollbackStarted {
         /// The way's name; `undo` is the stack.
         way: String,
+        /// The step down to which the stack is undone, and which stays.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<String>,
         /// When.
         at: DateTime<Utc>,
     },

@@ -28,7 +28,7 @@ pub struct Outcome {
     pub facts: Map,
     /// Milliseconds.
     pub duration_ms: u64,
-    /// Whether a later step ended on the same host: the run went on past this one.
+    /// Whether the operator let the host go on past it.
     pub was_passed: bool,
 }
 
@@ -94,10 +94,18 @@ pub struct RunState {
     pub next_attempt: u64,
     /// A way back that was begun and did not end.
     pub rollback: Option<String>,
+    /// The step at which that one ends, where it is not the stack's first.
+    pub rollback_to: Option<String>,
+    /// How each instance of that way back ended.
+    pub back_done: HashMap<Instance, Outcome>,
+    /// The first attempt on the way back that has not come to its end.
+    rollback_from: Option<u64>,
     /// Ways back that ended, with whether all of each was done.
     pub rolled_back: Vec<(String, bool)>,
     /// Locks that were taken or about to be: host, token, and the machine that did it.
     pub locks: Vec<(String, String, String)>,
+    /// Hosts whose locks were taken: host, user there, where things are kept; each host once.
+    pub places: Vec<(String, String, String)>,
     /// Hosts that a takeover left out of the run.
     pub without: Vec<String>,
     /// The exit code, when the last process ended in an orderly way.
@@ -107,8 +115,6 @@ pub struct RunState {
     pub window_from: Option<DateTime<Utc>>,
     /// What was learnt to be secret.
     pub secrets: Vec<String>,
-    /// The step that ended badly last on each host, until a later one ends there.
-    failed: HashMap<String, Instance>,
 }
 
 impl RunState {
@@ -185,6 +191,44 @@ impl RunState {
             Record::NeverStarted { attempt } => {
                 self.open.remove(attempt);
             }
+            Record::Done { .. } => self.add_done(record),
+            Record::Passed { step, host } => {
+                for (instance, outcome) in &mut self.done {
+                    if instance.step == *step && instance.host == *host {
+                        outcome.was_passed |= is_bad(outcome.status);
+                    }
+                }
+            }
+            Record::Locking { .. }
+            | Record::HostReady { .. }
+            | Record::Issued(_)
+            | Record::Seen { .. }
+            | Record::Undone { .. }
+            | Record::TakenOver { .. } => self.add_of_hosts(record),
+            Record::Released { host, by, .. } => {
+                self.released.insert(host.clone(), by.clone());
+            }
+            Record::RollbackStarted { way, to, .. } => {
+                self.rollback = Some(way.clone());
+                self.rollback_to.clone_from(to);
+                self.back_done.clear();
+                self.rollback_from.get_or_insert(self.next_attempt);
+            }
+            Record::RollbackEnded { way, is_complete } => {
+                self.rollback = None;
+                if let Some(from) = self.rollback_from.take_if(|_| *is_complete) {
+                    // What an interrupted process began on the way back was done again.
+                    self.open.retain(|attempt, _| *attempt < from);
+                }
+                self.rolled_back.push((way.clone(), *is_complete));
+            }
+            Record::Closed { exit_code, .. } => self.closed = Some(*exit_code),
+        }
+    }
+
+    /// Locks of hosts, and what is known of attempts there.
+    fn add_of_hosts(&mut self, record: &Record) {
+        match record {
             Record::Locking { host, token, from } => {
                 let lock = (host.clone(), token.clone(), from.clone());
                 self.locks.push(lock);
@@ -201,17 +245,17 @@ impl RunState {
                 }
             }
             Record::TakenOver { without, .. } => self.without.extend(without.iter().cloned()),
-            Record::Done { .. } => self.add_done(record),
-            Record::HostReady { .. } | Record::Undone { .. } => {}
-            Record::Released { host, by, .. } => {
-                self.released.insert(host.clone(), by.clone());
+            Record::HostReady {
+                host,
+                user,
+                place,
+                epoch: Some(_),
+                ..
+            } if self.places.iter().all(|(known, ..)| known != host) => {
+                let place = (host.clone(), user.clone(), place.clone());
+                self.places.push(place);
             }
-            Record::RollbackStarted { way, .. } => self.rollback = Some(way.clone()),
-            Record::RollbackEnded { way, is_complete } => {
-                self.rollback = None;
-                self.rolled_back.push((way.clone(), *is_complete));
-            }
-            Record::Closed { exit_code, .. } => self.closed = Some(*exit_code),
+            _ => {}
         }
     }
 
@@ -230,8 +274,9 @@ impl RunState {
         else {
             return;
         };
-        if let Some(attempt) = attempt {
-            self.open.remove(attempt);
+        if attempt.is_some() {
+            // Its earlier attempts (`until`, an interruption) are settled with it.
+            self.open.retain(|_, open| open.instance != *instance);
         }
         let outcome = Outcome {
             attempt: *attempt,
@@ -243,18 +288,17 @@ impl RunState {
             duration_ms: *duration_ms,
             was_passed: false,
         };
-        // Only steps that end badly are looked at for this, and there are few of those.
-        if let Some(failed) = self.failed.remove(&instance.host)
-            && failed != *instance
-            && let Some(earlier) = self.done.get_mut(&failed)
-        {
-            earlier.was_passed = true;
-        }
-        if !matches!(status, Status::Ok | Status::Changed | Status::Skipped) {
-            self.failed.insert(instance.host.clone(), instance.clone());
+        // What ends on a way back says nothing about the run itself.
+        if self.rollback.is_some() {
+            self.back_done.insert(instance.clone(), outcome);
+            return;
         }
         self.done.insert(instance.clone(), outcome);
     }
+}
+
+fn is_bad(status: Status) -> bool {
+    !matches!(status, Status::Ok | Status::Changed | Status::Skipped)
 }
 
 impl Attempt {

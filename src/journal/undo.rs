@@ -6,7 +6,7 @@
 
 use super::record::{Instance, Record, UndoRecord};
 use crate::event::Status;
-use crate::model::Seal;
+use crate::model::{Seal, StepId};
 
 /// One change that may be taken back.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +29,10 @@ pub struct UndoEntry {
     pub summary: String,
     /// Tags of the task.
     pub tags: Vec<String>,
+    /// Handlers that it notified, which its undo notifies again.
+    pub notifies: Vec<String>,
+    /// The block whose undo this is: one undo takes back all of its entries on the host.
+    pub block: Option<StepId>,
     /// How it is taken back.
     pub undo: UndoRecord,
     /// Whether nothing of it may be shown.
@@ -83,11 +87,14 @@ struct Point {
 pub(super) struct Stack {
     entries: Vec<UndoEntry>,
     points: Vec<Point>,
+    /// Between a rollback's start and its end: what is done on a way back is not undone again.
+    is_going_back: bool,
 }
 
 impl Stack {
     pub(super) fn add(&mut self, record: &Record) {
         match record {
+            Record::Intent { .. } if self.is_going_back => {}
             Record::Intent { .. } => self.add_intent(record),
             Record::NeverStarted { attempt } => {
                 self.entries.retain(|e| e.attempt != *attempt);
@@ -114,15 +121,10 @@ impl Stack {
                     };
                 }
             }
-            // A named way leaves nothing for the stack; the stack's own end leaves what it could
-            // not undo.
-            Record::RollbackEnded {
-                way,
-                is_complete: true,
-            } if way != "undo" => {
-                for entry in self.entries.iter_mut().filter(|e| e.state.is_open()) {
-                    entry.state = EntryState::Closed { way: way.clone() };
-                }
+            Record::RollbackStarted { .. } => self.is_going_back = true,
+            Record::RollbackEnded { way, is_complete } => {
+                self.is_going_back = false;
+                self.end_way(way, *is_complete);
             }
             Record::Opened { .. }
             | Record::Resumed { .. }
@@ -133,10 +135,21 @@ impl Stack {
             | Record::TakenOver { .. }
             | Record::Answered { .. }
             | Record::Done { .. }
+            | Record::Passed { .. }
             | Record::Released { .. }
-            | Record::RollbackStarted { .. }
-            | Record::RollbackEnded { .. }
             | Record::Closed { .. } => {}
+        }
+    }
+
+    /// A named way leaves nothing for the stack; the stack's own end leaves what it could not undo.
+    fn end_way(&mut self, way: &str, is_complete: bool) {
+        if !is_complete || way == "undo" {
+            return;
+        }
+        for entry in self.entries.iter_mut().filter(|e| e.state.is_open()) {
+            entry.state = EntryState::Closed {
+                way: way.to_owned(),
+            };
         }
     }
 
@@ -151,7 +164,10 @@ impl Stack {
             become_method,
             summary,
             tags,
+            is_point,
             seals,
+            notifies,
+            block,
             undo,
             is_hidden,
             ..
@@ -159,7 +175,7 @@ impl Stack {
         else {
             return;
         };
-        if !seals.is_empty() {
+        if *is_point || !seals.is_empty() {
             self.points.push(Point {
                 attempt: *attempt,
                 name: name.clone(),
@@ -186,6 +202,8 @@ impl Stack {
             become_method: become_method.clone(),
             summary: summary.clone(),
             tags: tags.clone(),
+            notifies: notifies.clone(),
+            block: block.clone(),
             undo: undo.clone(),
             is_hidden: *is_hidden,
             status: None,

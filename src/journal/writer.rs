@@ -15,13 +15,23 @@ use super::storage::Storage;
 /// Tells the wall clock.
 pub type Clock = Box<dyn Fn() -> DateTime<Utc> + Send>;
 
+/// What can still be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Health {
+    Well,
+    /// Results, and no further intent.
+    Full,
+    /// Nothing.
+    Poisoned,
+}
+
 /// Writes a journal.
 pub struct Writer {
     storage: Box<dyn Storage>,
     clock: Clock,
     seq: u64,
     head: String,
-    is_poisoned: bool,
+    health: Health,
     has_unsynced: bool,
     needs_signature: bool,
     signer: Option<Signer>,
@@ -34,7 +44,7 @@ impl std::fmt::Debug for Writer {
         f.debug_struct("Writer")
             .field("seq", &self.seq)
             .field("head", &self.head)
-            .field("is_poisoned", &self.is_poisoned)
+            .field("health", &self.health)
             .finish_non_exhaustive()
     }
 }
@@ -47,7 +57,7 @@ impl Writer {
             clock,
             seq: 0,
             head: NO_HASH.to_owned(),
-            is_poisoned: false,
+            health: Health::Well,
             has_unsynced: false,
             needs_signature: false,
             signer: None,
@@ -91,18 +101,25 @@ impl Writer {
     ///
     /// # Errors
     /// `NoRoom` before an intent when the disk is full: nothing was written and results can still
-    /// be. Any other error is the end of this journal's writing.
+    /// be, but no intent is taken any more, since the run stops. Any other error is the end of this
+    /// journal's writing.
     ///
     /// # Panics
     /// Never: JSON without layout is one line.
     pub fn append(&mut self, record: &Record) -> Result<u64> {
-        if self.is_poisoned {
+        if self.health == Health::Poisoned {
             return Err(Error::Poisoned);
         }
         if matches!(record, Record::Opened { .. } | Record::Intent { .. }) {
-            self.storage
-                .reserve()
-                .map_err(|source| Error::NoRoom { source })?;
+            let room = if self.health == Health::Full {
+                Err(std::io::ErrorKind::StorageFull.into())
+            } else {
+                self.storage.reserve()
+            };
+            room.map_err(|source| {
+                self.health = Health::Full;
+                Error::NoRoom { source }
+            })?;
         }
         let json = match self.closed(record)? {
             Some(record) => self.record_json(&record)?,
@@ -128,7 +145,7 @@ impl Writer {
     /// # Errors
     /// The fsync failed: it is not tried again, and every later call fails.
     pub fn sync(&mut self) -> Result<()> {
-        if self.is_poisoned {
+        if self.health == Health::Poisoned {
             return Err(Error::Poisoned);
         }
         if !self.has_unsynced {
@@ -213,7 +230,7 @@ impl Writer {
 
     fn guard(&mut self, doing: &str, done: std::io::Result<()>) -> Result<()> {
         done.map_err(|source| {
-            self.is_poisoned = true;
+            self.health = Health::Poisoned;
             Error::io(doing)(source)
         })
     }

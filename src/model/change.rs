@@ -76,6 +76,9 @@ pub enum Steps {
         /// On which hosts.
         hosts: Field,
     },
+    /// The undo of what the run did in tasks with these tags, as far as it is not sealed: also of
+    /// what lies behind a point of no return.
+    UndoOf(Vec<String>),
 }
 
 /// A question to hosts that only reads: `{name, hosts, MODULE: args, that: EXPR}`.

@@ -158,8 +158,9 @@ impl<'a> Put<'a> {
         };
         let _ = write!(
             sh,
-            "sb_keep {} \"$SB_p\" late\nsb_land \"$SB_p\"{is_unsafe}\nprintf '%s\\n' \"$SB_seen\"\n\
-             printf md5sum=\nmd5sum <\"$SB_p\"\n",
+            "sb_keep {0} \"$SB_p\" late\nsb_land \"$SB_p\"{is_unsafe}\nprintf '%s\\n' \"$SB_seen\"\n\
+             SB_md5=$(md5sum <\"$SB_p\")\nprintf 'md5sum=%s\\n' \"$SB_md5\"\n\
+             printf '%s\\n' \"$SB_md5\" >\"$SB_KEEP/{0}.made\"\n",
             self.keep
         );
         Ok(match source {

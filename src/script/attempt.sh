@@ -54,23 +54,34 @@ sb_epoch() {
   done
 }
 
-# sb_holds EPOCH: whether that lock still rules; else SB_owner has the one that does.
+# sb_ruler: like sb_epoch, and sets SB_line to its line. Between the look at the folder and the
+# look at the file another one may have come, and removed this one.
+sb_ruler() {
+  SB_line= SB_tries=
+  while [ "$SB_tries" != xxxxxxxxxxxxxxxxxxxx ]; do
+    sb_epoch
+    [ "$SB_epoch" -gt 0 ] || return 0
+    if { read -r SB_line <"$SB_LOCKS/e/$SB_epoch"; } 2>/dev/null; then return 0; fi
+    SB_tries=x$SB_tries
+  done
+}
+
+# sb_holds EPOCH: whether that lock still rules; else SB_line has the one that does.
 sb_holds() {
   sb_epoch
   if [ "$SB_epoch" = "$1" ] && [ ! -e "$SB_LOCKS/e/$1.free" ]; then return 0; fi
-  SB_owner=
-  if [ "$SB_epoch" -gt 0 ]; then read -r SB_owner <"$SB_LOCKS/e/$SB_epoch"; fi
+  sb_ruler
   return 1
 }
 # sb_hold PLACE EPOCH: what every change says before it acts: ends it unless its lock rules.
 sb_hold() {
   sb_where "$1"
   sb_holds "$2" && return 0
-  printf 'switchback: fenced by: %s\n' "$SB_owner" >&2
+  printf 'switchback: fenced by: %s\n' "$SB_line" >&2
   exit 94
 }
 sb_fenced() {
-  sb_kv fenced-by "$SB_owner"
+  sb_kv fenced-by "$SB_line"
   sb_refuse fenced
 }
 
@@ -276,13 +287,21 @@ sb_sync() { sync "$@" 2>/dev/null || sync; }
 
 # sb_make_spool: what a user's spool has in it.
 sb_make_spool() {
-  [ -d "$SB_SPOOL" ] || mkdir -p -m 700 "$SB_SPOOL" || return 1
+  sb_dir 700 "$SB_SPOOL" || return 1
   if [ ! -e "$SB_SPOOL/poison" ]; then
     printf 'poison\n' >"$SB_SPOOL/.poison.$$" && sb_same "$SB_SPOOL/.poison.$$" poison &&
       mv -f "$SB_SPOOL/.poison.$$" "$SB_SPOOL/poison" || return 1
     sb_sync "$SB_SPOOL/poison" "$SB_SPOOL"
   fi
-  [ -d "$SB_SPOOL/a" ] || mkdir "$SB_SPOOL/a"
+  sb_dir 700 "$SB_SPOOL/a"
+}
+# sb_dir MODE DIR: makes a folder, unless it is there; another session may be making it just now.
+sb_dir() {
+  [ -d "$2" ] && return 0
+  SB_said=$(mkdir -p -m "$1" "$2" 2>&1) || [ -d "$2" ] || {
+    printf '%s\n' "$SB_said" >&2
+    return 1
+  }
 }
 sb_same() {
   SB_x=
@@ -293,9 +312,9 @@ sb_same() {
 # sb_make_place: makes $SB_LOCKS with what is in it, and checks whose it is. Fails with a message.
 sb_make_place() {
   if [ "$SB_LOCKS" = "$SB_SPOOL" ]; then SB_x=700; else SB_x=711; fi
-  [ -d "$SB_LOCKS" ] || mkdir -p -m "$SB_x" "$SB_LOCKS" || return 1
+  sb_dir "$SB_x" "$SB_LOCKS" || return 1
   sb_ours "$SB_LOCKS" || return 1
-  [ -d "$SB_LOCKS/e" ] || mkdir -m 755 "$SB_LOCKS/e" || return 1
+  sb_dir 755 "$SB_LOCKS/e" || return 1
   if [ ! -e "$SB_LOCKS/id" ]; then
     SB_x=
     read -r SB_x </proc/sys/kernel/random/uuid && printf '%s\n' "$SB_x" >"$SB_LOCKS/.id.$$" &&
@@ -355,14 +374,12 @@ sb_meet() {
 sb_meet_root() {
   SB_LOCKS=${SWITCHBACK_ROOT:-/var/lib/switchback}
   SB_SPOOL=$SB_LOCKS/u/0
-  sb_make_place && { [ -d "$SB_LOCKS/u" ] || mkdir -m 711 "$SB_LOCKS/u"; } || return 1
+  sb_make_place && sb_dir 711 "$SB_LOCKS/u" || return 1
   # Others must be able to go through it, though not to look around.
   [ "${SB_ours%% *}" = drwx--x--x ] || chmod 711 "$SB_LOCKS" "$SB_LOCKS/u" || return 1
   for SB_user in 0 ${SB_for:+"$SB_for"}; do
-    SB_x=$SB_LOCKS/u/$SB_user
-    if [ ! -d "$SB_x" ]; then
-      mkdir -m 700 "$SB_x" && chown "$SB_user" "$SB_x" || return 1
-    fi
+    sb_dir 700 "$SB_LOCKS/u/$SB_user" || return 1
+    [ "$SB_user" = 0 ] || chown "$SB_user" "$SB_LOCKS/u/$SB_user" || return 1
   done
   sb_make_spool
 }
@@ -387,10 +404,8 @@ sb_logind() {
 sb_lock() {
   [ $# -gt 1 ] || return 0
   sb_epoch
-  SB_new=$((SB_epoch + 1))
   if [ "$SB_epoch" -gt 0 ] && [ ! -e "$SB_LOCKS/e/$SB_epoch.free" ]; then
-    SB_line=
-    read -r SB_line <"$SB_LOCKS/e/$SB_epoch"
+    sb_ruler
     while [ $# -gt 1 ]; do
       case $SB_line in "$SB_run $1 "*)
         sb_kv epoch "$SB_epoch"
@@ -403,6 +418,7 @@ sb_lock() {
     return 0
   fi
   while [ $# -gt 2 ]; do shift; done
+  SB_new=$((SB_epoch + 1))
   [ -w "$SB_LOCKS/e" ] || sb_refuse no-root
   sb_seize "$1" "$2"
 }
@@ -413,9 +429,10 @@ sb_seize() {
   printf '%s\n' "$SB_line" >"$SB_tmp" && sb_same "$SB_tmp" "$SB_line" || sb_refuse no-space
   ln "$SB_tmp" "$SB_LOCKS/e/$SB_new" 2>/dev/null
   rm -f "$SB_tmp"
-  sb_sync "$SB_LOCKS/e"
-  sb_epoch
-  if [ "$SB_epoch" -gt 0 ] && sb_same "$SB_LOCKS/e/$SB_epoch" "$SB_line"; then
+  sb_sync "$SB_LOCKS/e/$SB_new" "$SB_LOCKS/e"
+  SB_mine=$SB_line
+  sb_ruler
+  if [ "$SB_line" = "$SB_mine" ]; then
     sb_kv epoch "$SB_epoch"
     # Those before it rule no more, whoever still looks for them.
     for SB_x in "$SB_LOCKS"/e/*; do
@@ -427,7 +444,6 @@ sb_seize() {
       esac
     done
   else
-    read -r SB_line <"$SB_LOCKS/e/$SB_epoch"
     sb_kv locked-by "$SB_line"
   fi
 }

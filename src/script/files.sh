@@ -238,9 +238,22 @@ sb_backup() {
   sb_kv backup_file "$SB_backup"
 }
 
+# sb_is_ours N PATH: stops where the file at PATH is neither the one that was made nor the one that
+# was kept: somebody has changed it since, and theirs goes only where a person says so (SB_FORCED).
+sb_is_ours() {
+  if [ -n "${SB_FORCED-}" ] || [ ! -f "$SB_KEEP/$1.made" ] || [ -L "$2" ] || [ ! -f "$2" ]; then return 0; fi
+  read -r SB_made <"$SB_KEEP/$1.made" || return 0
+  SB_md5=$(md5sum <"$2")
+  if [ "$SB_md5" = "$SB_made" ]; then return 0; fi
+  if [ -f "$SB_KEEP/$1" ] && [ "$SB_md5" = "$(md5sum <"$SB_KEEP/$1")" ]; then return 0; fi
+  sb_kv undo_other "${SB_md5%% *}"
+  sb_fail "\`$2\` has been changed since: the journal knows md5 ${SB_made%% *}, the host has ${SB_md5%% *}"
+}
+
 # sb_back N PATH: gives PATH back as sb_keep or sb_take N found it. Does nothing when the attempt
 # had not come that far; may run again.
 sb_back() {
+  sb_is_ours "$1" "$2"
   if [ -e "$SB_KEEP/$1.backup" ]; then rm -f "$(cat "$SB_KEEP/$1.backup")"; fi
   if [ -e "$SB_KEEP/$1.none" ]; then
     if [ -d "$2" ] && [ ! -L "$2" ]; then

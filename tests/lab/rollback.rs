@@ -161,9 +161,9 @@ fn touched() -> Vec<String> {
 
 /// The old cluster has all its members, streaming, and nobody paused it.
 fn whole(stop: &Stop) {
-    let script = "for i in $(seq 60); do curl -s localhost:8008/cluster | \
+    let script = "for i in $(seq 60); do curl -s 10.77.0.11:8008/cluster | \
                   jq -e \".pause != true and ([.members[] | select(.state == \\\"running\\\" or .state == \\\"streaming\\\")] | length) == 4\" \
-                  >/dev/null && echo whole && exit; sleep 0.5; done; curl -s localhost:8008/cluster";
+                  >/dev/null && echo whole && exit; sleep 0.5; done; curl -s 10.77.0.11:8008/cluster";
     assert_eq!(on(11, script), "whole", "{stop:?}");
 }
 

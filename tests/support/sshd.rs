@@ -13,6 +13,8 @@ use switchback::transport::{Connection, Pool, Settings, Target};
 pub(crate) struct Sshd {
     pub(crate) dir: tempfile::TempDir,
     pub(crate) port: u16,
+    address: &'static str,
+    prefix: &'static [&'static str],
     child: Child,
 }
 
@@ -34,6 +36,15 @@ fn keygen(path: &Path) {
 impl Sshd {
     /// Starts one; `extra` lines go into its configuration, with `DIR` for its directory.
     pub(crate) fn start(extra: &str) -> Self {
+        Self::start_at("127.0.0.1", &[], extra)
+    }
+
+    /// Like [`Self::start`], on an address, started by a program such as `ip netns exec NAME`.
+    pub(crate) fn start_at(
+        address: &'static str,
+        prefix: &'static [&'static str],
+        extra: &str,
+    ) -> Self {
         let dir = tempfile::Builder::new().prefix("sb").tempdir().unwrap();
         let path = dir.path().to_path_buf();
         keygen(&path.join("host"));
@@ -54,7 +65,7 @@ impl Sshd {
                 .port();
             let lines = [
                 format!("Port {port}"),
-                "ListenAddress 127.0.0.1".to_owned(),
+                format!("ListenAddress {address}"),
                 format!("HostKey {}", path.join("host").display()),
                 format!(
                     "AuthorizedKeysFile {}",
@@ -65,23 +76,23 @@ impl Sshd {
                 extra.clone(),
                 // The login files of whoever runs the tests are kept out, unless a test has its own.
                 format!(
-                    "SetEnv HOME={} PATH={}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+                    "SetEnv HOME={} SWITCHBACK_ROOT={} \
+                     PATH={}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
                     path.join("home").display(),
+                    path.join("place").display(),
                     path.join("bin").display()
                 ),
             ];
             fs::write(path.join("sshd_config"), lines.join("\n") + "\n").unwrap();
-            let log = fs::File::create(path.join("sshd.log")).unwrap();
-            let mut child = Command::new(sshd_path())
-                .args(["-D", "-e", "-f"])
-                .arg(path.join("sshd_config"))
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(log)
-                .spawn()
-                .expect("sshd is needed: install openssh-server");
-            if is_up(port, &mut child) {
-                let sshd = Self { dir, port, child };
+            let mut child = spawn(&path, prefix);
+            if is_up(address, port, &mut child) {
+                let sshd = Self {
+                    dir,
+                    port,
+                    address,
+                    prefix,
+                    child,
+                };
                 sshd.trust("host");
                 return sshd;
             }
@@ -100,6 +111,17 @@ impl Sshd {
         drop(self.child.wait());
     }
 
+    /// Takes connections again, on the same port.
+    pub(crate) fn start_again(&mut self) {
+        self.child = spawn(self.dir.path(), self.prefix);
+        assert!(is_up(self.address, self.port, &mut self.child));
+    }
+
+    /// The process that takes connections.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
@@ -107,7 +129,7 @@ impl Sshd {
     /// Makes the host key in `file` the known one.
     pub(crate) fn trust(&self, file: &str) {
         let key = fs::read_to_string(self.path(&format!("{file}.pub"))).unwrap();
-        let line = format!("[127.0.0.1]:{} {key}", self.port);
+        let line = format!("[{}]:{} {key}", self.address, self.port);
         fs::write(self.path("known_hosts"), line).unwrap();
     }
 
@@ -143,7 +165,7 @@ impl Sshd {
         Target {
             host: "web1".to_owned(),
             connection: Connection::Ssh {
-                address: "127.0.0.1".to_owned(),
+                address: self.address.to_owned(),
                 port: Some(self.port),
                 user: None,
                 key: Some(self.path("key")),
@@ -209,13 +231,33 @@ fn sshd_path() -> PathBuf {
         .expect("sshd is needed: install openssh-server")
 }
 
-fn is_up(port: u16, child: &mut Child) -> bool {
+/// Starts the program on the configuration in a directory.
+fn spawn(dir: &Path, prefix: &[&str]) -> Child {
+    let log = fs::File::options()
+        .create(true)
+        .append(true)
+        .open(dir.join("sshd.log"))
+        .unwrap();
+    let program = sshd_path().display().to_string();
+    let words = [prefix, &[program.as_str()]].concat();
+    Command::new(words[0])
+        .args(&words[1..])
+        .args(["-D", "-e", "-f"])
+        .arg(dir.join("sshd_config"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .expect("sshd is needed: install openssh-server")
+}
+
+fn is_up(address: &str, port: u16, child: &mut Child) -> bool {
     let limit = Instant::now() + Duration::from_secs(10);
     while Instant::now() < limit {
         if child.try_wait().unwrap().is_some() {
             return false;
         }
-        if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) {
+        if let Ok(mut stream) = TcpStream::connect((address, port)) {
             let mut hello = [0; 4];
             if stream.read_exact(&mut hello).is_ok() && &hello == b"SSH-" {
                 return true;

@@ -102,14 +102,14 @@ fn way_back(node: &Node, id: &str, cx: &mut dyn Surroundings, scope: &Scope) -> 
         .unwrap_or_default();
     let loses = cursor.take("loses").map(field);
     let releases = cursor.take("releases").map(patterns).unwrap_or_default();
-    let (tasks, role, playbook) = (
+    let (tasks, role, playbook, undo_of) = (
         cursor.take("tasks"),
         cursor.take("role"),
         cursor.take("playbook"),
+        cursor.take("undo_of"),
     );
-    let given = usize::from(tasks.is_some())
-        + usize::from(role.is_some())
-        + usize::from(playbook.is_some());
+    let given = [&tasks, &role, &playbook, &undo_of];
+    let given = given.iter().filter(|part| part.is_some()).count();
     let hosts = cursor.take("hosts").map(field);
     let whole = || Field {
         value: "all".into(),
@@ -130,14 +130,14 @@ fn way_back(node: &Node, id: &str, cx: &mut dyn Surroundings, scope: &Scope) -> 
             hosts: hosts.unwrap_or_else(whole),
         })
     } else {
-        None
+        undo_of.map(|tags| Steps::UndoOf(texts("undo_of", tags, true, cx.problems())))
     };
     cursor.finish(cx.problems());
     if given != 1 {
         cx.problems().push(
             Diagnostic::error(
                 "SB0110",
-                "a way back has one of `tasks`, `role` and `playbook`",
+                "a way back has one of `tasks`, `role`, `playbook` and `undo_of`",
             )
             .at(node.span, format!("{given} of them are given")),
         );

@@ -136,7 +136,7 @@ impl Session<'_> {
         for (index, way) in change.ways_back.iter().enumerate() {
             let id = format!("{id}/ways_back/{index}");
             match &way.steps {
-                Steps::Tasks { .. } => {}
+                Steps::Tasks { .. } | Steps::UndoOf(_) => {}
                 Steps::Role { role, .. } => {
                     if role.name.value.has_template() {
                         continue;

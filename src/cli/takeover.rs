@@ -1,0 +1,65 @@
+//! `switchback takeover`.
+
+use super::args::TakeoverArgs;
+use super::exit;
+use super::resume::{TakenUp, take_up};
+use super::run::in_runtime;
+use super::session::{Stage, is_typed, load};
+use super::start::tell;
+use crate::exec::start_takeover;
+
+/// Takes over the locks of a run's hosts, after the run's id was typed.
+pub(super) fn run(args: &TakeoverArgs) -> u8 {
+    in_runtime(async { take_over(args).await })
+}
+
+async fn take_over(args: &TakeoverArgs) -> u8 {
+    let taken_up = match take_up(&args.run) {
+        Ok(taken_up) => taken_up,
+        Err(code) => return code,
+    };
+    let id = taken_up.run.id.clone();
+    if !args.yes {
+        let warning = "its hosts are taken over: whoever has them now can change nothing any more";
+        if !crate::console::is_interactive() {
+            tell("error: a takeover needs the run's id to be typed, or `--yes`");
+            return exit::UNDECIDED;
+        }
+        if !is_typed(&id, warning) {
+            tell("nothing was taken over");
+            return exit::STOPPED;
+        }
+    }
+    let mut run_args = taken_up.args.clone();
+    run_args.yes = true;
+    let loaded = match load(&run_args) {
+        Ok(loaded) => loaded,
+        Err(code) => return code,
+    };
+    let TakenUp {
+        run, writer, state, ..
+    } = taken_up;
+    let told = |why: String| {
+        tell(&format!("error: {why}"));
+        exit::ERROR
+    };
+    let mut stage = match Stage::new(&run_args, Vec::new()) {
+        Ok(stage) => stage,
+        Err(why) => return told(why),
+    };
+    let mut driver = match stage.driver(Some(writer), Some(&run.folder)) {
+        Ok(driver) => driver,
+        Err(why) => return told(why),
+    };
+    let mut settings = loaded.settings;
+    settings.run.clone_from(&id);
+    settings.journal = Some(run.folder.display().to_string());
+    let without = args.without.clone();
+    let machine = start_takeover(loaded.project, settings, loaded.inventory, state, without);
+    let ended = driver.drive(machine).await;
+    driver.pool.close().await;
+    if ended.exit_code == exit::OK {
+        tell(&format!("taken over; go on with `switchback resume {id}`"));
+    }
+    ended.exit_code
+}

@@ -1,0 +1,107 @@
+//! Faults 2 to 15: what happens to the process that runs a playbook.
+
+use std::fs;
+use std::process::Stdio;
+
+use crate::world::{World, end, run_words, signal, wait};
+
+/// Runs long enough to be disturbed, and says how often it ran.
+const LONG: &str = "- shell: echo began >> $T/log.{{ inventory_hostname }}; touch $T/at.{{ inventory_hostname }}; sleep 2; echo ended >> $T/log.{{ inventory_hostname }}\n- shell: echo after >> $T/log.{{ inventory_hostname }}\n";
+const WHOLE: &str = "began\nended\nafter\n";
+
+#[test]
+fn a_killed_controller_finds_five_hosts_again() {
+    let hosts = ["h1", "h2", "h3", "h4", "h5"];
+    let world = World::new(&hosts, LONG);
+    let mut child = world.start(&["--forks", "5"]);
+    for host in hosts {
+        world.wait_for(&format!("at.{host}"));
+    }
+    signal(&child, "KILL");
+    end(&mut child);
+    let given = world.resume();
+    assert_eq!(given.code, 0, "{}", given.out);
+    for host in hosts {
+        assert_eq!(world.text(&format!("log.{host}")), WHOLE, "{host}");
+    }
+}
+
+#[test]
+fn an_interrupt_stops_after_the_task_and_kills_nothing() {
+    let world = World::new(&["h1"], LONG);
+    let mut child = world.start(&[]);
+    world.wait_for("at.h1");
+    signal(&child, "INT");
+    assert_eq!(end(&mut child), 10, "{}", world.text("log"));
+    assert!(!world.text("log.h1").contains("after"));
+    let given = world.resume();
+    assert_eq!(given.code, 0, "{}", given.out);
+    assert_eq!(world.text("log.h1"), WHOLE);
+}
+
+#[test]
+fn a_controller_that_sleeps_goes_on() {
+    let world = World::new(&["h1"], LONG);
+    let mut child = world.start(&[]);
+    world.wait_for("at.h1");
+    signal(&child, "STOP");
+    // The command does not wait for whoever started it.
+    wait(|| world.text("log.h1").contains("ended"), &|| {
+        world.text("log.h1")
+    });
+    signal(&child, "CONT");
+    assert_eq!(end(&mut child), 0, "{}", world.text("log"));
+    assert_eq!(world.text("log.h1"), WHOLE);
+}
+
+#[test]
+fn a_reader_that_goes_away_stops_nothing() {
+    let world = World::new(&["h1"], LONG);
+    let mut command = world.command(&[], &run_words(&[]));
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    assert_eq!(end(&mut child), 0);
+    assert_eq!(world.text("log.h1"), WHOLE);
+}
+
+#[test]
+fn few_open_files_are_enough() {
+    let hosts: Vec<String> = (0..12).map(|n| format!("h{n}")).collect();
+    let names: Vec<&str> = hosts.iter().map(String::as_str).collect();
+    let world = World::new(
+        &names,
+        "- shell: echo ran >> $T/ran.{{ inventory_hostname }}\n",
+    );
+    let output = world
+        .command(&["prlimit", "--nofile=128"], &run_words(&[]))
+        .output()
+        .unwrap();
+    let given = crate::world::given(&output);
+    assert_eq!(given.code, 0, "{}", given.out);
+    for host in names {
+        assert_eq!(world.lines(&format!("ran.{host}")), 1, "{host}");
+    }
+}
+
+#[test]
+fn a_copy_of_the_run_is_resumed_where_the_first_machine_is_lost() {
+    let world = World::new(
+        &["h1"],
+        "- shell: echo ran >> $T/ran\n- command: test -e $T/go\n",
+    );
+    assert_eq!(world.run(&[]).code, 2);
+    fs::rename(world.path("runs"), world.path("elsewhere")).unwrap();
+    world.write("go", "");
+    let mut command = world.command(&[], &["resume", "--yes"]);
+    let output = command
+        .env("SWITCHBACK_RUNS", world.path("elsewhere"))
+        .output()
+        .unwrap();
+    let given = crate::world::given(&output);
+    assert_eq!(given.code, 0, "{}", given.out);
+    assert_eq!(world.lines("ran"), 1);
+}

@@ -77,7 +77,7 @@ impl Run {
             let script = attempt::take_over(held.is_home, &self.settings.run, &token, owner);
             let reply = self.port.trip(&held.target, plain(script), None).await;
             let host = &held.target.host;
-            match reply.as_ref().map(|reply| reply.fields()) {
+            match reply.as_ref().map(crate::script::Reply::fields) {
                 Ok(fields) if fields.contains_key("epoch") => {
                     for (name, pid) in &fields {
                         if let Some(id) = name.strip_prefix("running.") {

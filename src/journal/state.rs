@@ -204,10 +204,8 @@ impl RunState {
             | Record::Issued(_)
             | Record::Seen { .. }
             | Record::Undone { .. }
+            | Record::Released { .. }
             | Record::TakenOver { .. } => self.add_of_hosts(record),
-            Record::Released { host, by, .. } => {
-                self.released.insert(host.clone(), by.clone());
-            }
             Record::RollbackStarted { way, to, .. } => {
                 self.rollback = Some(way.clone());
                 self.rollback_to.clone_from(to);
@@ -226,7 +224,7 @@ impl RunState {
         }
     }
 
-    /// Locks of hosts, and what is known of attempts there.
+    /// Locks and releases of hosts, and what is known of attempts there.
     fn add_of_hosts(&mut self, record: &Record) {
         match record {
             Record::Locking { host, token, from } => {
@@ -254,6 +252,9 @@ impl RunState {
             } if self.places.iter().all(|(known, ..)| known != host) => {
                 let place = (host.clone(), user.clone(), place.clone());
                 self.places.push(place);
+            }
+            Record::Released { host, by, .. } => {
+                self.released.insert(host.clone(), by.clone());
             }
             _ => {}
         }

@@ -583,11 +583,11 @@ fn tests_that_the_document_names_exist() {
     let mut automated = BTreeSet::new();
     for (number, line) in document.lines().enumerate() {
         for name in line.split('`').filter(|part| part.contains(".rs::")) {
-            let (file, test) = name.split_once("::").unwrap();
+            let (file, case) = name.split_once("::").unwrap();
             let text = folders
                 .entry(file.to_owned())
                 .or_insert_with(|| text_of_test(file));
-            if !text.contains(&format!("fn {test}(")) {
+            if !text.contains(&format!("fn {case}(")) {
                 missing.push(format!("docs/reliability.md:{}: {name}", number + 1));
             } else if let Some(fault) = line.trim_start_matches('|').split('|').next() {
                 automated.extend(fault.trim().parse::<u32>());

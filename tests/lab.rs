@@ -7,6 +7,8 @@
 
 #[path = "lab/cases.rs"]
 mod cases;
+#[path = "lab/drops.rs"]
+mod drops;
 #[path = "lab/hosts.rs"]
 mod hosts;
 #[path = "support/pty.rs"]

@@ -342,3 +342,67 @@ fn a_way_may_need_only_one_of_several_hosts() {
     assert_eq!(world.back(&["--way", "restore"]).0, 12);
     assert_eq!(world.log(), ["a", "restored"]);
 }
+
+#[test]
+fn what_a_way_back_did_is_not_undone() {
+    let header = "  ways_back:\n    - name: restore\n      loses: nothing\n      hosts: one\n      tasks:\n        \
+                  - shell: echo way >> $T/log\n          undo:\n            - shell: echo undo way >> $T/log\n        \
+                  - command: test -e $T/go\n";
+    let world = World::new(header, &format!("  tasks:\n{}", step("a")));
+    assert_eq!(world.run(), 0);
+    assert_ne!(world.back(&["--way", "restore"]).0, 12);
+    assert_eq!(world.log(), ["a", "way"]);
+    assert_eq!(world.back(&["--way", "undo"]).0, 12);
+    assert_eq!(world.log(), ["a", "way", "undo a"]);
+}
+
+#[test]
+fn a_run_with_roles_is_resumed_where_it_was() {
+    let world = World::new("", "  roles: [made]\n");
+    let tasks = "- shell: echo a >> $T/log\n- command: test -e $T/go\n";
+    let tasks = tasks.replace("$T", world.folder.path().to_str().unwrap());
+    let project = world.path("project");
+    fs::create_dir_all(project.join("roles/made/tasks")).unwrap();
+    fs::create_dir_all(project.join("playbooks")).unwrap();
+    fs::write(project.join("roles/made/tasks/main.yml"), tasks).unwrap();
+    fs::rename(world.path("site.yml"), project.join("playbooks/site.yml")).unwrap();
+    let run = [
+        "run",
+        "project/playbooks/site.yml",
+        "-i",
+        "hosts.ini",
+        "--yes",
+        "-l",
+        "one",
+    ];
+    assert_eq!(code(&world.command(&run).output().unwrap()).0, 2);
+    fs::write(world.path("go"), "").unwrap();
+    assert_eq!(world.resume().0, 0);
+    assert_eq!(world.log(), ["a"], "what was done is not done again");
+}
+
+#[test]
+fn a_playbook_that_changed_is_shown_and_asked_about() {
+    let world = World::new(
+        "",
+        &format!("  tasks:\n{}    - command: test -e $T/go\n", step("a")),
+    );
+    assert_eq!(world.run(), 2);
+    let changed = format!("  tasks:\n{}    - command: test -d $T\n", step("a"));
+    world.playbook("", &changed);
+    let (code_then, text) = world.resume();
+    assert_eq!(code_then, 7);
+    let folder = world.folder.path().display();
+    for line in [
+        format!("-    - command: test -e {folder}/go"),
+        format!("+    - command: test -d {folder}"),
+    ] {
+        assert!(text.contains(&line), "{line} in:\n{text}");
+    }
+    assert_eq!(world.log(), ["a"]);
+    let accepted = ["resume", "--yes", "--accept-drift"];
+    assert_eq!(code(&world.command(&accepted).output().unwrap()).0, 0);
+    assert_eq!(world.log(), ["a"]);
+    let journal = code(&world.command(&["runs", "show"]).output().unwrap()).1;
+    assert!(journal.contains("has changed: +1 -1 lines"), "{journal}");
+}

@@ -4,6 +4,7 @@ mod args;
 mod completions;
 mod config;
 mod defaults;
+mod drift;
 mod exit;
 mod explain;
 mod extra_vars;

@@ -8,7 +8,7 @@ use clap::Parser as _;
 use super::args::{Cli, Command, ResumeArgs, RunArgs};
 use super::session::{load, operator};
 use super::start::tell;
-use super::{exit, rollback, run};
+use super::{drift, exit, rollback, run};
 use crate::exec::{UNDO, Wanted, replay_of};
 use crate::journal::{self, Error, Record, RunState, RunStore, Writer};
 use crate::value::Value;
@@ -117,25 +117,6 @@ fn args_of(opened: &Record) -> Option<RunArgs> {
     Some(args)
 }
 
-/// What differs from the start of the run.
-pub(super) fn drift(opened: Option<&Record>, hashes: &(String, String)) -> Vec<String> {
-    let Some(Record::Opened {
-        playbook_hash,
-        inventory_hash,
-        ..
-    }) = opened
-    else {
-        return Vec::new();
-    };
-    let mut drift = Vec::new();
-    if *playbook_hash != hashes.0 {
-        drift.push("the playbook or a file that it loads has changed".to_owned());
-    } else if *inventory_hash != hashes.1 {
-        drift.push("the inventory has changed".to_owned());
-    }
-    drift
-}
-
 /// Goes on with a run.
 pub(super) fn run(args: &ResumeArgs) -> u8 {
     let taken_up = match take_up_open(&args.run, args.run_key.clone()) {
@@ -167,14 +148,11 @@ pub(super) fn run(args: &ResumeArgs) -> u8 {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    let drift = drift(state.opened.as_ref(), &loaded.hashes);
-    if !drift.is_empty() && !args.accept_drift {
-        for line in &drift {
-            tell(&format!("error: {line} since the run began"));
-        }
-        tell("help: look at the difference, then go on with `--accept-drift`");
+    let drift = drift::of(&state, &loaded);
+    if !drift.is_empty() && !drift::is_accepted(&drift, args.accept_drift) {
         return exit::DRIFT;
     }
+    let drift = drift.into_iter().map(|change| change.line).collect();
     let resumed = Record::Resumed {
         operator: operator(),
         drift,

@@ -118,12 +118,6 @@ fn open_journal(
         .create(&id, &operator(), Box::new(Utc::now))
         .map_err(|e| e.to_string())?;
     writer = writer.with_signer(signer(&store, &id, args));
-    let absolute = |path: &Path| {
-        std::path::absolute(path)
-            .unwrap_or_else(|_| path.to_owned())
-            .display()
-            .to_string()
-    };
     let cwd = std::env::current_dir()
         .map(|d| d.display().to_string())
         .unwrap_or_default();
@@ -152,7 +146,7 @@ fn open_journal(
         format: FORMAT,
         run: id.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        playbook: absolute(&args.playbook),
+        playbook: super::session::absolute(&args.playbook),
         change: loaded
             .playbook
             .change
@@ -172,6 +166,10 @@ fn open_journal(
         at: Utc::now(),
     };
     writer.append_sync(&record).map_err(|e| e.to_string())?;
+    let sources = Record::Sources {
+        sealed: Sealed::of(&loaded.files),
+    };
+    writer.append_sync(&sources).map_err(|e| e.to_string())?;
     Ok(Opened { id, writer, run })
 }
 

@@ -178,6 +178,7 @@ fn lines(entry: &Entry, intents: &HashMap<u64, Intended<'_>>) -> Vec<String> {
             let word = if *is_done { "UNDONE" } else { "UNDO FAILED" };
             vec![format!("{word:<11} {what}: {message}")]
         }
+        Record::Sources { .. } => vec!["its files were kept".to_owned()],
         Record::Passed { step, host } => {
             vec![format!("{host} went on past {step}, as the operator said")]
         }

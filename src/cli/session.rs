@@ -41,6 +41,8 @@ pub(super) struct Loaded {
     pub(super) settings: Settings,
     /// SHA-256 over all files of the project, and over the inventory.
     pub(super) hashes: (String, String),
+    /// The files of both: path and text.
+    pub(super) files: Vec<(String, String)>,
 }
 
 /// Shows diagnostics on standard error.
@@ -105,6 +107,14 @@ pub(super) fn load(args: &RunArgs) -> Result<Loaded, u8> {
     told.extend(warnings);
     tell_problems(args, &told, &loader.sources);
     let inventory_hash = hash_of(&loader.sources);
+    let files = loader
+        .sources
+        .files()
+        .map(|(path, text)| (absolute(path), text.to_owned()))
+        .collect();
+    if playbook.change.is_some() {
+        complain(&crate::plan::lint(&playbook), &loader.sources);
+    }
     let settings = settings(args, &playbook, &inventory, extra_vars).map_err(|problem| {
         tell_problems(args, &[problem], &loader.sources);
         exit::USAGE
@@ -115,7 +125,16 @@ pub(super) fn load(args: &RunArgs) -> Result<Loaded, u8> {
         inventory,
         settings,
         hashes: (project_hash, inventory_hash),
+        files,
     })
+}
+
+/// A path as another process finds it.
+pub(super) fn absolute(path: &Path) -> String {
+    std::path::absolute(path)
+        .unwrap_or_else(|_| path.to_owned())
+        .display()
+        .to_string()
 }
 
 /// Where roles are searched after `roles/` beside the playbook: `--roles-path`, `../roles` (a

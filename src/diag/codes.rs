@@ -99,6 +99,8 @@ codes! {
     "A task changes hosts, its module cannot tell how to take that back, and it has neither `undo` nor `point_of_no_return`. Add `undo: [tasks]`, `undo: keep`, `reads: true` or a point of no return."
     "SB0131" "header of an imported playbook"
     "Of an imported playbook's header only `protect`, `guards` and `ways_back` count; the rest belongs to the root playbook."
+    "SB0132" "undo crosses a point of no return"
+    "A point of no return has undo tasks, or stands in a block that has: going back would cross it. A stack rollback never does."
     "SB0201" "inventory not readable"
     "A source of the inventory does not exist or cannot be read."
     "SB0202" "bad inventory line"

@@ -65,6 +65,11 @@ pub enum Record {
         /// When.
         at: DateTime<Utc>,
     },
+    /// The files that the run was loaded from, for the difference when it is resumed.
+    Sources {
+        /// Path and text of each.
+        sealed: Sealed,
+    },
     /// A later process took the run up again.
     Resumed {
         /// Who.
@@ -289,7 +294,8 @@ impl Record {
             Self::Opened { sealed, .. }
             | Self::Answered { sealed, .. }
             | Self::Done { sealed, .. } => sealed.as_ref(),
-            Self::Intent {
+            Self::Sources { sealed }
+            | Self::Intent {
                 undo: UndoRecord::Sealed { sealed, .. },
                 ..
             } => Some(sealed),
@@ -303,7 +309,8 @@ impl Record {
             Self::Opened { sealed, .. }
             | Self::Answered { sealed, .. }
             | Self::Done { sealed, .. } => sealed.as_mut(),
-            Self::Intent {
+            Self::Sources { sealed }
+            | Self::Intent {
                 undo: UndoRecord::Sealed { sealed, .. },
                 ..
             } => Some(sealed),

@@ -9,6 +9,7 @@ use super::record::{Instance, Issued, Record};
 use super::seal::Sealed;
 use super::undo::{self, EntryState, UndoEntry};
 use crate::event::Status;
+use crate::model::StepId;
 use crate::value::{Map, Value};
 
 /// How a step ended on a host.
@@ -75,6 +76,8 @@ pub struct Answered {
 pub struct RunState {
     /// The first record ([`Record::Opened`]); none in a journal whose first write was lost.
     pub opened: Option<Record>,
+    /// The files it was loaded from: path and text; empty where the key is missing.
+    pub sources: Vec<(String, String)>,
     /// How often it was resumed.
     pub resumed: u32,
     /// How each instance ended; of several ends the last.
@@ -162,12 +165,7 @@ impl RunState {
                 self.opened = Some(record.clone());
                 self.window_from = Some(*at);
             }
-            Record::Resumed { at, .. } => {
-                self.resumed += 1;
-                if was_closed {
-                    self.window_from = Some(*at);
-                }
-            }
+            Record::Resumed { at, .. } => self.resume(was_closed.then_some(*at)),
             Record::Answered {
                 question,
                 answer,
@@ -192,20 +190,15 @@ impl RunState {
                 self.open.remove(attempt);
             }
             Record::Done { .. } => self.add_done(record),
-            Record::Passed { step, host } => {
-                for (instance, outcome) in &mut self.done {
-                    if instance.step == *step && instance.host == *host {
-                        outcome.was_passed |= is_bad(outcome.status);
-                    }
-                }
-            }
+            Record::Passed { step, host } => self.pass(step, host),
+            Record::Sources { sealed } => self.keep(sealed),
             Record::Locking { .. }
             | Record::HostReady { .. }
             | Record::Issued(_)
             | Record::Seen { .. }
             | Record::Undone { .. }
-            | Record::Released { .. }
             | Record::TakenOver { .. } => self.add_of_hosts(record),
+            Record::Released { host, by, .. } => self.release(host, by),
             Record::RollbackStarted { way, to, .. } => {
                 self.rollback = Some(way.clone());
                 self.rollback_to.clone_from(to);
@@ -224,7 +217,30 @@ impl RunState {
         }
     }
 
-    /// Locks and releases of hosts, and what is known of attempts there.
+    /// A later process took the run up; the window begins anew where the run had been closed.
+    fn resume(&mut self, window_from: Option<DateTime<Utc>>) {
+        self.resumed += 1;
+        self.window_from = window_from.or(self.window_from);
+    }
+
+    /// The run went on past a step on a host, as the operator said.
+    fn pass(&mut self, step: &StepId, host: &str) {
+        for (instance, outcome) in &mut self.done {
+            if instance.step == *step && instance.host == *host {
+                outcome.was_passed |= is_bad(outcome.status);
+            }
+        }
+    }
+
+    fn release(&mut self, host: &str, by: &str) {
+        self.released.insert(host.to_owned(), by.to_owned());
+    }
+
+    fn keep(&mut self, sealed: &Sealed) {
+        self.sources = sealed.read().unwrap_or_default();
+    }
+
+    /// Locks of hosts, and what is known of attempts there.
     fn add_of_hosts(&mut self, record: &Record) {
         match record {
             Record::Locking { host, token, from } => {
@@ -252,9 +268,6 @@ impl RunState {
             } if self.places.iter().all(|(known, ..)| known != host) => {
                 let place = (host.clone(), user.clone(), place.clone());
                 self.places.push(place);
-            }
-            Record::Released { host, by, .. } => {
-                self.released.insert(host.clone(), by.clone());
             }
             _ => {}
         }

@@ -135,6 +135,7 @@ impl Stack {
             | Record::TakenOver { .. }
             | Record::Answered { .. }
             | Record::Done { .. }
+            | Record::Sources { .. }
             | Record::Passed { .. }
             | Record::Released { .. }
             | Record::Closed { .. } => {}

@@ -10,6 +10,15 @@ use crate::modules::{self, Effect};
 pub fn lint(playbook: &Playbook) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     each_task(playbook, &mut |task, has_undo| {
+        if let Some(point) = &task.point_of_no_return
+            && (has_undo || matches!(task.undo, Some(UndoSpec::Tasks(_))))
+        {
+            found.push(
+                Diagnostic::warning("SB0132", "an undo crosses a point of no return")
+                    .at(point.reason.span, "what is undone here is said to be final")
+                    .help("take the point out of the block, or give the task `undo: keep`"),
+            );
+        }
         let Action::Module { name, span, .. } = &task.action else {
             return;
         };
@@ -105,8 +114,7 @@ fn walk<'p>(items: &'p [Item], has_undo: bool, see: &mut dyn FnMut(&'p Task, boo
         match item {
             Item::Task(task) => see(task, has_undo),
             Item::Block(block) => {
-                let has_undo =
-                    has_undo || matches!(block.undo, Some(UndoSpec::Keep | UndoSpec::Tasks(_)));
+                let has_undo = has_undo || block.undo.is_some();
                 for list in [&block.block, &block.rescue, &block.always] {
                     walk(list, has_undo, see);
                 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::drops;
 use crate::hosts::{
     INVENTORY, SWITCHBACK, UPGRADE, end_of, environment, lab, on, play, reset, run, run_and_meddle,
     succeed,
@@ -35,6 +36,20 @@ pub(crate) const ALL: &[Case] = &[
     ),
     case("a_lost_replica_joins_later", a_lost_replica_joins_later),
     case("rollback_from_each_phase", rollback::from_each_phase),
+    case(
+        "pg_upgrade_outlives_a_killed_controller",
+        drops::controller_killed,
+    ),
+    Case {
+        name: "pg_upgrade_outlives_a_cut_link",
+        is_long: true,
+        run: drops::link_cut,
+    },
+    Case {
+        name: "pg_upgrade_outlives_killed_sessions",
+        is_long: true,
+        run: drops::sshd_killed,
+    },
     Case {
         name: "rollback_from_each_task",
         is_long: true,
@@ -124,7 +139,7 @@ fn a_person_steps_through_the_upgrade() {
 }
 
 /// Which major answers through the proxies, asked as the application would.
-fn assert_serves(major: u32) {
+pub(crate) fn assert_serves(major: u32) {
     let mut report = play("playbooks/lab_report.yml", &[]);
     let way = if major == 17 { "none" } else { "reserve" };
     report.args(["-e", &format!("rehearsal_way={way}")]);

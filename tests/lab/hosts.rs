@@ -91,7 +91,10 @@ pub(crate) fn run_and_meddle(
         .unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut is_done = false;
+    let mut events = String::new();
     for line in lines.map_while(Result::ok) {
+        events.push_str(&line);
+        events.push('\n');
         if !is_done && is_start_of(&line, task) {
             is_done = true;
             at(child.id());
@@ -99,7 +102,8 @@ pub(crate) fn run_and_meddle(
     }
     let status = child.wait().unwrap();
     assert!(is_done, "`{task}` did not start");
-    let text = std::fs::read_to_string(LOGS.join(format!("{log}.log"))).unwrap();
+    let screen = std::fs::read_to_string(LOGS.join(format!("{log}.log"))).unwrap();
+    let text = events + &screen;
     (status.code(), text)
 }
 

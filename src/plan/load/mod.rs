@@ -287,13 +287,33 @@ impl Loader {
         (!is_broken || !node.is_null()).then_some(node)
     }
 
-    /// A path as ids name it: relative to the folder of the root playbook.
+    /// A path as ids name it: relative to the folder of the root playbook, the same wherever the
+    /// program was started and however it was told where the playbook is.
     fn relative(&self, path: &Path) -> String {
-        path.strip_prefix(&self.root)
-            .unwrap_or(path)
-            .display()
-            .to_string()
+        let (root, path) = (whole(&self.root), whole(path));
+        let common = root.iter().zip(&path).take_while(|(a, b)| a == b).count();
+        if common == 0 {
+            return path.join("/");
+        }
+        let up = std::iter::repeat_n("..", root.len() - common);
+        let down = path[common..].iter().map(String::as_str);
+        up.chain(down).collect::<Vec<_>>().join("/")
     }
+}
+
+/// The parts of a path from the root of the file system on, `..` taken out.
+fn whole(path: &Path) -> Vec<String> {
+    let path = std::path::absolute(Path::new(".").join(path)).unwrap_or_else(|_| path.to_owned());
+    let mut parts = Vec::new();
+    for part in path.components() {
+        match part {
+            std::path::Component::ParentDir if parts.len() > 1 => {
+                parts.pop();
+            }
+            part => parts.push(part.as_os_str().to_string_lossy().into_owned()),
+        }
+    }
+    parts
 }
 
 pub(crate) fn unreadable(path: &Path, why: &str) -> Diagnostic {

@@ -175,16 +175,14 @@ impl Ansible {
             map.shift_remove("invocation");
             map.shift_remove("diff");
         }
-        if report.status != Status::Failed {
-            map.shift_remove("failed");
-        }
         map.shift_remove("failed");
         map.shift_remove("skipped");
-        let is_multiline = self.look.verbosity > 2
-            || matches!(task.module.as_str(), "debug" | "assert")
-                && !matches!(report.status, Status::Skipped)
-                && !(task.module == "debug" && report.status == Status::Failed)
-                && !is_silent(&task.module, report);
+        let is_telling = match (task.module.as_str(), report.status) {
+            (_, Status::Skipped) | ("debug", Status::Failed) => false,
+            ("debug" | "assert", _) => !is_silent(&task.module, report),
+            _ => false,
+        };
+        let is_multiline = is_telling || self.look.verbosity > 2;
         if task.module == "debug" {
             hide_debug(&mut map);
         }

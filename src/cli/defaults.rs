@@ -62,3 +62,16 @@ pub(super) fn of_connections(args: &RunArgs) -> Map {
     }
     vars
 }
+
+/// Where collections are searched after `collections/` beside the playbook.
+pub(super) fn collections_path(args: &RunArgs) -> Vec<PathBuf> {
+    let paths = args.config.paths("collections_path");
+    if paths.is_empty() {
+        let home = std::env::home_dir().map(|home| home.join(".ansible/collections"));
+        return home
+            .into_iter()
+            .chain([PathBuf::from("/usr/share/ansible/collections")])
+            .collect();
+    }
+    paths
+}

@@ -15,7 +15,7 @@ use chrono::Utc;
 use tokio::sync::{Mutex, mpsc};
 
 use super::args::{Manners, OnFailure, Output, RunArgs};
-use super::defaults::{of_connections, of_plays};
+use super::defaults::{collections_path, of_connections, of_plays};
 use super::exit;
 use super::start::tell;
 use crate::console::{self, Console, Policy};
@@ -149,19 +149,6 @@ fn roles_path(args: &RunArgs) -> Vec<PathBuf> {
     paths.extend(args.config.paths("roles_path"));
     if args.manners == Manners::Ansible {
         paths.push(folder.unwrap_or(Path::new(".")).to_owned());
-    }
-    paths
-}
-
-/// Where collections are searched after `collections/` beside the playbook.
-fn collections_path(args: &RunArgs) -> Vec<PathBuf> {
-    let paths = args.config.paths("collections_path");
-    if paths.is_empty() {
-        let home = std::env::home_dir().map(|home| home.join(".ansible/collections"));
-        return home
-            .into_iter()
-            .chain([PathBuf::from("/usr/share/ansible/collections")])
-            .collect();
     }
     paths
 }

@@ -110,9 +110,9 @@ fn the_key_of_a_run_lies_outside_of_its_folder() {
     assert_eq!(said(&world.run(&[])).0, 0);
     let id = world.run_id();
     let key = fs::read_to_string(world.path("keys").join(&id)).unwrap();
-    let word = key.split_whitespace().last().unwrap();
+    let secret = key.split_whitespace().last().unwrap();
     let journal = fs::read_to_string(world.path("runs").join(&id).join("journal.ndjson")).unwrap();
-    assert!(word.len() > 40 && !journal.contains(word));
+    assert!(secret.len() > 40 && !journal.contains(secret));
     // The playbook is kept for the sight of a drift, and may hold what nobody called a secret.
     assert!(!journal.contains("gather_facts"), "{journal}");
 }

@@ -2,10 +2,13 @@
 
 mod args;
 mod completions;
+mod config;
+mod defaults;
 mod drift;
 mod exit;
 mod explain;
 mod extra_vars;
+mod face;
 mod harden;
 mod inventory;
 mod listing;
@@ -22,5 +25,7 @@ mod runs_verify;
 mod session;
 mod start;
 mod takeover;
+mod vault;
+mod vault_keys;
 
 pub use start::main;

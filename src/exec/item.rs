@@ -15,7 +15,7 @@ use super::synchronize::SYNCHRONIZE;
 use crate::event::Status;
 use crate::journal::Instance;
 use crate::model::{Action, Cond, Task, UndoSpec};
-use crate::modules::{AnyModule, Change, Decision, Effect, Foretell, Prepared, Resolved};
+use crate::modules::{AnyModule, Change, Decision, Effect, Foretell, Outcome, Prepared, Resolved};
 use crate::script::{Reply, Script};
 use crate::transport::{Failed, Target};
 use crate::value::{Map, Value};
@@ -136,7 +136,10 @@ impl Run {
         match self.first_false(conditions, &item.view) {
             Ok(None) => {}
             Ok(Some(condition)) => return Ok(Err(ItemEnd::skipped(&condition).into())),
-            Err(problem) => return Ok(Err(problem.into())),
+            Err(problem) => {
+                let problem = problem.within("Task failed: Error while evaluating conditional");
+                return Ok(Err(problem.into()));
+            }
         }
         let Action::Module { name, args, .. } = &item.task.action else {
             return Ok(Err(Problem::new(
@@ -189,7 +192,8 @@ impl Run {
                 None | Some(Value::Null) => {}
                 Some(other) => {
                     return Err(Problem::new(format!(
-                        "`args` must be a mapping, found {}",
+                        "Task failed: Finalization of task args for 'ansible.builtin.{name}' \
+                         failed: `args` must be a mapping, found {}",
                         other.type_name()
                     )));
                 }
@@ -199,7 +203,11 @@ impl Run {
             // Conditions of `assert` are expressions, not templates.
             if name == "assert" && key == "that" || name == "debug" && key == "var" {
                 map.insert(key.clone(), value.clone());
-            } else if let Some(value) = self.controller.render(value, &item.view)? {
+            } else if let Some(value) = self
+                .controller
+                .render(value, &item.view)
+                .map_err(|problem| problem.within(&unresolved(name, key)))?
+            {
                 map.insert(key.clone(), value);
             } else {
                 map.shift_remove(key);
@@ -222,7 +230,7 @@ impl Run {
     ) -> Flow<Result<Planned, Early>> {
         let prepared = match module.prepare(&args) {
             Ok(prepared) => prepared,
-            Err(why) => return Ok(Err(Problem::new(format!("{}: {why}", module.name())).into())),
+            Err(why) => return Ok(Err(refused_arguments(module, &args, &why).into())),
         };
         let (target, environment) = match self.place(item, module.name(), &args) {
             Ok(pair) => pair,
@@ -254,6 +262,9 @@ impl Run {
                 Err(failure) => {
                     let end = self.planned_end(item, &failure, &args);
                     return Ok(Err(end.unwrap_or_else(|| failure_end(failure)).into()));
+                }
+                Ok(Decision::Unchanged(outcome)) if module.name() == "setup" => {
+                    return Ok(Ok(Planned::Ended(Box::new(setup_end(outcome)))));
                 }
                 Ok(Decision::Unchanged(mut outcome)) => {
                     if item.is_check {
@@ -340,6 +351,7 @@ impl Run {
                     .insert(item.host.clone());
             }
             let mut end = foretold(&ready);
+            self.tell_diff(item, &ready, &mut end);
             end.summary = self.redact(&end.summary);
             end.diff = end.diff.iter().map(|d| self.redact(d)).collect();
             return Err(end.into());
@@ -440,6 +452,17 @@ impl Run {
                 Ok(file) => file,
                 Err(why) => return Ok(Err(ItemEnd::failed(why).into())),
             };
+            if file.bytes.starts_with(b"$ANSIBLE_VAULT;")
+                && args.get("decrypt").and_then(Value::to_bool) != Some(false)
+            {
+                let text = String::from_utf8_lossy(&file.bytes).into_owned();
+                match self.controller.open_vault(&text) {
+                    Ok(plain) => file.bytes = plain.into_bytes(),
+                    Err(why) => return Ok(Err(ItemEnd::failed(why).into())),
+                }
+                file.size = file.bytes.len() as u64;
+                file.sha1 = super::digest::sha1_hex(&file.bytes);
+            }
             if input.kind == crate::modules::InputKind::Template {
                 let text = String::from_utf8_lossy(&file.bytes).into_owned();
                 match self.controller.render_file(&path, &text, args, &item.view) {
@@ -487,6 +510,61 @@ pub(crate) fn with_environment(environment: &[(String, String)], sh: &str) -> St
     }
     text.push_str(sh);
     text
+}
+
+/// How Ansible begins when an argument cannot be rendered.
+fn unresolved(module: &str, key: &str) -> String {
+    format!(
+        "Task failed: Finalization of task args for 'ansible.builtin.{module}' failed: Error \
+         while resolving value for '{key}'"
+    )
+}
+
+/// Arguments that a module does not take, in Ansible's words.
+fn refused_arguments(module: &dyn AnyModule, args: &Value, why: &str) -> ItemEnd {
+    let known = module.arg_names();
+    let unknown: Vec<&str> = args
+        .as_map()
+        .into_iter()
+        .flatten()
+        .map(|(key, _)| key.as_str())
+        .filter(|key| !known.contains(key) && *key != "_raw_params")
+        .collect();
+    let name = module.name();
+    let missing = why
+        .strip_prefix("missing field `")
+        .and_then(|rest| rest.strip_suffix('`'));
+    ItemEnd::failed(match missing {
+        _ if !unknown.is_empty() => {
+            let mut known: Vec<&str> = known
+                .iter()
+                .copied()
+                .filter(|k| !k.starts_with('_'))
+                .collect();
+            known.sort_unstable();
+            format!(
+                "Unsupported parameters for ({name}) module: {}. Supported parameters include: {}.",
+                unknown.join(", "),
+                known.join(", ")
+            )
+        }
+        Some(missing) => format!("missing required arguments: {missing}"),
+        None if why.starts_with("Unsupported parameters") => why.to_owned(),
+        None => format!("{name}: {why}"),
+    })
+}
+
+/// The end of `setup`: `register` sees the facts with their prefix, as Ansible's module gives them.
+fn setup_end(outcome: Outcome) -> ItemEnd {
+    let prefixed = outcome.facts.iter().map(|(key, value)| {
+        let is_bare = matches!(key.as_str(), "gather_subset" | "module_setup");
+        let lead = if is_bare { "" } else { "ansible_" };
+        (format!("{lead}{key}"), value.clone())
+    });
+    let facts = Value::from(prefixed.collect::<Map>());
+    let mut end = outcome_end(outcome);
+    end.result.insert("ansible_facts".into(), facts);
+    end
 }
 
 /// A probe changes nothing, so losing it means only that the host cannot be reached.

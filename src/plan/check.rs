@@ -251,12 +251,11 @@ impl Check {
         for key in args.fields.keys() {
             if !key.contains("{{") && key != "_raw_params" && !is_variable_name(key) {
                 self.problems.push(
-                    Diagnostic::error(
-                        "SB0117",
-                        format!("`{key}` cannot be the name of a variable"),
-                    )
-                    .at(args.span(&format!("{key}:key")), "set here")
-                    .help("a name begins with a letter or `_` and holds letters, digits and `_`"),
+                    Diagnostic::error("SB0117", format!("invalid variable name `{key}`"))
+                        .at(args.span(&format!("{key}:key")), "set here")
+                        .help(
+                            "a name begins with a letter or `_` and holds letters, digits and `_`",
+                        ),
                 );
             }
         }

@@ -14,6 +14,7 @@ mod role;
 mod shared;
 mod task;
 
+pub use block::inherit_notify;
 pub use change::change;
 pub use kv::{FreeForm, parse_kv};
 pub use play::{PlayParts, import_playbook, play};

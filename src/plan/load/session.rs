@@ -27,7 +27,7 @@ pub(super) struct Session<'a> {
     /// Static imports that are open, to find circles.
     pub(super) open: Vec<PathBuf>,
     /// Roles that are open, to find circles.
-    pub(super) open_roles: Vec<PathBuf>,
+    pub(super) open_roles: Vec<(PathBuf, String)>,
     /// Handlers of the roles of the play.
     pub(super) handlers: Vec<Task>,
     /// Scopes of the play's public roles.

@@ -23,6 +23,7 @@ mod runs_output;
 mod runs_show;
 mod runs_verify;
 mod session;
+mod signals;
 mod start;
 mod takeover;
 mod vault;

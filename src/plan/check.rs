@@ -141,21 +141,6 @@ impl Check {
 
     /// Keys of switchback that mean nothing on this task.
     fn own_keys(&mut self, task: &Task) {
-        // `async: 0` means: not at all.
-        if let Some(field) = task
-            .r#async
-            .as_ref()
-            .filter(|f| f.value.as_int() != Some(0))
-        {
-            self.problems.push(
-                Diagnostic::error("SB0103", "`async` is not supported")
-                    .at(
-                        field.span,
-                        "the task would run outside of what is journaled",
-                    )
-                    .help("remove `async` and `poll`: the task is awaited; `timeout` limits it"),
-            );
-        }
         let mut refuse = |key: &str, why: &str| {
             self.problems.push(
                 Diagnostic::error("SB0120", format!("`{key}` has no meaning here"))

@@ -7,6 +7,8 @@
 pub mod diag;
 pub mod value;
 
+pub mod vault;
+
 pub mod syntax;
 
 pub mod model;

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[(&str, &[&str])] = &[
     ("diag", &[]),
     ("value", &[]),
+    ("vault", &[]),
     ("syntax", &["diag", "value"]),
     ("model", &["diag", "value", "syntax"]),
     ("inventory", &["diag", "value", "syntax", "model"]),
@@ -85,21 +86,25 @@ const LAYERS: &[(&str, &[&str])] = &[
             "exec",
             "report",
             "console",
+            "vault",
         ],
     ),
 ];
 
 /// Crates that one layer wraps: nobody else names them.
 const WRAPPED: &[(&str, &[&str])] = &[
+    ("aes", &["vault"]),
     ("aho_corasick", &["value"]),
     ("annotate_snippets", &["diag"]),
     ("chacha20poly1305", &["journal"]),
     ("clap", &["cli"]),
+    ("ctr", &["vault"]),
     ("dialoguer", &["console"]),
     ("indicatif", &["console"]),
     ("minijinja", &["template"]),
     ("minijinja_contrib", &["template"]),
     ("openssh", &["transport"]),
+    ("pbkdf2", &["vault"]),
     ("quick_junit", &["report"]),
     // Playbooks with places in `syntax`; `from_yaml` reads text in which places mean nothing.
     ("serde_saphyr", &["syntax", "template"]),

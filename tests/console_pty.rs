@@ -122,7 +122,12 @@ fn switchback_on(folder: &tempfile::TempDir, options: &[&str]) -> Pty {
     args.extend(options.iter().map(OsStr::new));
     let runs = folder.path().join("runs").display().to_string();
     let program = std::path::Path::new(env!("CARGO_BIN_EXE_switchback"));
-    Pty::start(program, &args, &[("SWITCHBACK_RUNS", OsStr::new(&runs))])
+    let place = folder.path().join("place");
+    let env = [
+        ("SWITCHBACK_RUNS", OsStr::new(&runs)),
+        ("SWITCHBACK_ROOT", place.as_os_str()),
+    ];
+    Pty::start(program, &args, &env)
 }
 
 fn a_change_is_stepped_through_by_keys() {

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use proptest::prelude::*;
 use switchback::event::{Event, Report, Status};
 use switchback::model::StepId;
-use switchback::report::{Human, Junit, Look, Ndjson, Plain, Reporter, recap};
+use switchback::report::{Ansible, Human, Junit, Look, Minimal, Ndjson, Plain, Reporter, recap};
 use switchback::value::{Map, Value};
 
 /// A writer that can be read.
@@ -85,15 +85,23 @@ fn look() -> Look {
     }
 }
 
-/// What the reporters write of some events: to a terminal (human, plain), to files (`JSON`, `JUnit`).
-fn written(events: &[Event]) -> [String; 4] {
-    let outs: [Shared; 4] = Default::default();
+/// What the reporters write of some events: to a terminal (human, plain, ansible's), to files (`JSON`, `JUnit`).
+fn written(events: &[Event]) -> [String; 6] {
+    let outs: [Shared; 6] = Default::default();
+    let options = switchback::report::AnsibleOptions::default();
     let clock = || Box::new(|| chrono::DateTime::UNIX_EPOCH) as switchback::report::Clock;
-    let mut reporters: [Box<dyn Reporter>; 4] = [
+    let mut reporters: [Box<dyn Reporter>; 6] = [
         Box::new(Human::new(outs[0].clone(), look())),
         Box::new(Plain::new(outs[1].clone(), clock(), look())),
         Box::new(Ndjson::new(outs[2].clone(), clock())),
         Box::new(Junit::new(outs[3].clone())),
+        Box::new(Ansible::new(
+            outs[4].clone(),
+            outs[4].clone(),
+            look(),
+            options,
+        )),
+        Box::new(Minimal::new(outs[5].clone(), outs[5].clone(), look())),
     ];
     for event in events {
         for reporter in &mut reporters {
@@ -131,6 +139,7 @@ fn report(text: &str, status: Status) -> Report {
         summary: text.to_owned(),
         duration_ms: 1,
         attempts: 2,
+        delegate: Some(text.to_owned()),
     }
 }
 
@@ -161,6 +170,7 @@ fn events(text: &str, status: Status) -> Vec<Event> {
             run: own(),
             at,
             playbook: own(),
+            plays: 1,
             change: Some(own()),
             is_check: false,
             journal: Some(own()),
@@ -273,8 +283,8 @@ proptest! {
 
     #[test]
     fn s11_no_event_steers_a_terminal(text in hostile(), status in status()) {
-        let [human, plain, json, junit] = written(&events(&text, status));
-        for shown in [&human, &plain] {
+        let [human, plain, json, junit, ansible, minimal] = written(&events(&text, status));
+        for shown in [&human, &plain, &ansible, &minimal] {
             let bare = without_colours(shown);
             let bad: Vec<char> = bare.chars().filter(|c| !is_harmless(*c)).collect();
             prop_assert!(bad.is_empty(), "{bad:?} in {bare:?}");

@@ -33,6 +33,12 @@ pub(crate) enum Command {
     Runs(RunsArgs),
     /// Show the inventory as it is read
     Inventory(InventoryArgs),
+    /// The compatible face: as `ansible-playbook`
+    Playbook(Box<PlaybookArgs>),
+    /// The compatible face: one task on some hosts, as `ansible`
+    Adhoc(Box<AdhocArgs>),
+    /// Encrypt and decrypt files and values, as `ansible-vault`
+    Vault(VaultArgs),
     /// Explain an error code
     Explain(ExplainArgs),
     /// Write completions for a shell
@@ -49,7 +55,7 @@ pub(crate) struct RunArgs {
     /// The playbook
     pub(crate) playbook: PathBuf,
     /// Inventory file or folder, or a comma-separated list of hosts
-    #[arg(short, long, value_name = "PATH")]
+    #[arg(short, long, alias = "inventory-file", value_name = "PATH")]
     pub(crate) inventory: Vec<String>,
     /// Only hosts that match; a pattern that matches nothing is an error
     #[arg(short, long, value_name = "PATTERN")]
@@ -161,9 +167,152 @@ pub(crate) struct RunArgs {
     /// How the run is shown
     #[arg(long, value_enum, default_value_t = Output::Auto)]
     pub(crate) output: Output,
+    /// Forget facts that earlier runs left in the cache
+    #[arg(long)]
+    pub(crate) flush_cache: bool,
+    /// Where modules of your own are searched, besides `library/` beside the playbook
+    #[arg(short = 'M', long, value_name = "DIRS", value_delimiter = ':')]
+    pub(crate) module_path: Vec<PathBuf>,
+    /// Arguments for sftp; nothing is copied by sftp here
+    #[arg(long, value_name = "ARGS", allow_hyphen_values = true, hide = true)]
+    pub(crate) sftp_extra_args: Option<String>,
+    /// Arguments for scp; nothing is copied by scp here
+    #[arg(long, value_name = "ARGS", allow_hyphen_values = true, hide = true)]
+    pub(crate) scp_extra_args: Option<String>,
+    #[command(flatten)]
+    pub(crate) vault: VaultOptions,
+    /// Whose manners: ours, or those of `ansible-playbook`
+    #[arg(skip)]
+    pub(crate) manners: Manners,
+    /// The playbook's text, where it is not in a file
+    #[arg(skip)]
+    pub(crate) text: Option<String>,
+    /// `ansible.cfg` and `ANSIBLE_*`
+    #[arg(skip)]
+    pub(crate) config: super::config::Config,
     /// Where roles are searched, besides `roles/` beside the playbook
     #[arg(long, value_name = "DIRS", value_delimiter = ':')]
     pub(crate) roles_path: Vec<PathBuf>,
+}
+
+/// Where the passwords of vaults come from.
+#[derive(Args, Debug, Clone, Default)]
+pub(crate) struct VaultOptions {
+    /// A vault's label and where its password is: `LABEL@FILE`, `LABEL@prompt`
+    #[arg(long, value_name = "LABEL@SOURCE")]
+    pub(crate) vault_id: Vec<String>,
+    /// A file with a vault's password, or a program that prints it
+    #[arg(long, visible_alias = "vault-pass-file", value_name = "FILE")]
+    pub(crate) vault_password_file: Vec<String>,
+    /// Ask for a vault's password
+    #[arg(short = 'J', long, visible_alias = "ask-vault-password")]
+    pub(crate) ask_vault_pass: bool,
+}
+
+/// Arguments of `vault`.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct VaultArgs {
+    #[command(subcommand)]
+    pub(crate) command: VaultCommand,
+}
+
+#[derive(Subcommand, Debug, Clone)]
+pub(crate) enum VaultCommand {
+    /// Encrypt files, or standard input
+    Encrypt(VaultTarget),
+    /// Decrypt files, or standard input
+    Decrypt(VaultTarget),
+    /// Show what files hold
+    View(VaultTarget),
+    /// Edit files in `$EDITOR`
+    Edit(VaultTarget),
+    /// Write a new file in `$EDITOR`
+    Create(VaultTarget),
+    /// Encrypt files with another password
+    Rekey(VaultTarget),
+    /// Encrypt values for a file of variables
+    #[command(name = "encrypt_string")]
+    EncryptString(VaultTarget),
+}
+
+/// What a command of `vault` works on.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct VaultTarget {
+    /// Files; for `encrypt_string` the values
+    pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) options: VaultOptions,
+    /// The label of the password to encrypt with
+    #[arg(long, value_name = "LABEL")]
+    pub(crate) encrypt_vault_id: Option<String>,
+    /// The new label and password of `rekey`
+    #[arg(long, value_name = "LABEL@SOURCE")]
+    pub(crate) new_vault_id: Option<String>,
+    /// The new password of `rekey`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) new_vault_password_file: Option<String>,
+    /// Where the result is written; `-` is standard output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// The name of the variable, for each value
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) name: Vec<String>,
+    /// The name of the variable whose value is read from standard input
+    #[arg(long, value_name = "NAME")]
+    pub(crate) stdin_name: Option<String>,
+}
+
+/// Whose manners the command line has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Manners {
+    /// Ours: stricter where silence hurts.
+    #[default]
+    Own,
+    /// Those of `ansible-playbook`.
+    Ansible,
+}
+
+/// Arguments of `playbook`.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct PlaybookArgs {
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+    /// More playbooks, run one after the other while they succeed
+    pub(crate) more: Vec<PathBuf>,
+}
+
+/// Arguments of `adhoc`.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct AdhocArgs {
+    /// The module to run
+    #[arg(short, long, default_value = "command", value_name = "MODULE")]
+    pub(crate) module_name: String,
+    /// Its arguments: `k=v`, free text or JSON
+    #[arg(
+        short,
+        long,
+        default_value = "",
+        value_name = "ARGS",
+        allow_hyphen_values = true
+    )]
+    pub(crate) args: String,
+    /// Seconds for the task at most
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) task_timeout: Option<u32>,
+    /// The folder where roles, `group_vars` and `library` are
+    #[arg(long, value_name = "DIR")]
+    pub(crate) playbook_dir: Option<PathBuf>,
+    /// Let the task run on its own for so many seconds
+    #[arg(short = 'B', long, value_name = "SECONDS")]
+    pub(crate) background: Option<u32>,
+    /// Seconds between two looks at such a task; 0 does not wait
+    #[arg(short = 'P', long, value_name = "SECONDS")]
+    pub(crate) poll: Option<u32>,
+    /// One line a result
+    #[arg(short, long)]
+    pub(crate) one_line: bool,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
 }
 
 /// What to do when a task fails and nobody is there.
@@ -186,6 +335,10 @@ pub(crate) enum Output {
     Human,
     /// One line per event
     Plain,
+    /// What ansible-core's default callback prints
+    Ansible,
+    /// What ansible-core's `minimal` callback prints
+    Minimal,
 }
 
 /// Arguments of `rehearse`.
@@ -358,16 +511,51 @@ impl std::str::FromStr for Age {
 
 /// Arguments of `inventory`.
 #[derive(Args, Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 pub(crate) struct InventoryArgs {
+    /// The group where `--graph` begins
+    pub(crate) group: Option<String>,
     /// Inventory file or folder, or a comma-separated list of hosts
-    #[arg(short, long, value_name = "PATH", required = true)]
+    #[arg(short, long, alias = "inventory-file", value_name = "PATH")]
     pub(crate) inventory: Vec<String>,
+    /// Show all groups and hosts; so without any other option
+    #[arg(long, conflicts_with_all = ["host", "graph"])]
+    pub(crate) list: bool,
     /// Show one host's variables
-    #[arg(long, value_name = "HOST")]
+    #[arg(long, value_name = "HOST", conflicts_with = "graph")]
     pub(crate) host: Option<String>,
     /// Show the groups as a tree
     #[arg(long)]
     pub(crate) graph: bool,
+    /// As YAML instead of JSON
+    #[arg(short, long)]
+    pub(crate) yaml: bool,
+    /// With variables in the tree
+    #[arg(long)]
+    pub(crate) vars: bool,
+    /// Variables where they are set, not what they come to for each host
+    #[arg(long)]
+    pub(crate) export: bool,
+    /// Only hosts that match
+    #[arg(short, long, value_name = "PATTERN")]
+    pub(crate) limit: Option<String>,
+    /// Write to this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// The folder of the playbook, whose `group_vars` and `host_vars` count too
+    #[arg(long, value_name = "DIR")]
+    pub(crate) playbook_dir: Option<PathBuf>,
+    /// Variables: `k=v`, YAML or JSON, or `@FILE`
+    #[arg(short, long, value_name = "VARS")]
+    pub(crate) extra_vars: Vec<String>,
+    /// Say more
+    #[arg(short, long, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+    #[command(flatten)]
+    pub(crate) vault: VaultOptions,
 }
 
 /// Arguments of `explain`.

@@ -1,13 +1,15 @@
 //! `--list-hosts`, `--list-tasks`, `--list-tags`.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use super::args::RunArgs;
 use super::exit;
 use super::session::Loaded;
 use super::start::give;
+use crate::exec::{is_selected, split_tags};
 use crate::model::{Action, Item, Play};
-use crate::value::Value;
+use crate::value::{Map, Value};
 
 /// Shows what the options ask for.
 pub(super) fn show(args: &RunArgs, loaded: &Loaded) -> u8 {
@@ -45,8 +47,12 @@ pub(super) fn show(args: &RunArgs, loaded: &Loaded) -> u8 {
         }
         if args.list_tasks {
             out.push_str("    tasks:\n");
+            let vars = vec![
+                Arc::new(play.keywords.vars.clone()),
+                loaded.settings.extra_vars.clone(),
+            ];
             for list in lists(play) {
-                list_tasks(list, &tags, args, &mut out);
+                list_tasks(list, &tags, &vars, args, loaded, &mut out);
             }
         }
         if args.list_tags {
@@ -68,7 +74,7 @@ fn lists(play: &Play) -> [&[Item]; 4] {
     [&play.pre_tasks, &play.roles, &play.tasks, &play.post_tasks]
 }
 
-fn hosts(loaded: &Loaded, pattern: &str) -> Vec<String> {
+pub(super) fn hosts(loaded: &Loaded, pattern: &str) -> Vec<String> {
     let selected = loaded
         .inventory
         .select(&[pattern.to_owned()])
@@ -82,7 +88,14 @@ fn hosts(loaded: &Loaded, pattern: &str) -> Vec<String> {
         .collect()
 }
 
-fn list_tasks(items: &[Item], outer: &[String], args: &RunArgs, out: &mut String) {
+fn list_tasks(
+    items: &[Item],
+    outer: &[String],
+    vars: &[Arc<Map>],
+    args: &RunArgs,
+    loaded: &Loaded,
+    out: &mut String,
+) {
     for item in items {
         let (keywords, children) = match item {
             Item::Task(task) => (&task.keywords, None),
@@ -90,16 +103,18 @@ fn list_tasks(items: &[Item], outer: &[String], args: &RunArgs, out: &mut String
         };
         let mut tags = outer.to_vec();
         tags.extend(keywords.tags.iter().cloned());
-        tags.sort();
-        tags.dedup();
+        let mut vars = vars.to_vec();
+        vars.push(Arc::new(keywords.vars.clone()));
+        tags = rendered(&tags, &vars, loaded);
         match (item, children) {
             (_, Some(block)) => {
                 for list in [&block.block, &block.rescue, &block.always] {
-                    list_tasks(list, &tags, args, out);
+                    list_tasks(list, &tags, &vars, args, loaded, out);
                 }
             }
             (Item::Task(task), None) => {
-                if matches!(task.action, Action::Meta { .. }) || !is_wanted(&tags, args) {
+                let is_meta = matches!(task.action, Action::Meta { .. });
+                if !is_selected(&tags, &args.tags, &args.skip_tags, is_meta) {
                     continue;
                 }
                 let own = keywords.name.as_ref().map(|f| text(&f.value));
@@ -117,25 +132,22 @@ fn list_tasks(items: &[Item], outer: &[String], args: &RunArgs, out: &mut String
     }
 }
 
-fn is_wanted(tags: &[String], args: &RunArgs) -> bool {
-    let has = |wanted: &[String]| wanted.iter().any(|w| tags.contains(w));
-    let is_on = if args.tags.is_empty() {
-        !tags.iter().any(|t| t == "never")
-    } else {
-        has(&args.tags)
-            || tags.iter().any(|t| t == "always")
-            || args.tags.iter().any(|t| t == "all")
-    };
-    is_on && !has(&args.skip_tags)
+/// The tags with templates rendered as far as the variables of files go.
+fn rendered(tags: &[String], vars: &[Arc<Map>], loaded: &Loaded) -> Vec<String> {
+    let mut all = Vec::new();
+    for tag in tags {
+        match loaded.project.render_with(tag, vars.to_vec()) {
+            Some(value) if tag.contains("{{") => all.extend(split_tags(&value)),
+            _ => all.push(tag.clone()),
+        }
+    }
+    all.sort();
+    all.dedup();
+    all
 }
 
 fn action(action: &Action) -> &str {
-    match action {
-        Action::Module { name, .. } => name,
-        Action::IncludeTasks { .. } => "include_tasks",
-        Action::IncludeRole { .. } => "include_role",
-        Action::Meta { .. } => "meta",
-    }
+    action.name()
 }
 
 fn collect_tags(items: &[Item], all: &mut Vec<String>) {

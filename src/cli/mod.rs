@@ -2,10 +2,13 @@
 
 mod args;
 mod completions;
+mod config;
+mod defaults;
 mod drift;
 mod exit;
 mod explain;
 mod extra_vars;
+mod face;
 mod harden;
 mod inventory;
 mod listing;
@@ -20,7 +23,10 @@ mod runs_output;
 mod runs_show;
 mod runs_verify;
 mod session;
+mod signals;
 mod start;
 mod takeover;
+mod vault;
+mod vault_keys;
 
 pub use start::main;

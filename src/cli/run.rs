@@ -19,18 +19,24 @@ pub(super) fn run(args: &RunArgs, command_line: Vec<String>) -> u8 {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    if args.syntax_check {
-        tell(&format!("playbook: {}", args.playbook.display()));
-        return exit::OK;
-    }
-    if args.list_hosts || args.list_tasks || args.list_tags {
-        return listing::show(args, &loaded);
+    if let Some(code) = without_running(args, &loaded) {
+        return code;
     }
     in_runtime(async {
         run_loaded(args, command_line, loaded, Vec::new())
             .await
             .code
     })
+}
+
+/// What the options ask for instead of a run.
+pub(super) fn without_running(args: &RunArgs, loaded: &Loaded) -> Option<u8> {
+    if args.syntax_check {
+        tell(&format!("playbook: {}", args.playbook.display()));
+        return Some(exit::OK);
+    }
+    let lists = args.list_hosts || args.list_tasks || args.list_tags;
+    lists.then(|| listing::show(args, loaded))
 }
 
 /// Runs a future on this thread.

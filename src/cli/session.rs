@@ -14,7 +14,8 @@ use std::time::Instant;
 use chrono::Utc;
 use tokio::sync::{Mutex, mpsc};
 
-use super::args::{OnFailure, Output, RunArgs};
+use super::args::{Manners, OnFailure, Output, RunArgs};
+use super::defaults::{collections_path, of_connections, of_plays};
 use super::exit;
 use super::start::tell;
 use crate::console::{self, Console, Policy};
@@ -26,7 +27,9 @@ use crate::inventory::Inventory;
 use crate::journal::Writer;
 use crate::model::Playbook;
 use crate::plan::Loader;
-use crate::report::{Human, Junit, Look, Ndjson, Plain, Reporter};
+use crate::report::{
+    Ansible, AnsibleOptions, Human, Junit, Look, Minimal, Ndjson, Plain, Reporter,
+};
 use crate::transport::{Pool, Settings as PoolSettings};
 use crate::value::{Map, Text, Value};
 
@@ -57,22 +60,41 @@ pub(super) fn complain(problems: &[Diagnostic], sources: &SourceMap) {
     }
 }
 
+/// Shows diagnostics in the manners of the command line.
+fn tell_problems(args: &RunArgs, problems: &[Diagnostic], sources: &SourceMap) {
+    match args.manners {
+        Manners::Own => complain(problems, sources),
+        Manners::Ansible => super::face::complain(problems, sources),
+    }
+}
+
 /// Loads playbook, inventory and variables; the problems were shown.
 ///
 /// # Errors
 /// The exit code.
 pub(super) fn load(args: &RunArgs) -> Result<Loaded, u8> {
     let roles_path = roles_path(args);
-    let mut loader = Loader::new(roles_path.clone(), Vec::new(), Map::new());
+    let collections_path = collections_path(args);
+    let mut loader = Loader::new(roles_path.clone(), collections_path.clone(), Map::new());
+    let opener = super::vault_keys::opener(&args.vault, &args.config).map_err(|()| exit::ERROR)?;
+    loader.sources.opener = Some(opener);
     let failed = |problems: Vec<Diagnostic>, loader: &Loader| {
-        complain(&problems, &loader.sources);
+        tell_problems(args, &problems, &loader.sources);
         exit::LOAD
     };
     let extra_vars = super::extra_vars::read(&args.extra_vars, &mut loader)
         .map_err(|problems| failed(problems, &loader))?;
     let sources = std::mem::take(&mut loader.sources);
-    loader = Loader::new(roles_path, Vec::new(), extra_vars.clone());
+    loader = Loader::new(roles_path, collections_path, extra_vars.clone());
+    loader.is_tolerant = args.manners == Manners::Ansible;
     loader.sources = sources;
+    for folder in library_path() {
+        loader.add_library(&folder);
+    }
+    loader.set_renderer(Box::new(crate::exec::render_name));
+    if let Some(text) = &args.text {
+        loader.put(&args.playbook, text.clone());
+    }
     let playbook = loader
         .playbook(&args.playbook)
         .map_err(|problems| failed(problems, &loader))?;
@@ -86,7 +108,7 @@ pub(super) fn load(args: &RunArgs) -> Result<Loaded, u8> {
     let (inventory, warnings) = read.map_err(|problems| failed(problems, &loader))?;
     let mut told = loader.take_warnings();
     told.extend(warnings);
-    complain(&told, &loader.sources);
+    tell_problems(args, &told, &loader.sources);
     let inventory_hash = hash_of(&loader.sources);
     let files = loader
         .sources
@@ -97,7 +119,7 @@ pub(super) fn load(args: &RunArgs) -> Result<Loaded, u8> {
         complain(&crate::plan::lint(&playbook), &loader.sources);
     }
     let settings = settings(args, &playbook, &inventory, extra_vars).map_err(|problem| {
-        complain(&[problem], &loader.sources);
+        tell_problems(args, &[problem], &loader.sources);
         exit::USAGE
     })?;
     Ok(Loaded {
@@ -123,14 +145,27 @@ pub(super) fn absolute(path: &Path) -> String {
 fn roles_path(args: &RunArgs) -> Vec<PathBuf> {
     let folder = args.playbook.parent().filter(|f| !f.as_os_str().is_empty());
     let beside = folder.unwrap_or(Path::new(".")).join("../roles");
-    let from_env = std::env::var_os("ANSIBLE_ROLES_PATH");
-    let from_env = from_env.iter().flat_map(std::env::split_paths);
-    args.roles_path
-        .iter()
-        .cloned()
-        .chain([beside])
-        .chain(from_env)
-        .collect()
+    let mut paths = args.roles_path.clone();
+    if args.manners == Manners::Own {
+        paths.push(beside);
+    }
+    paths.extend(args.config.paths("roles_path"));
+    if args.manners == Manners::Ansible {
+        paths.push(folder.unwrap_or(Path::new(".")).to_owned());
+    }
+    paths
+}
+
+/// Where modules of the user are searched besides `library/`: `$ANSIBLE_LIBRARY`, or Ansible's
+/// default.
+fn library_path() -> Vec<PathBuf> {
+    if let Some(paths) = std::env::var_os("ANSIBLE_LIBRARY") {
+        return std::env::split_paths(&paths).collect();
+    }
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    let own = home.map(|home| home.join(".ansible/plugins/modules"));
+    let shared = PathBuf::from("/usr/share/ansible/plugins/modules");
+    own.into_iter().chain([shared]).collect()
 }
 
 /// SHA-256 over all texts read so far.
@@ -158,8 +193,12 @@ fn limit_of(args: &RunArgs, inventory: &Inventory) -> Result<Option<HashSet<Stri
         return Ok(None);
     };
     let patterns = crate::inventory::limit_patterns(limit)?;
+    if patterns.is_empty() {
+        return Ok(None);
+    }
     let selected = inventory.select(&patterns)?;
-    if let Some(problem) = selected.unmatched.into_iter().next() {
+    let unmatched = selected.unmatched.into_iter().next();
+    if let Some(problem) = unmatched.filter(|_| args.manners == Manners::Own) {
         return Err(Diagnostic {
             severity: Severity::Error,
             ..problem
@@ -184,10 +223,10 @@ fn settings(
 ) -> Result<Settings, Diagnostic> {
     let mut wanted = args.tags.clone();
     wanted.extend(args.skip_tags.iter().cloned());
-    if let Some(problem) = crate::plan::unknown_tags(playbook, &wanted)
+    let unknown = crate::plan::unknown_tags(playbook, &wanted)
         .into_iter()
-        .next()
-    {
+        .next();
+    if let Some(problem) = unknown.filter(|_| args.manners == Manners::Own) {
         return Err(problem);
     }
     let limit = limit_of(args, inventory)?;
@@ -208,6 +247,7 @@ fn settings(
             .map_or(stem, |change| change.name.clone()),
         is_check: args.check,
         shows_diff: args.diff,
+        verbosity: args.verbose,
         forks: args.forks,
         asks: is_interactive || args.step,
         asks_all: args.step,
@@ -218,10 +258,11 @@ fn settings(
         limit_text: args.limit.clone(),
         start_at: args.start_at_task.clone(),
         force_handlers: args.force_handlers,
-        connection_defaults: Arc::new(connection_defaults(args)),
+        connection_defaults: Arc::new(of_connections(args)),
         journal: None,
         way: None,
         injects_failure_at: None,
+        defaults: of_plays(&args.config),
         stops_before: args.stop_before.clone(),
         window_s: playbook.change.as_ref().and_then(|change| change.window_s),
         machine: (!args.check).then(machine),
@@ -235,31 +276,6 @@ fn settings(
             .or((!is_interactive).then_some(LOST_AFTER_S)),
         window_spent_s: 0,
     })
-}
-
-/// `-u`, `-b` and the like as variables below all others.
-fn connection_defaults(args: &RunArgs) -> Map {
-    let mut vars = Map::new();
-    let mut set = |name: &str, value: Option<String>| {
-        if let Some(value) = value {
-            vars.insert(name.to_owned(), Value::from(value));
-        }
-    };
-    set("ansible_user", args.user.clone());
-    set("ansible_connection", args.connection.clone());
-    set("ansible_become_user", args.become_user.clone());
-    set("ansible_become_method", args.become_method.clone());
-    set(
-        "ansible_ssh_private_key_file",
-        args.private_key.as_ref().map(|p| p.display().to_string()),
-    );
-    set("ansible_ssh_common_args", args.ssh_common_args.clone());
-    set("ansible_ssh_extra_args", args.ssh_extra_args.clone());
-    set("ansible_timeout", args.timeout.map(|t| t.to_string()));
-    if args.becomes {
-        vars.insert("ansible_become".into(), Value::Bool(true));
-    }
-    vars
 }
 
 pub(super) fn look(verbosity: u8, shows_diff: bool) -> Look {
@@ -369,6 +385,23 @@ impl Stage {
             });
             console =
                 Some(Console::new(options).map_err(|error| format!("the terminal: {error}"))?);
+        } else if args.output == Output::Ansible {
+            let (config, err) = (&args.config, std::io::stderr());
+            let options = AnsibleOptions {
+                shows_skipped: config.flag("display_skipped_hosts", true),
+                shows_ok: config.flag("display_ok_hosts", true),
+                marks_check_mode: config.flag("check_mode_markers", false),
+                shows_custom_stats: config.flag("show_custom_stats", false),
+                is_yaml: config.text("result_format") == Some("yaml"),
+                is_check: args.check,
+            };
+            reporters.push(Box::new(Ansible::new(screen(stream), err, look, options)));
+        } else if args.output == Output::Minimal {
+            reporters.push(Box::new(Minimal::new(
+                screen(stream),
+                std::io::stderr(),
+                look,
+            )));
         } else if args.output == Output::Human {
             reporters.push(Box::new(Human::new(screen(stream), look)));
         } else {
@@ -396,7 +429,7 @@ impl Stage {
             operator: operator(),
             pauses: Mutex::new(pauses),
         };
-        watch_signals(sender, terminal.console.clone());
+        super::signals::watch(sender, terminal.console.clone());
         Ok(Self {
             terminal: Rc::new(terminal),
             console,
@@ -504,54 +537,6 @@ fn policy(args: &RunArgs) -> Policy {
         .then_some(console::Gate::Accept);
     policy.answers = answers;
     policy
-}
-
-/// Ctrl-C asks for a pause; a second one, SIGTERM and SIGHUP detach: the journal is consistent at
-/// any moment, and what runs on hosts is found again by `resume`.
-fn watch_signals(pauses: mpsc::UnboundedSender<String>, console: Option<console::Handle>) {
-    let watch = async move {
-        use tokio::signal::unix::{SignalKind, signal};
-        let streams = (
-            signal(SignalKind::interrupt()),
-            signal(SignalKind::terminate()),
-            signal(SignalKind::hangup()),
-        );
-        let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) = streams else {
-            return;
-        };
-        let mut interrupts = 0;
-        loop {
-            tokio::select! {
-                _ = interrupt.recv() => {
-                    if console.as_ref().is_some_and(console::Handle::is_asking) {
-                        continue;
-                    }
-                    interrupts += 1;
-                    if interrupts == 1 {
-                        tell("\npausing after the running task; Ctrl-C again detaches");
-                        // A run that has ended needs no pause.
-                        drop(pauses.send("Ctrl-C".to_owned()));
-                        continue;
-                    }
-                    super::start::tell("detached; go on with `switchback resume`");
-                }
-                _ = terminate.recv() => {}
-                _ = hangup.recv() => {}
-            }
-            console::restore_terminal();
-            leave();
-        }
-    };
-    tokio::task::spawn(watch);
-}
-
-/// Ends the process at once, as a detach does.
-#[expect(
-    clippy::exit,
-    reason = "a detach ends the process without waiting for hosts"
-)]
-fn leave() -> ! {
-    std::process::exit(i32::from(crate::cli::exit::DETACHED))
 }
 
 /// The folder of control sockets: in the run's own folder if its path is short enough for a socket.

@@ -4,16 +4,20 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, FromArgMatches as _};
 
 use super::args::{Cli, Command};
-use super::exit;
+use super::config::Config;
+use super::{exit, face};
 
 /// Runs the program with these words (the first is its own name).
 pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     super::harden::harden();
-    let words = with_run(words.into_iter().collect());
-    let cli = match Cli::try_parse_from(&words) {
+    let words = with_run(face::of_name(words.into_iter().collect()));
+    let parsed = face::parser(Cli::command(), &words)
+        .try_get_matches_from(&words)
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
             // Where the usage cannot be shown there is nobody to read it.
@@ -31,9 +35,15 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
     let code = match cli.command {
-        Command::Run(args) => super::run::run(&args, command_line),
+        Command::Run(mut args) => {
+            args.config = Config::load();
+            super::run::run(&args, command_line)
+        }
+        Command::Adhoc(args) => face::adhoc(*args, command_line),
+        Command::Playbook(args) => face::playbook(*args, &command_line),
         Command::Check(args) => {
             let mut args = *args;
+            args.config = Config::load();
             args.check = true;
             args.diff = true;
             super::run::run(&args, command_line)
@@ -45,6 +55,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Takeover(args) => super::takeover::run(&args),
         Command::Runs(args) => super::runs::run(&args),
         Command::Inventory(args) => super::inventory::run(&args),
+        Command::Vault(args) => super::vault::run(&args),
         Command::Explain(args) => super::explain::run(&args),
         Command::Completions(args) => super::completions::run(&args),
     };

@@ -12,6 +12,7 @@
 mod actor;
 mod keys;
 mod live;
+mod password;
 mod policy;
 mod prompt;
 #[cfg(test)]
@@ -20,5 +21,6 @@ mod screen;
 mod tty;
 
 pub use actor::{Console, Handle, Options, Request};
+pub use password::ask_password;
 pub use policy::{Gate, OnFailure, Policy};
 pub use tty::{is_interactive, restore_terminal};

@@ -139,6 +139,7 @@ fn failure(is_safe_to_retry: bool) -> Question {
         summary: String::new(),
         duration_ms: 1,
         attempts: 1,
+        delegate: None,
     };
     Question::Failure(Box::new(FailureQuestion {
         name: "t".into(),
@@ -422,6 +423,7 @@ fn hostile(text: &str) -> Vec<(Question, Vec<Input>)> {
         summary: text(),
         duration_ms: 1,
         attempts: 1,
+        delegate: None,
     };
     let task = TaskQuestion {
         name: text(),

@@ -11,7 +11,7 @@ mod suggest;
 
 pub use diagnostic::{Diagnostic, Severity};
 pub use render::render;
-pub use source::{FileId, Place, SourceMap, Span};
+pub use source::{FileId, Opener, Place, SourceMap, Span};
 pub use suggest::suggest;
 
 /// Result of everything that can fail with a [`Diagnostic`].

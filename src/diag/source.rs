@@ -57,10 +57,39 @@ struct Source {
     text: Arc<str>,
 }
 
+/// Opens texts that are encrypted.
+#[derive(Clone)]
+pub struct Opener(Arc<OpenText>);
+
+type OpenText = dyn Fn(&str) -> Result<String, String> + Send + Sync;
+
+impl Opener {
+    /// An opener that works so.
+    pub fn new(open: impl Fn(&str) -> Result<String, String> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(open))
+    }
+
+    /// Opens a text.
+    ///
+    /// # Errors
+    /// Why it cannot be opened.
+    pub fn open(&self, text: &str) -> Result<String, String> {
+        (self.0)(text)
+    }
+}
+
+impl std::fmt::Debug for Opener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Opener")
+    }
+}
+
 /// All files read so far, by [`FileId`].
 #[derive(Debug, Default)]
 pub struct SourceMap {
     files: Vec<Source>,
+    /// What opens encrypted files and values.
+    pub opener: Option<Opener>,
 }
 
 impl SourceMap {

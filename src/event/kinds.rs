@@ -20,6 +20,9 @@ pub enum Event {
         at: DateTime<Utc>,
         /// The playbook as given.
         playbook: String,
+        /// Number of its plays.
+        #[serde(default)]
+        plays: usize,
         /// Name of the change, where the playbook has a header.
         change: Option<String>,
         /// Whether nothing is to be changed.
@@ -114,6 +117,17 @@ pub enum Event {
         /// How it ended.
         report: Report,
     },
+    /// A file or role was included.
+    Included {
+        /// Its path, or the name of the role.
+        what: String,
+        /// The hosts that chose it.
+        hosts: Vec<String>,
+        /// The label of the item, where the include is a loop.
+        label: Option<String>,
+    },
+    /// No host of the play is left to work on.
+    HostsLeft,
     /// A try of `until`/`retries` failed and another follows.
     Retrying {
         /// The host.
@@ -198,6 +212,9 @@ pub struct Report {
     pub duration_ms: u64,
     /// Tries, where there were several.
     pub attempts: u32,
+    /// The host that did it, where it is another one (`delegate_to`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delegate: Option<String>,
 }
 
 /// The outcome of a task on one host.

@@ -51,7 +51,14 @@ impl Event {
                 report.redact(redactor);
             }
             Self::RunFinished { open, .. } => open.iter_mut().for_each(mask),
-            Self::BatchStarted { .. } | Self::HostStarted { .. } | Self::Retrying { .. } => {}
+            Self::Included { what, label, .. } => {
+                mask(what);
+                label.iter_mut().for_each(mask);
+            }
+            Self::BatchStarted { .. }
+            | Self::HostStarted { .. }
+            | Self::HostsLeft
+            | Self::Retrying { .. } => {}
         }
     }
 }
@@ -96,6 +103,7 @@ mod tests {
                 summary: "sets hunter22".into(),
                 duration_ms: 0,
                 attempts: 1,
+                delegate: None,
             },
         };
         event.redact(&redactor);

@@ -109,13 +109,16 @@ impl Run {
         (attempt, began): (Option<u64>, u64),
     ) {
         let took = self.port.now().millis.saturating_sub(began);
-        if matches!(ready.module.name(), "command" | "shell") && end.status != Status::Lost {
+        if matches!(ready.module.name(), "command" | "shell" | "expect")
+            && end.status != Status::Lost
+        {
             end.result.extend(self.times(took));
         }
         end.duration_ms = took;
         end.attempt = attempt;
         end.module_changed = end.status != Status::Ok && end.status != Status::Skipped;
         end.is_hidden = item.is_hidden;
+        self.tell_diff(item, ready, end);
         end.summary = self.redact(&ready.change.summary);
         end.diff = ready.diffs().iter().map(|d| self.redact(d)).collect();
     }

@@ -36,6 +36,17 @@ impl Problem {
     }
 }
 
+impl Problem {
+    /// The same problem, with what was being done.
+    #[must_use]
+    pub fn within(self, what: &str) -> Self {
+        Self {
+            message: format!("{what}: {}", self.message),
+            ..self
+        }
+    }
+}
+
 /// The scopes of all hosts, for `hostvars`.
 pub trait HostScopes {
     /// What a host knows of itself, outside any task.
@@ -155,6 +166,11 @@ pub trait Controller {
     /// # Errors
     /// Where it was looked for.
     fn find_file(&self, folder: &str, path: &str, search: &Search) -> Result<PathBuf, String>;
+    /// Opens an encrypted text.
+    ///
+    /// # Errors
+    /// Why it cannot be opened.
+    fn open_vault(&self, text: &str) -> Result<String, String>;
     /// Line and column.
     fn place(&self, span: Span) -> Option<Place>;
 }

@@ -227,7 +227,7 @@ fn read_file(path: &Path, kind: InputKind) -> Result<Resolved, String> {
     let mode = metadata.permissions().mode() & 0o7777;
     if metadata.is_dir() {
         let mut tree = Vec::new();
-        list_tree(path, path, &mut tree).map_err(told)?;
+        list_tree(path, path, kind, &mut tree).map_err(told)?;
         return Ok(Resolved {
             path: path.to_owned(),
             mode,
@@ -252,7 +252,12 @@ fn read_file(path: &Path, kind: InputKind) -> Result<Resolved, String> {
     })
 }
 
-fn list_tree(root: &Path, folder: &Path, tree: &mut Vec<TreeEntry>) -> std::io::Result<()> {
+fn list_tree(
+    root: &Path,
+    folder: &Path,
+    kind: InputKind,
+    tree: &mut Vec<TreeEntry>,
+) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)?
         .map(|entry| entry.map(|e| e.path()))
@@ -266,7 +271,12 @@ fn list_tree(root: &Path, folder: &Path, tree: &mut Vec<TreeEntry>) -> std::io::
         } else {
             hash_file(&path)?
         };
+        let bytes = match kind {
+            InputKind::Content if !is_dir => std::fs::read(&path)?,
+            _ => Vec::new(),
+        };
         tree.push(TreeEntry {
+            bytes,
             relative: path
                 .strip_prefix(root)
                 .unwrap_or(&path)
@@ -280,7 +290,7 @@ fn list_tree(root: &Path, folder: &Path, tree: &mut Vec<TreeEntry>) -> std::io::
             ..TreeEntry::default()
         });
         if is_dir {
-            list_tree(root, &path, tree)?;
+            list_tree(root, &path, kind, tree)?;
         }
     }
     Ok(())

@@ -25,6 +25,8 @@ pub(crate) struct ItemEnd {
     pub(crate) module_changed: bool,
     /// Nothing of it may be shown.
     pub(crate) is_hidden: bool,
+    /// The other host that did it.
+    pub(crate) delegate: Option<String>,
     /// A failure that a rescue or `ignore_errors` deals with.
     pub(crate) is_handled: bool,
 }
@@ -73,6 +75,7 @@ impl ItemEnd {
             attempt: None,
             module_changed: false,
             is_hidden: false,
+            delegate: None,
             is_handled: false,
         }
     }
@@ -148,6 +151,7 @@ impl ItemEnd {
             },
             duration_ms: self.duration_ms,
             attempts: self.attempts,
+            delegate: self.delegate.clone(),
         }
     }
 

@@ -210,6 +210,13 @@ impl Run {
         own.map(|(_, token, _)| token.clone()).collect()
     }
 
+    /// Whether a lock, as its line says, is one of this run's.
+    fn is_own(&self, line: &str) -> bool {
+        let mut words = line.split(' ');
+        words.next() == Some(&self.settings.run)
+            && (words.next()).is_some_and(|token| self.own_tokens().iter().any(|t| t == token))
+    }
+
     /// Where this run takes locks from.
     fn locks_from(&self) -> String {
         let machine = self.settings.machine.as_deref().unwrap_or_default();
@@ -254,20 +261,13 @@ impl Run {
                     let met = attempt::met(&reply).unwrap_or_else(|| {
                         Met::Unfit(format!("the host said: {}", reply.stderr_text().trim()))
                     });
-                    // The same host may be met under another name at the same time: then the lock
-                    // is ours, and the next meeting finds it so.
-                    let is_ours = match &met {
-                        Met::Locked(line) if !tokens.is_empty() => {
-                            tokens = self.own_tokens();
-                            let mut words = line.split(' ');
-                            words.next() == Some(self.settings.run.as_str())
-                                && words.next().is_some_and(|w| tokens.iter().any(|t| t == w))
-                        }
-                        _ => false,
-                    };
-                    if !is_ours || tries >= MEETINGS_MAX {
+                    // The same host may be met under another name at the same time, and that
+                    // meeting have been faster: its lock is this run's too.
+                    let is_own = matches!(&met, Met::Locked(line) if self.is_own(line));
+                    if !is_own || tries >= MEETINGS_MAX {
                         return Ok(Ok(met));
                     }
+                    tokens = self.own_tokens();
                 }
             }
         }

@@ -94,7 +94,18 @@ impl Run {
                 if !field.value.has_template() {
                     return plain_text(&field.value);
                 }
-                self.text(Some(field), &view).ok().flatten()
+                let name = self.text(Some(field), &view);
+                if let (Err(problem), Some(name)) = (&name, field.value.as_str()) {
+                    self.notice(
+                        true,
+                        format!(
+                            "Handler '{name}' is unusable because it has no listen topics and the \
+                             name could not be templated: {}",
+                            problem.message
+                        ),
+                    );
+                }
+                name.ok().flatten()
             })
             .collect()
     }
@@ -109,12 +120,26 @@ fn reached(handlers: &[Task], names: &[Option<String>], notification: &str) -> V
         };
         let role = handlers[*index].role.as_ref();
         own == notification
-            || role.is_some_and(|role| notification == format!("{} : {own}", role.name))
+            || role.is_some_and(|role| {
+                let short = role.name.rsplit('.').next().unwrap_or(&role.name);
+                notification == format!("{} : {own}", role.name)
+                    || notification == format!("{short} : {own}")
+            })
     };
     let mut found: Vec<usize> = order.iter().copied().find(is_named).into_iter().collect();
     let mut seen: HashSet<&str> = HashSet::new();
     for index in order {
-        if !handlers[index].listen.iter().any(|t| t == notification) {
+        let role = handlers[index].role.as_ref().map(|role| role.name.as_str());
+        let hears = |topic: &String| {
+            topic == notification
+                || role.is_some_and(|role| {
+                    let short = role.rsplit('.').next().unwrap_or(role);
+                    [role, short]
+                        .iter()
+                        .any(|role| notification == format!("{role} : {topic}"))
+                })
+        };
+        if !handlers[index].listen.iter().any(hears) {
             continue;
         }
         let is_new = names[index].as_deref().is_none_or(|name| seen.insert(name));

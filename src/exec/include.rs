@@ -10,6 +10,7 @@ use super::run::Run;
 use super::task::{HostEnd, TaskRun};
 use crate::event::{Event, Status};
 use crate::model::{Action, Field, Item, Keywords, LoopKind};
+use crate::plan::Included;
 use crate::value::{Map, Value};
 
 /// One file or role to be included, for the hosts that chose it.
@@ -20,6 +21,7 @@ struct Inclusion {
     /// The loop's variables, and their index for the names of steps.
     params: Map,
     index: Option<usize>,
+    label: String,
     hosts: Vec<String>,
 }
 
@@ -132,12 +134,12 @@ impl Run {
                     _ => return Err(Problem::new("`loop` requires a list")),
                 },
             };
-            let var = looped.control.loop_var.as_deref().unwrap_or("item");
+            let var = self.loop_var(looped, &view);
             layers = values
                 .into_iter()
                 .enumerate()
                 .map(|(index, value)| {
-                    let mut layer = Map::from([(var.to_owned(), value.clone())]);
+                    let mut layer = Map::from([(var.clone(), value.clone())]);
                     if let Some(name) = &looped.control.index_var {
                         layer.insert(name.clone(), Value::Int(i64::try_from(index).unwrap_or(0)));
                     }
@@ -153,7 +155,8 @@ impl Run {
                 inclusions.push((label, None));
                 continue;
             }
-            let inclusion = self.inclusion(run, host, index, params, &view)?;
+            let mut inclusion = self.inclusion(run, host, index, params, &view)?;
+            inclusion.label.clone_from(&label);
             inclusions.push((label, Some(inclusion)));
         }
         Ok(inclusions)
@@ -184,6 +187,7 @@ impl Run {
             tasks_from,
             params,
             index,
+            label: String::new(),
             hosts: vec![host.to_owned()],
         })
     }
@@ -198,49 +202,43 @@ impl Run {
         let view = self.task_view(&hosts[0], &run.task, &run.frame);
         let mut params = run.task.keywords.vars.clone();
         params.extend(inclusion.params.clone());
-        let (items, apply) = match &run.task.action {
+        let (loaded, apply) = match &run.task.action {
             Action::IncludeTasks { apply, .. } => {
-                match self
-                    .controller
-                    .tasks_file(&inclusion.name, &run.task, &view.search)
-                {
-                    Ok(included) => {
-                        self.state
-                            .borrow_mut()
-                            .play
-                            .handlers
-                            .extend(included.handlers);
-                        (included.items, apply)
-                    }
-                    Err(why) => return Ok(self.fail_all(run, hosts, &why)),
-                }
+                let file = &inclusion.name;
+                let loaded = self.controller.tasks_file(file, &run.task, &view.search);
+                (loaded, apply)
             }
             Action::IncludeRole { role, apply } => {
                 let mut wanted = (**role).clone();
                 wanted.name.value = inclusion.name.as_str().into();
+                // What the include says is for itself; only its variables reach what it includes.
+                wanted.keywords = Keywords {
+                    vars: role.keywords.vars.clone(),
+                    ..Keywords::default()
+                };
                 if let (Some(field), Some(file)) = (&mut wanted.tasks_from, &inclusion.tasks_from) {
                     field.value = file.as_str().into();
                 }
-                match self.controller.role(&wanted, Some(&run.task), &view.search) {
-                    Ok(included) => {
-                        self.state
-                            .borrow_mut()
-                            .play
-                            .handlers
-                            .extend(included.handlers);
-                        for scope in &included.scopes {
-                            self.expose(scope, hosts);
-                        }
-                        (included.items, apply)
-                    }
-                    Err(why) => return Ok(self.fail_all(run, hosts, &why)),
-                }
+                let loaded = self.controller.role(&wanted, Some(&run.task), &view.search);
+                (loaded, apply)
             }
             Action::Module { .. } | Action::Meta { .. } => return Ok(Vec::new()),
         };
+        let included = match loaded {
+            Ok(included) => included,
+            Err(why) => return Ok(self.fail_all(run, hosts, &why)),
+        };
+        let (name, items) = self.take_in(included, hosts);
         for host in hosts {
             self.state.borrow_mut().stats.host(host).ok += 1;
         }
+        self.port.emit(Event::Included {
+            what: name,
+            hosts: hosts.to_vec(),
+            label: (run.task.r#loop.is_some()).then(|| self.redact(&inclusion.label)),
+        });
+        let mut items = items;
+        crate::model::read::inherit_notify(&mut items, &apply.notify);
         let items = match inclusion.index {
             Some(index) => items
                 .into_iter()
@@ -256,6 +254,17 @@ impl Run {
             ..place.clone()
         };
         self.run_list(&items, hosts, &place).await
+    }
+
+    /// Takes handlers and public roles of what is included; gives its name and its items.
+    fn take_in(&self, included: Included, hosts: &[String]) -> (String, Vec<Item>) {
+        let mut state = self.state.borrow_mut();
+        state.play.handlers.extend(included.handlers);
+        drop(state);
+        for scope in &included.scopes {
+            self.expose(scope, hosts);
+        }
+        (included.name, included.items)
     }
 
     /// Makes a role's vars and defaults seen by the rest of the play on these hosts.
@@ -361,7 +370,8 @@ impl Run {
             }
             "clear_host_errors" => {
                 let mut state = self.state.borrow_mut();
-                let failing = std::mem::take(&mut state.play.failing);
+                state.play.clears += 1;
+                let failing = std::mem::take(&mut *state.play.failing);
                 state.play.forgiven.extend(failing);
                 state.play.failed.clear();
                 state.failed.clear();

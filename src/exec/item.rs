@@ -11,10 +11,11 @@ use super::foretell::{foretell_in_words, foretold};
 use super::frame::Frame;
 use super::halt::{Flow, Halt};
 use super::run::Run;
+use super::synchronize::SYNCHRONIZE;
 use crate::event::Status;
 use crate::journal::Instance;
 use crate::model::{Action, Cond, Task, UndoSpec};
-use crate::modules::{AnyModule, Change, Decision, Effect, Foretell, Prepared, Resolved};
+use crate::modules::{AnyModule, Change, Decision, Effect, Foretell, Outcome, Prepared, Resolved};
 use crate::script::{Reply, Script};
 use crate::transport::{Failed, Target};
 use crate::value::{Map, Value};
@@ -135,7 +136,10 @@ impl Run {
         match self.first_false(conditions, &item.view) {
             Ok(None) => {}
             Ok(Some(condition)) => return Ok(Err(ItemEnd::skipped(&condition).into())),
-            Err(problem) => return Ok(Err(problem.into())),
+            Err(problem) => {
+                let problem = problem.within("Task failed: Error while evaluating conditional");
+                return Ok(Err(problem.into()));
+            }
         }
         let Action::Module { name, args, .. } = &item.task.action else {
             return Ok(Err(Problem::new(
@@ -177,7 +181,7 @@ impl Run {
             };
             for (key, value) in defaults.iter() {
                 // Those of an inner level replace the outer ones of the module as a whole.
-                if key.rsplit('.').next() == Some(name) {
+                if key.rsplit('.').next() == Some(item.task.action.name()) {
                     map = value.as_map().cloned().unwrap_or_default();
                 }
             }
@@ -188,7 +192,8 @@ impl Run {
                 None | Some(Value::Null) => {}
                 Some(other) => {
                     return Err(Problem::new(format!(
-                        "`args` must be a mapping, found {}",
+                        "Task failed: Finalization of task args for 'ansible.builtin.{name}' \
+                         failed: `args` must be a mapping, found {}",
                         other.type_name()
                     )));
                 }
@@ -198,7 +203,11 @@ impl Run {
             // Conditions of `assert` are expressions, not templates.
             if name == "assert" && key == "that" || name == "debug" && key == "var" {
                 map.insert(key.clone(), value.clone());
-            } else if let Some(value) = self.controller.render(value, &item.view)? {
+            } else if let Some(value) = self
+                .controller
+                .render(value, &item.view)
+                .map_err(|problem| problem.within(&unresolved(name, key)))?
+            {
                 map.insert(key.clone(), value);
             } else {
                 map.shift_remove(key);
@@ -206,6 +215,9 @@ impl Run {
         }
         if name == "fetch" {
             map.insert("_inventory_hostname".into(), item.host.as_str().into());
+        }
+        if name == SYNCHRONIZE {
+            self.complete_synchronize(item, &mut map)?;
         }
         Ok(Value::from(map))
     }
@@ -218,9 +230,9 @@ impl Run {
     ) -> Flow<Result<Planned, Early>> {
         let prepared = match module.prepare(&args) {
             Ok(prepared) => prepared,
-            Err(why) => return Ok(Err(Problem::new(format!("{}: {why}", module.name())).into())),
+            Err(why) => return Ok(Err(refused_arguments(module, &args, &why).into())),
         };
-        let (target, environment) = match self.where_and_how(item) {
+        let (target, environment) = match self.place(item, module.name(), &args) {
             Ok(pair) => pair,
             Err(problem) => return Ok(Err(problem.into())),
         };
@@ -250,6 +262,9 @@ impl Run {
                 Err(failure) => {
                     let end = self.planned_end(item, &failure, &args);
                     return Ok(Err(end.unwrap_or_else(|| failure_end(failure)).into()));
+                }
+                Ok(Decision::Unchanged(outcome)) if module.name() == "setup" => {
+                    return Ok(Ok(Planned::Ended(Box::new(setup_end(outcome)))));
                 }
                 Ok(Decision::Unchanged(mut outcome)) => {
                     if item.is_check {
@@ -336,6 +351,7 @@ impl Run {
                     .insert(item.host.clone());
             }
             let mut end = foretold(&ready);
+            self.tell_diff(item, &ready, &mut end);
             end.summary = self.redact(&end.summary);
             end.diff = end.diff.iter().map(|d| self.redact(d)).collect();
             return Err(end.into());
@@ -346,6 +362,21 @@ impl Run {
             return Err(Early::Refused(refusal));
         }
         Ok(Planned::Change(Box::new(ready)))
+    }
+
+    /// Target and environment of an item with this module.
+    fn place(
+        &self,
+        item: &Item,
+        module: &str,
+        args: &Value,
+    ) -> Result<(Target, Vec<(String, String)>), Problem> {
+        let (target, environment) = self.where_and_how(item)?;
+        let other = match module {
+            SYNCHRONIZE => self.synchronize_target(item, args)?,
+            _ => None,
+        };
+        Ok((other.unwrap_or(target), environment))
     }
 
     /// Target and environment of an item; a delegate's own connection variables count.
@@ -421,6 +452,17 @@ impl Run {
                 Ok(file) => file,
                 Err(why) => return Ok(Err(ItemEnd::failed(why).into())),
             };
+            if file.bytes.starts_with(b"$ANSIBLE_VAULT;")
+                && args.get("decrypt").and_then(Value::to_bool) != Some(false)
+            {
+                let text = String::from_utf8_lossy(&file.bytes).into_owned();
+                match self.controller.open_vault(&text) {
+                    Ok(plain) => file.bytes = plain.into_bytes(),
+                    Err(why) => return Ok(Err(ItemEnd::failed(why).into())),
+                }
+                file.size = file.bytes.len() as u64;
+                file.sha1 = super::digest::sha1_hex(&file.bytes);
+            }
             if input.kind == crate::modules::InputKind::Template {
                 let text = String::from_utf8_lossy(&file.bytes).into_owned();
                 match self.controller.render_file(&path, &text, args, &item.view) {
@@ -468,6 +510,61 @@ pub(crate) fn with_environment(environment: &[(String, String)], sh: &str) -> St
     }
     text.push_str(sh);
     text
+}
+
+/// How Ansible begins when an argument cannot be rendered.
+fn unresolved(module: &str, key: &str) -> String {
+    format!(
+        "Task failed: Finalization of task args for 'ansible.builtin.{module}' failed: Error \
+         while resolving value for '{key}'"
+    )
+}
+
+/// Arguments that a module does not take, in Ansible's words.
+fn refused_arguments(module: &dyn AnyModule, args: &Value, why: &str) -> ItemEnd {
+    let known = module.arg_names();
+    let unknown: Vec<&str> = args
+        .as_map()
+        .into_iter()
+        .flatten()
+        .map(|(key, _)| key.as_str())
+        .filter(|key| !known.contains(key) && *key != "_raw_params")
+        .collect();
+    let name = module.name();
+    let missing = why
+        .strip_prefix("missing field `")
+        .and_then(|rest| rest.strip_suffix('`'));
+    ItemEnd::failed(match missing {
+        _ if !unknown.is_empty() => {
+            let mut known: Vec<&str> = known
+                .iter()
+                .copied()
+                .filter(|k| !k.starts_with('_'))
+                .collect();
+            known.sort_unstable();
+            format!(
+                "Unsupported parameters for ({name}) module: {}. Supported parameters include: {}.",
+                unknown.join(", "),
+                known.join(", ")
+            )
+        }
+        Some(missing) => format!("missing required arguments: {missing}"),
+        None if why.starts_with("Unsupported parameters") => why.to_owned(),
+        None => format!("{name}: {why}"),
+    })
+}
+
+/// The end of `setup`: `register` sees the facts with their prefix, as Ansible's module gives them.
+fn setup_end(outcome: Outcome) -> ItemEnd {
+    let prefixed = outcome.facts.iter().map(|(key, value)| {
+        let is_bare = matches!(key.as_str(), "gather_subset" | "module_setup");
+        let lead = if is_bare { "" } else { "ansible_" };
+        (format!("{lead}{key}"), value.clone())
+    });
+    let facts = Value::from(prefixed.collect::<Map>());
+    let mut end = outcome_end(outcome);
+    end.result.insert("ansible_facts".into(), facts);
+    end
 }
 
 /// A probe changes nothing, so losing it means only that the host cannot be reached.

@@ -10,7 +10,29 @@ use crate::event::Status;
 use crate::model::Cond;
 use crate::value::{Map, Value};
 
+/// What stands for the traceback of a failure, as where Ansible shows none.
+const NO_TRACEBACK: &str = "(traceback unavailable)";
+
 impl Run {
+    /// A failed result has an exception, as in Ansible.
+    pub(super) fn note_exception(end: &mut ItemEnd) {
+        if end.status == Status::Failed {
+            end.result.insert("exception".into(), NO_TRACEBACK.into());
+        }
+    }
+
+    /// `attempts`, where a task may have several: `changed_when` and `failed_when` see it.
+    pub(super) fn note_attempts(run: &TaskRun, end: &mut ItemEnd) {
+        let is_tried = matches!(
+            end.status,
+            Status::Ok | Status::Changed | Status::Failed | Status::Lost
+        );
+        if is_tried && (run.task.retries.is_some() || run.task.until.is_some()) {
+            let attempts = Value::Int(i64::from(end.attempts));
+            end.result.insert("attempts".into(), attempts);
+        }
+    }
+
     pub(super) fn with_result(run: &TaskRun, view: &View, end: &ItemEnd) -> View {
         match &run.task.register {
             Some(name) => view.with(Map::from([(name.clone(), end.value())])),
@@ -36,10 +58,6 @@ impl Run {
             Status::Skipped | Status::Unreachable | Status::Unknown
         ) {
             return true;
-        }
-        if run.task.retries.is_some() || run.task.until.is_some() {
-            end.result
-                .insert("attempts".into(), Value::Int(i64::from(end.attempts)));
         }
         match &run.task.until {
             None => end.status != Status::Failed,
@@ -82,13 +100,21 @@ impl Run {
                         };
                     }
                 }
-                Err(problem) => return self.spoil(item, end, &problem),
+                Err(problem) => {
+                    let why = problem.message.as_str().into();
+                    end.result.insert("changed_when_result".into(), why);
+                    return self.spoil(item, end, &problem);
+                }
             }
         }
         let view = Self::with_result(run, &item.view, end);
         if let Some(conditions) = run.task.failed_when.as_ref().filter(|c| !c.is_empty()) {
             match self.all_hold(conditions, &view) {
                 Ok(is_failed) => {
+                    if end.status == Status::Failed && !is_failed {
+                        let what = "failed_when_suppressed_exception";
+                        end.result.insert(what.into(), NO_TRACEBACK.into());
+                    }
                     end.result
                         .insert("failed_when_result".into(), is_failed.into());
                     end.result.insert("failed".into(), is_failed.into());
@@ -99,7 +125,11 @@ impl Run {
                         (false, false) => Status::Ok,
                     };
                 }
-                Err(problem) => self.spoil(item, end, &problem),
+                Err(problem) => {
+                    let why = problem.message.as_str().into();
+                    end.result.insert("failed_when_result".into(), why);
+                    self.spoil(item, end, &problem);
+                }
             }
         }
     }

@@ -55,8 +55,9 @@ impl Run {
                 }
                 Item::Block(block) => Box::pin(self.run_block(block, &live, place)).await?,
             };
+            let is_fatal = self.is_fatal(item, place, &more, hosts);
             failures.extend(more);
-            if self.is_fatal(item, place, &failures, hosts) {
+            if is_fatal {
                 let rest = self.live_hosts(hosts, &failures, place);
                 failures.extend(rest.into_iter().map(|host| HostEnd {
                     host,
@@ -96,7 +97,9 @@ impl Run {
         let frame = place.frame.inner(keywords);
         let view = self.host_view(host);
         let is_on = |field| self.flag(field, &view, false).unwrap_or(false);
-        is_on(frame.keyword(|k| k.any_errors_fatal.as_ref()))
+        let fatal = frame.keyword(|k| k.any_errors_fatal.as_ref());
+        is_on(fatal)
+            || fatal.is_none() && self.settings.defaults.any_errors_fatal
             || matches!(item, Item::Task(_)) && is_on(frame.keyword(|k| k.run_once.as_ref()))
     }
 
@@ -137,7 +140,13 @@ impl Run {
                 })
                 .cloned()
                 .collect();
-            failures.extend(self.run_list(&block.always, &reached, &outside).await?);
+            let clears = self.state.borrow().play.clears;
+            let more = self.run_list(&block.always, &reached, &outside).await?;
+            if self.state.borrow().play.clears > clears {
+                // Who failed before is as if it had not, and goes on behind the block.
+                failures.retain(|f| f.end.status != Status::Failed);
+            }
+            failures.extend(more);
         }
         failures.dedup_by(|a, b| a.host == b.host);
         for (host, before) in hosts.iter().zip(ran_before) {
@@ -225,7 +234,7 @@ impl Run {
         }
         let frame = place.frame.inner(&task.keywords);
         // Handlers run whatever their tags (ansible-core 2.19 filters the sections only).
-        if !place.is_handler && !self.is_selected(&frame, task) {
+        if !place.is_handler && !self.is_selected(&frame, task, hosts) {
             return Ok(Vec::new());
         }
         self.pause_if_wanted(&task.id).await?;
@@ -297,6 +306,7 @@ impl Run {
                 }
                 Status::Unreachable => {
                     state.out.insert(failure.host.clone());
+                    state.play.failing.insert(failure.host.clone());
                 }
                 Status::Lost => {
                     state.parked.insert(failure.host.clone());
@@ -364,35 +374,6 @@ impl Run {
                 || glob.is_some_and(|g| g.is_match(&run.name) || g.is_match(short));
         }
         state.has_started_at
-    }
-
-    /// Ansible's rules for tags (ansible-core 2.19, `playbook/taggable.py`).
-    fn is_selected(&self, frame: &Frame, task: &Task) -> bool {
-        let tags = frame.tags();
-        let has = |tag: &str| tags.iter().any(|t| t == tag);
-        let settings = &self.settings;
-        let named = |wanted: &[String]| wanted.iter().any(|w| has(w));
-        let is_meta = matches!(&task.action, Action::Meta { .. });
-        let wants = |tag: &str| settings.tags.iter().any(|t| t == tag);
-        let mut is_on = if settings.tags.is_empty() {
-            !has("never")
-        } else {
-            has("always")
-                || named(&settings.tags)
-                || wants("all") && !has("never")
-                || wants("tagged") && !tags.is_empty() && !has("never")
-                || wants("untagged") && tags.is_empty()
-                || is_meta && tags.is_empty()
-        };
-        let skips = |tag: &str| settings.skip_tags.iter().any(|t| t == tag);
-        if is_on {
-            let is_always = has("always") && !skips("always");
-            is_on = !(named(&settings.skip_tags)
-                || skips("all") && !is_always
-                || skips("tagged") && !tags.is_empty() && !is_always
-                || skips("untagged") && tags.is_empty());
-        }
-        is_on
     }
 
     fn check_fail_percentage(&self, failures: &Failures, place: &Place) -> Flow<()> {

@@ -43,6 +43,7 @@ impl Run {
                 self.port.sleep(pause.unwrap_or(0)).await;
             }
             let mut end = self.run_item(run, item, None).await?;
+            end.delegate = self.delegate_of(run, &item.view);
             learnt.extend(end.set.clone());
             if let Some(name) = &run.task.register {
                 learnt.insert(name.clone(), end.value());
@@ -55,13 +56,14 @@ impl Run {
                 };
                 end.result.insert(key, value);
             }
+            let label = self.label_after(run, item, &mut end, label);
             self.port.emit(Event::ItemFinished {
                 host: host.to_owned(),
                 step: run.task.id.clone(),
                 label: if item.is_hidden {
                     "(hidden)".to_owned()
                 } else {
-                    self.redact(label)
+                    self.redact(&label)
                 },
                 report: end.report(false, &|value| self.redacted(value)),
             });
@@ -73,6 +75,25 @@ impl Run {
             }
         }
         Ok(aggregate(&ends))
+    }
+
+    /// The label of an item that ended: it may tell of the result. One that cannot be rendered fails
+    /// the item.
+    fn label_after(&self, run: &TaskRun, item: &Item, end: &mut ItemEnd, before: &str) -> String {
+        let control = run.task.r#loop.as_ref().map(|looped| &looped.control);
+        let Some(label) = control.and_then(|control| control.label.as_ref()) else {
+            return before.to_owned();
+        };
+        let view = Self::with_result(run, &item.view, end);
+        match self.keyword(Some(label), &view) {
+            Ok(Some(value)) => plain_text(&value).unwrap_or_else(|| self.as_text(&value, &view)),
+            Ok(None) => before.to_owned(),
+            Err(problem) => {
+                self.spoil(item, end, &problem);
+                Self::note_exception(end);
+                before.to_owned()
+            }
+        }
     }
 
     pub(super) fn breaks(&self, run: &TaskRun, item: &Item, end: &ItemEnd) -> bool {
@@ -149,10 +170,7 @@ impl Run {
         view: &View,
     ) -> Map {
         let control = &looped.control;
-        let var = control
-            .loop_var
-            .clone()
-            .unwrap_or_else(|| "item".to_owned());
+        let var = self.loop_var(looped, view);
         let count = |n: usize| Value::Int(i64::try_from(n).unwrap_or(i64::MAX));
         let mut layer = Map::from([
             (var.clone(), value.clone()),
@@ -186,6 +204,18 @@ impl Run {
             layer.insert("ansible_loop".into(), Value::from(extended));
         }
         layer
+    }
+
+    /// The name of a loop's variable, which may be a template.
+    pub(super) fn loop_var(&self, looped: &Loop, view: &View) -> String {
+        let Some(name) = looped.control.loop_var.as_ref() else {
+            return "item".to_owned();
+        };
+        let template = Value::Str(crate::value::Text::from_user(name.as_str()));
+        match self.controller.render(&template, view) {
+            Ok(Some(value)) => plain_text(&value).unwrap_or_else(|| name.clone()),
+            Ok(None) | Err(_) => name.clone(),
+        }
     }
 
     pub(crate) fn label(&self, looped: &Loop, value: &Value, view: &View) -> String {
@@ -249,7 +279,8 @@ fn item_keys(task: &Task, item: &Item) -> Vec<(String, Value)> {
     let Some(looped) = &task.r#loop else {
         return Vec::new();
     };
-    let var = looped.control.loop_var.as_deref().unwrap_or("item");
+    let own = item.view.scope.get("ansible_loop_var");
+    let var = own.and_then(Value::as_str).unwrap_or("item");
     let names = [
         Some(var),
         Some("ansible_loop_var"),

@@ -65,7 +65,7 @@ impl Run {
         let name = self.play_name(play, &view);
         self.state.borrow_mut().play.name.clone_from(&name);
         let hosts = self.play_hosts(play, &view)?;
-        self.state.borrow_mut().play.all_hosts.clone_from(&hosts);
+        self.take_hosts(&hosts);
         if hosts.is_empty() {
             let why = "no hosts matched".to_owned();
             self.port.emit(Event::PlaySkipped { name, why });
@@ -92,7 +92,8 @@ impl Run {
                 state.play.pending_handlers.clear();
                 state.play.failing.clear();
             }
-            match self.run_batch(play, &frame, &batch).await {
+            let live = self.still_there(&batch);
+            match self.run_batch(play, &frame, &live).await {
                 Ok(()) | Err(Halt::EndBatch) => {}
                 Err(halt) => return Err(halt),
             }
@@ -107,12 +108,31 @@ impl Run {
         Ok(())
     }
 
+    /// The play's hosts. Who failed in an earlier play is one of them, and takes no part.
+    fn take_hosts(&self, hosts: &[String]) {
+        let mut state = self.state.borrow_mut();
+        *state.play.all_hosts = hosts.to_vec();
+        let gone: Vec<String> = hosts
+            .iter()
+            .filter(|h| state.out.contains(*h) || state.parked.contains(*h))
+            .cloned()
+            .collect();
+        state.play.gone.extend(gone);
+    }
+
+    fn still_there(&self, hosts: &[String]) -> Vec<String> {
+        let gone = &self.state.borrow().play.gone;
+        let live = hosts.iter().filter(|host| !gone.contains(*host));
+        live.cloned().collect()
+    }
+
     fn begin_play(&self, entry: &PlaybookEntry, frame: &Rc<Frame>) {
         let play = &entry.play;
-        let forces_handlers = self.settings.force_handlers
-            || self
-                .flag(play.force_handlers.as_ref(), &self.play_view(), false)
-                .unwrap_or(false);
+        // What the play says counts more than the command line, as in Ansible.
+        let default = self.settings.force_handlers;
+        let forces_handlers = self
+            .flag(play.force_handlers.as_ref(), &self.play_view(), default)
+            .unwrap_or(default);
         let mut state = self.state.borrow_mut();
         // What `include_role` with `public` showed ends with its play.
         for known in state.hosts.values_mut() {
@@ -122,6 +142,7 @@ impl Run {
         state.play = PlayState {
             forces_handlers,
             handlers: play.handlers.clone(),
+            roles: play.role_scopes.clone(),
             role_defaults: play
                 .role_scopes
                 .iter()
@@ -182,7 +203,6 @@ impl Run {
                 limit.is_none_or(|limit| limit.contains(h))
                     || state.inventory.host(h).is_some_and(|h| h.is_implicit)
             })
-            .filter(|h| !state.out.contains(h) && !state.parked.contains(h))
             .collect();
         drop(state);
         match self
@@ -211,6 +231,9 @@ impl Run {
         }
         let (hosts, unmatched) = self.hosts_matching(&patterns).map_err(Problem::new)?;
         for warning in unmatched {
+            if self.settings.defaults.refuses_unmatched_patterns {
+                return Err(Problem::new(warning));
+            }
             self.notice(true, warning);
         }
         Ok(hosts)
@@ -358,6 +381,7 @@ impl Run {
         let strategy = self
             .text(play.strategy.as_ref(), &self.play_view())
             .map_err(|problem| Halt::Broken(problem.message))?
+            .or_else(|| self.settings.defaults.strategy.clone())
             .unwrap_or_else(|| "linear".to_owned());
         let strategy = strategy
             .strip_prefix("ansible.builtin.")
@@ -416,10 +440,23 @@ impl Run {
     }
 
     async fn gather_facts(&self, play: &Play, batch: &[String], place: &Place) -> Flow<()> {
+        let defaults = &self.settings.defaults;
+        let by_default = !defaults.gathers_explicitly;
         let wanted = self
-            .flag(play.gather_facts.as_ref(), &self.play_view(), true)
+            .flag(play.gather_facts.as_ref(), &self.play_view(), by_default)
             .map_err(|problem| Halt::Broken(problem.message))?;
+        let is_smart = defaults.gathers_smartly && play.gather_facts.is_none();
+        let batch: Vec<String> = {
+            let state = self.state.borrow();
+            let has_facts = |host: &String| {
+                let known = state.hosts.get(host);
+                known.is_some_and(|known| !known.facts.is_empty())
+            };
+            let missing = batch.iter().filter(|host| !is_smart || !has_facts(host));
+            missing.cloned().collect()
+        };
         if !wanted
+            || batch.is_empty()
             || self.settings.start_at.is_some()
                 && !self.state.borrow().has_started_at
                 && play.gather_facts.is_none()
@@ -435,7 +472,7 @@ impl Run {
         }
         let started = std::mem::replace(&mut self.state.borrow_mut().has_started_at, true);
         let result = self
-            .run_list(&[Item::Task(Box::new(task))], batch, place)
+            .run_list(&[Item::Task(Box::new(task))], &batch, place)
             .await;
         self.state.borrow_mut().has_started_at = started;
         let failures = result?;

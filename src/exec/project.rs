@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::controller::{Controller, Problem, Search, View};
+use super::controller::{Controller, HostScopes, Problem, Search, View};
 use super::secrets::is_secret_variable;
 use super::world::ControllerWorld;
 use crate::diag::{Diagnostic, Place, SourceMap, Span, render};
@@ -12,6 +12,7 @@ use crate::model::{Playbook, PlaybookEntry, RoleScope, RoleUse, Task};
 use crate::plan::{Included, Loader, find_file};
 use crate::template::{Engine, ErrorKind, Rendered, Scope, Syntax, TemplateError};
 use crate::value::{Map, Text, Value};
+use crate::vars::{Layers, TaskScope};
 
 /// Files of the controller up to this size are held in memory when a module needs their hash.
 pub(crate) const SMALL_INPUT_MAX: u64 = 32 * 1024;
@@ -36,6 +37,26 @@ impl Project {
         show(&self.loader.borrow().sources)
     }
 
+    /// Renders a text with these variables and no host; none where it cannot be.
+    pub fn render_with(&self, text: &str, vars: Vec<Arc<Map>>) -> Option<Value> {
+        let mut layers = Layers::default();
+        layers.extend(vars);
+        let view = View {
+            scope: TaskScope::new(layers),
+            hosts: std::rc::Rc::new(NoHosts),
+            search: std::rc::Rc::default(),
+        };
+        let template = Value::Str(Text::from_user(text));
+        self.render(&template, &view).ok().flatten()
+    }
+
+    fn world<'v>(&self, view: &'v View) -> ControllerWorld<'v> {
+        ControllerWorld {
+            view,
+            opener: self.loader.borrow().sources.opener.clone(),
+        }
+    }
+
     fn told(&self, problems: &[Diagnostic]) -> String {
         let loader = self.loader.borrow();
         let texts: Vec<String> = problems
@@ -43,6 +64,47 @@ impl Project {
             .map(|problem| render(problem, &loader.sources, false))
             .collect();
         texts.join("\n")
+    }
+}
+
+/// Renders a name that must be known before the run, with the variables of files.
+///
+/// # Errors
+/// What is not known, in the template's words.
+pub fn render_name(text: &str, vars: &Map) -> Result<String, String> {
+    let mut layers = Layers::default();
+    layers.extend([Arc::new(vars.clone())]);
+    let view = View {
+        scope: TaskScope::new(layers),
+        hosts: std::rc::Rc::new(NoHosts),
+        search: std::rc::Rc::default(),
+    };
+    let template = Value::Str(Text::from_user(text));
+    let world = ControllerWorld {
+        view: &view,
+        opener: None,
+    };
+    match Engine::new().render(&template, &view, &world) {
+        Ok(value) => super::run::plain_text(&value)
+            .ok_or_else(|| format!("it is {}, not a string", value.type_name())),
+        Err(error) => Err(problem(&error).message),
+    }
+}
+
+/// No host is known before the run.
+struct NoHosts;
+
+impl HostScopes for NoHosts {
+    fn scope_of(&self, _host: &str) -> Option<TaskScope> {
+        None
+    }
+
+    fn host_names(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn select(&self, _pattern: &str) -> Result<Vec<String>, String> {
+        Ok(Vec::new())
     }
 }
 
@@ -111,10 +173,7 @@ impl Controller for Project {
         if !value.has_template() {
             return Ok(Some(value.clone()));
         }
-        match self
-            .engine
-            .render_or_omit(value, view, &ControllerWorld { view })
-        {
+        match self.engine.render_or_omit(value, view, &self.world(view)) {
             Ok(Rendered::Value(value)) => Ok(Some(value)),
             Ok(Rendered::Omit) => Ok(None),
             Err(error) => Err(problem(&error)),
@@ -124,14 +183,14 @@ impl Controller for Project {
     fn truth(&self, condition: &str, view: &View) -> Result<bool, Problem> {
         let condition = Value::Str(Text::from_user(condition));
         self.engine
-            .eval_bool(&condition, view, &ControllerWorld { view })
+            .eval_bool(&condition, view, &self.world(view))
             .map_err(|e| problem(&e))
     }
 
     fn with_items(&self, name: &str, terms: &Value, view: &View) -> Result<Vec<Value>, Problem> {
         let found = self
             .engine
-            .with_lookup(name, terms, view, &ControllerWorld { view });
+            .with_lookup(name, terms, view, &self.world(view));
         found.map_err(|error| problem(&error))
     }
 
@@ -142,25 +201,9 @@ impl Controller for Project {
         args: &Value,
         view: &View,
     ) -> Result<Value, Problem> {
-        let layer = Map::from([
-            ("ansible_managed".to_owned(), Value::from("Ansible managed")),
-            (
-                "template_path".to_owned(),
-                path.display().to_string().into(),
-            ),
-            (
-                "template_fullpath".to_owned(),
-                path.display().to_string().into(),
-            ),
-        ]);
-        let view = view.with(layer);
+        let view = view.with(template_vars(path, args));
         self.engine
-            .render_file_with(
-                text,
-                &syntax_of(args),
-                &view,
-                &ControllerWorld { view: &view },
-            )
+            .render_file_with(text, &syntax_of(args), &view, &self.world(&view))
             .map(Value::Str)
             .map_err(|error| {
                 let mut problem = problem(&error);
@@ -220,9 +263,53 @@ impl Controller for Project {
         find_in(path, folder, search.scope.as_deref(), search)
     }
 
+    fn open_vault(&self, text: &str) -> Result<String, String> {
+        let opener = self.loader.borrow().sources.opener.clone();
+        opener.map_or_else(
+            || Err("no vault password is given".to_owned()),
+            |opener| opener.open(text),
+        )
+    }
+
     fn place(&self, span: Span) -> Option<Place> {
         self.loader.borrow().sources.place(span)
     }
+}
+
+/// What a template may know of itself (ansible-core 2.19, `generate_ansible_template_vars`).
+fn template_vars(path: &Path, args: &Value) -> Map {
+    use std::os::unix::fs::MetadataExt as _;
+    let shown = |time: chrono::DateTime<chrono::Local>| time.format("%Y-%m-%d %H:%M:%S%.f");
+    let full = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let meta = std::fs::metadata(path).ok();
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let mut vars = Map::new();
+    let mut set = |name: &str, value: String| vars.insert(name.to_owned(), value.into());
+    set("template_host", host.trim().to_owned());
+    set("template_path", path.display().to_string());
+    set("template_fullpath", full.display().to_string());
+    set("template_run_date", shown(chrono::Local::now()).to_string());
+    if let Some(dest) = args.get("dest").and_then(Value::as_str) {
+        set("template_destpath", dest.to_owned());
+    }
+    if let Some(modified) = meta.as_ref().and_then(|meta| meta.modified().ok()) {
+        set("template_mtime", shown(modified.into()).to_string());
+    }
+    if let Some(uid) = meta.map(|meta| meta.uid()) {
+        set("template_uid", user_name(uid));
+    }
+    vars
+}
+
+fn user_name(uid: u32) -> String {
+    let wanted = uid.to_string();
+    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let found = passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == wanted).then(|| name.to_owned())
+    });
+    found.unwrap_or(wanted)
 }
 
 /// Where a file is, as Ansible looks for it, or where it was looked for.

@@ -41,6 +41,7 @@ impl Run {
             run: self.settings.run.clone(),
             at: self.port.now().wall,
             playbook: self.settings.playbook.clone(),
+            plays: playbook.entries.len(),
             change: playbook.change.as_ref().map(|c| c.name.clone()),
             is_check: self.settings.is_check,
             journal: self.settings.journal.clone(),

@@ -11,7 +11,7 @@ use super::controller::{Search, View};
 use super::frame::{Frame, Kind};
 use super::run::Run;
 use super::state::PlayState;
-use crate::model::Task;
+use crate::model::{RoleScope, Task};
 use crate::value::{Map, Value};
 use crate::vars::{HostVars, Layers, TaskScope};
 
@@ -54,7 +54,9 @@ impl Run {
                 .into_iter()
                 .map(|(_, vars)| vars),
         );
-        layers.push_learnt(known.prefixed_facts.clone());
+        if !self.settings.defaults.hides_facts {
+            layers.push_learnt(known.prefixed_facts.clone());
+        }
         layers.extend(state.play.vars_layers.iter().cloned());
         layers.extend(state.play.role_vars.iter().cloned());
         layers.push(known.role_vars.clone());
@@ -69,8 +71,15 @@ impl Run {
             layers.extend(frame.vars(Kind::Include));
         }
         layers.push(self.settings.extra_vars.clone());
+        if layers.get("ansible_host").is_none() && layers.get("ansible_ssh_host").is_none() {
+            let own = Map::from([("ansible_host".to_owned(), host.into())]);
+            layers.push_learnt(Arc::new(own));
+        }
         for vars in magic {
             layers.push_learnt(vars);
+        }
+        if self.settings.defaults.merges_hashes {
+            layers.merge();
         }
         layers
     }
@@ -100,6 +109,7 @@ impl Run {
             play.all_hosts.changes(),
             play.batch.changes(),
             play.gone.changes(),
+            play.failing.changes(),
         ];
         if let Some((known, magic)) = &play.magic
             && *known == made_of
@@ -115,7 +125,10 @@ impl Run {
         let list = |hosts: &mut dyn Iterator<Item = &String>| -> Value {
             Value::from(hosts.map(|h| Value::from(h.as_str())).collect::<Vec<_>>())
         };
-        let live = |hosts: &[String]| list(&mut hosts.iter().filter(|h| !play.gone.contains(*h)));
+        let live = |hosts: &[String]| {
+            let is_live = |h: &&String| !play.gone.contains(*h) && !play.failing.contains(*h);
+            list(&mut hosts.iter().filter(is_live))
+        };
         let settings = &self.settings;
         let forks = i64::try_from(settings.forks).unwrap_or(i64::MAX);
         let mut magic = Map::with_capacity(16);
@@ -136,6 +149,24 @@ impl Run {
         set("ansible_run_tags", tags(&settings.tags, "all"));
         set("ansible_skip_tags", tags(&settings.skip_tags, ""));
         set("switchback_run_id", settings.run.as_str().into());
+        let names = |is_wanted: &dyn Fn(&RoleScope) -> bool| {
+            let mut names: Vec<Value> = Vec::new();
+            for scope in play.roles.iter().filter(|scope| is_wanted(scope)) {
+                let name = Value::from(scope.name.as_str());
+                if !names.contains(&name) {
+                    names.push(name);
+                }
+            }
+            Value::from(names)
+        };
+        let direct = names(&|scope| scope.parents.is_empty());
+        set("role_names", direct.clone());
+        set("ansible_play_role_names", direct);
+        set("ansible_role_names", names(&|_| true));
+        set(
+            "ansible_dependent_role_names",
+            names(&|scope| !scope.parents.is_empty()),
+        );
         magic
     }
 
@@ -161,10 +192,29 @@ impl Run {
             let folder = source.parent().unwrap_or(source);
             set("inventory_dir", self.absolute(folder));
         }
+        if let Some(task) = task {
+            set(
+                "ansible_search_path",
+                self.search_path(task, &state.play.folder),
+            );
+        }
         if let Some(role) = task.and_then(|t| t.role.as_ref()) {
             set("role_name", role.name.as_str().into());
             set("ansible_role_name", role.name.as_str().into());
             set("role_path", self.absolute(role.path.as_ref()));
+            if !role.parents.is_empty() {
+                let names = role.parents.iter().rev().map(|n| n.as_str().into());
+                let paths = role.parent_paths.iter().rev();
+                let paths = paths.map(|path| self.absolute(path.as_ref()));
+                set(
+                    "ansible_parent_role_names",
+                    Value::from(names.collect::<Vec<Value>>()),
+                );
+                set(
+                    "ansible_parent_role_paths",
+                    Value::from(paths.collect::<Vec<_>>()),
+                );
+            }
         }
         if let Some(facts) = state.hosts.get(host).map(|h| h.facts.clone()) {
             set("ansible_facts", Value::Map(facts));
@@ -172,6 +222,24 @@ impl Run {
             set("ansible_facts", Value::from(Map::new()));
         }
         magic
+    }
+
+    /// `ansible_search_path`: the role and those around it, the task's folder, the playbook's.
+    fn search_path(&self, task: &Task, playbook: &str) -> Value {
+        let mut paths: Vec<Value> = Vec::new();
+        let mut add = |path: &str| {
+            let path = self.absolute(path.as_ref());
+            if !paths.contains(&path) {
+                paths.push(path);
+            }
+        };
+        if let Some(role) = &task.role {
+            add(&role.path);
+            role.parent_paths.iter().rev().for_each(|path| add(path));
+        }
+        add(&task.folder);
+        add(playbook);
+        Value::from(paths)
     }
 }
 

@@ -89,10 +89,7 @@ impl Run {
         let own = [end.host.clone()];
         let hosts = batch.unwrap_or(&own);
         let view = self.task_view(&end.host, &run.task, &run.frame);
-        let delegate = self
-            .text(run.frame.keyword(|k| k.delegate_to.as_ref()), &view)
-            .ok()
-            .flatten();
+        let delegate = self.delegate_of(run, &view);
         let to_delegate = self
             .flag(
                 run.frame.keyword(|k| k.delegate_facts.as_ref()),
@@ -120,7 +117,11 @@ impl Run {
                     .unwrap_or(host)
                     .clone();
                 let facts = state.hosts.entry(fact_host.clone()).or_default();
-                facts.add_facts(&end.end.facts);
+                if run.module == "setup" {
+                    facts.add_facts(&end.end.facts);
+                } else {
+                    facts.add_named_facts(&end.end.facts);
+                }
                 for (name, value) in &end.end.set {
                     facts.set(name, value.clone());
                 }
@@ -176,11 +177,15 @@ impl Run {
     ) -> Flow<()> {
         for name in self.notifications(field, view)? {
             if !self.has_handler(&name) {
-                return Err(Halt::Broken(format!(
-                    "task `{}` notifies `{name}`, but no handler of the play has that name or \
-                     listens to it",
-                    run.name
-                )));
+                let what = format!(
+                    "The requested handler '{name}' was not found in either the main handlers list \
+                     nor in the listening handlers list"
+                );
+                if self.settings.defaults.forgives_missing_handlers {
+                    self.notice(true, what);
+                    continue;
+                }
+                return Err(Halt::Broken(format!("{what} (notified by `{}`)", run.name)));
             }
             let mut state = self.state.borrow_mut();
             let notified = state.play.notified.entry(end.host.clone()).or_default();

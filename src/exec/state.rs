@@ -12,7 +12,7 @@ use super::tracked::Tracked;
 use crate::event::Stats;
 use crate::inventory::Inventory;
 use crate::journal::{Instance, Issued, Record};
-use crate::model::{Condition, StepId, Task};
+use crate::model::{Condition, RoleScope, StepId, Task};
 use crate::value::{Map, Value};
 use crate::vars::HostVars;
 
@@ -35,6 +35,8 @@ pub struct Settings {
     pub is_check: bool,
     /// `--diff`.
     pub shows_diff: bool,
+    /// `-v`, how often.
+    pub verbosity: u8,
     /// Hosts in parallel (`--forks`).
     pub forks: usize,
     /// Whether a person is asked before each change.
@@ -63,6 +65,8 @@ pub struct Settings {
     pub way: Option<String>,
     /// Name of the task that a rehearsal makes fail instead of running it.
     pub injects_failure_at: Option<String>,
+    /// What the configuration says.
+    pub defaults: Defaults,
     /// Name or step of the task before which the run stops.
     pub stops_before: Option<String>,
     /// The window of the change, in seconds.
@@ -76,6 +80,33 @@ pub struct Settings {
     pub lost_after_s: Option<u64>,
     /// How many seconds of it earlier processes of the run have used.
     pub window_spent_s: u64,
+}
+
+/// What a configuration says of all plays; the default is what Ansible does without one.
+#[derive(Clone, Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a setting of its own"
+)]
+pub struct Defaults {
+    /// `strategy`.
+    pub strategy: Option<String>,
+    /// `gathering: explicit`: no facts unless a play asks for them.
+    pub gathers_explicitly: bool,
+    /// `gathering: smart`: no facts of hosts that have some.
+    pub gathers_smartly: bool,
+    /// `error_on_missing_handler: false`: who notifies nobody is warned.
+    pub forgives_missing_handlers: bool,
+    /// `any_errors_fatal`.
+    pub any_errors_fatal: bool,
+    /// `hash_behaviour: merge`.
+    pub merges_hashes: bool,
+    /// `inject_facts_as_vars: false`.
+    pub hides_facts: bool,
+    /// `host_pattern_mismatch: error`.
+    pub refuses_unmatched_patterns: bool,
+    /// `allow_broken_conditionals`.
+    pub allows_broken_conditionals: bool,
 }
 
 /// What an earlier process of the same run left in the journal.
@@ -140,9 +171,11 @@ pub(crate) struct PlayState {
     /// Of those, the ones that failed.
     pub(crate) failed: HashSet<String>,
     /// Hosts that failed without a rescue, as soon as they did.
-    pub(crate) failing: HashSet<String>,
+    pub(crate) failing: Tracked<HashSet<String>>,
     /// Of those, the ones that `meta: clear_host_errors` forgave: they take part in later plays.
     pub(crate) forgiven: HashSet<String>,
+    /// How often `meta: clear_host_errors` ran.
+    pub(crate) clears: u32,
     /// Notified handlers by host.
     pub(crate) notified: HashMap<String, Vec<String>>,
     /// Handlers that are to run at the next flush, by host and index.
@@ -155,6 +188,8 @@ pub(crate) struct PlayState {
     pub(crate) roles_ended: HashSet<(String, String)>,
     /// Roles that ran, by host and name with parameters.
     pub(crate) roles_done: HashSet<(String, String)>,
+    /// The play's static roles.
+    pub(crate) roles: Vec<Arc<RoleScope>>,
     /// Defaults of the play's static roles.
     pub(crate) role_defaults: Vec<Arc<Map>>,
     /// Vars of the play's static roles.
@@ -170,7 +205,7 @@ pub(crate) struct PlayState {
     /// The play's name.
     pub(crate) name: String,
     /// The variables that are the same for all hosts, and which lists of hosts they were made of.
-    pub(crate) magic: Option<([u64; 3], Arc<Map>)>,
+    pub(crate) magic: Option<([u64; 4], Arc<Map>)>,
 }
 
 /// All state that changes.

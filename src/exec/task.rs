@@ -243,13 +243,16 @@ impl Run {
             host: host.clone(),
             step: run.task.id.clone(),
         });
-        let end = match self.expand(run, &host) {
+        let mut end = match self.expand(run, &host) {
             Items::None(end) => *end,
             Items::One(item) => self.run_item(run, &item, first).await?,
             Items::Many(items) => self.run_items(run, &host, items).await?,
         };
         let view = self.task_view(&host, &run.task, &run.frame);
         let is_ignored = self.is_ignored(run, &view, &end);
+        if end.delegate.is_none() {
+            end.delegate = self.delegate_of(run, &view);
+        }
         let report = end.report(is_ignored, &|value| self.redacted(value));
         self.port.emit(Event::HostFinished {
             host: host.clone(),
@@ -262,6 +265,17 @@ impl Run {
             end,
             is_ignored,
         })
+    }
+
+    /// The host that does it instead, where there is one.
+    pub(super) fn delegate_of(
+        &self,
+        run: &TaskRun,
+        view: &super::controller::View,
+    ) -> Option<String> {
+        self.text(run.frame.keyword(|k| k.delegate_to.as_ref()), view)
+            .ok()
+            .flatten()
     }
 
     /// Whether `ignore_errors` or `ignore_unreachable` lets the host go on.
@@ -326,13 +340,15 @@ impl Run {
             if let Some(attempt) = interrupted {
                 after_interruption(&mut end, attempt);
             }
-            self.judge(run, item, &mut end);
             end.attempts = attempts;
+            Self::note_attempts(run, &mut end);
+            self.judge(run, item, &mut end);
             let is_met = self.until_is_met(run, item, &mut end);
             if is_met || attempts > retries || end.status == Status::Lost {
                 if !is_met && attempts > retries && retries > 0 {
                     end.give_up(attempts - 1);
                 }
+                Self::note_exception(&mut end);
                 end.is_handled = self.is_handled(run, &item.view, &end);
                 self.record_end(item, &end).await?;
                 return Ok(end);
@@ -467,10 +483,5 @@ fn is_named(run: &TaskRun, name: &str) -> bool {
 
 /// The module's name as events show it.
 pub(crate) fn module_name(action: &Action) -> &str {
-    match action {
-        Action::Module { name, .. } => name,
-        Action::IncludeTasks { .. } => "include_tasks",
-        Action::IncludeRole { .. } => "include_role",
-        Action::Meta { .. } => "meta",
-    }
+    action.name()
 }

@@ -6,12 +6,15 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, FixedOffset, Local};
 
 use super::controller::View;
+use crate::diag::Opener;
 use crate::plan::find_file;
 use crate::template::{PathKind, PathStat, World};
 
 /// The controller as templates see it.
 pub(crate) struct ControllerWorld<'a> {
     pub(crate) view: &'a View,
+    /// What opens encrypted files.
+    pub(crate) opener: Option<Opener>,
 }
 
 impl World for ControllerWorld<'_> {
@@ -32,6 +35,18 @@ impl World for ControllerWorld<'_> {
     }
 
     fn read_file(&self, path: &Path) -> Result<Vec<u8>, String> {
+        let bytes = self.read_raw(path)?;
+        match &self.opener {
+            Some(opener) if bytes.starts_with(b"$ANSIBLE_VAULT;") => {
+                let text = String::from_utf8_lossy(&bytes);
+                let plain = opener.open(&text).map(String::into_bytes);
+                plain.map_err(|why| format!("{}: {why}", path.display()))
+            }
+            _ => Ok(bytes),
+        }
+    }
+
+    fn read_raw(&self, path: &Path) -> Result<Vec<u8>, String> {
         std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
     }
 
@@ -85,25 +100,38 @@ impl World for ControllerWorld<'_> {
             Some((folder, name)) => (folder.to_owned(), name.to_owned()),
             None => (String::new(), pattern.to_owned()),
         };
-        let base = if folder.starts_with('/') {
-            Some(PathBuf::from(&folder))
+        let bases = if folder.starts_with('/') {
+            vec![PathBuf::from(&folder)]
+        } else if folder.is_empty() {
+            self.glob_folders()
         } else {
-            self.search_path("files", if folder.is_empty() { "." } else { &folder })
+            self.search_path("files", &folder).into_iter().collect()
         };
-        let (Some(base), Ok(glob)) = (base, globset::Glob::new(&name)) else {
+        let Ok(glob) = globset::Glob::new(&name) else {
             return Vec::new();
         };
         let matcher = glob.compile_matcher();
-        let mut found: Vec<PathBuf> = std::fs::read_dir(base)
-            .into_iter()
-            .flatten()
-            .flatten()
-            .map(|entry| entry.path())
-            .filter(|path| path.is_file())
-            .filter(|path| path.file_name().is_some_and(|n| matcher.is_match(n)))
-            .collect();
-        found.sort();
+        let matching = |base: PathBuf| {
+            let mut found: Vec<PathBuf> = std::fs::read_dir(base)
+                .into_iter()
+                .flatten()
+                .flatten()
+                .map(|entry| entry.path())
+                .filter(|path| path.is_file())
+                .filter(|path| path.file_name().is_some_and(|n| matcher.is_match(n)))
+                .collect();
+            found.sort();
+            found
+                .into_iter()
+                .map(|path| std::path::absolute(&path).unwrap_or(path))
+                .collect::<Vec<_>>()
+        };
+        // The first folder that has any, as in Ansible.
+        let found = bases.into_iter().map(matching);
         found
+            .into_iter()
+            .find(|found| !found.is_empty())
+            .unwrap_or_default()
     }
 
     fn stat(&self, path: &Path, follow: bool) -> Option<PathStat> {
@@ -145,6 +173,24 @@ impl World for ControllerWorld<'_> {
 
     fn hosts_matching(&self, pattern: &str) -> Result<Vec<String>, String> {
         self.view.hosts.select(pattern)
+    }
+}
+
+impl ControllerWorld<'_> {
+    /// Where a pattern without a folder is looked for: below `files/` of each place, then there.
+    fn glob_folders(&self) -> Vec<PathBuf> {
+        let search = &self.view.search;
+        let mut places: Vec<PathBuf> = Vec::new();
+        if let Some(role) = &search.scope {
+            places.push(PathBuf::from(&role.path));
+            places.extend(role.parent_paths.iter().rev().map(PathBuf::from));
+        }
+        places.push(search.folder.clone());
+        places.push(search.playbook.clone());
+        places
+            .iter()
+            .flat_map(|place| [place.join("files"), folder(place).to_owned()])
+            .collect()
     }
 }
 

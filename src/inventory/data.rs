@@ -10,7 +10,7 @@ use indexmap::IndexMap;
 
 use super::vars_files::VarsFiles;
 use crate::model::Layer;
-use crate::value::{Map, Value};
+use crate::value::{Map, Text, Value};
 
 /// Names that stand for the controller itself when the inventory has no such host.
 pub(super) const LOCALHOST: &[&str] = &["localhost", "127.0.0.1", "::1"];
@@ -61,10 +61,13 @@ impl Default for Inventory {
             groups: IndexMap::new(),
             implicit: Host {
                 name: "localhost".into(),
-                vars: Arc::new(Map::from([(
-                    "ansible_connection".into(),
-                    Value::from("local"),
-                )])),
+                vars: Arc::new(Map::from([
+                    ("ansible_connection".into(), Value::from("local")),
+                    (
+                        "ansible_python_interpreter".into(),
+                        Value::Str(Text::from_user("{{ ansible_playbook_python }}")),
+                    ),
+                ])),
                 source: None,
                 is_implicit: true,
                 groups: Vec::new(),
@@ -260,6 +263,20 @@ impl Inventory {
             .get(group)
             .map(|g| g.vars.clone())
             .unwrap_or_default()
+    }
+
+    /// The variables of a group from inventory files and from the folders beside them.
+    pub fn all_group_vars(&self, group: &str) -> Map {
+        let mut vars = (*self.group_vars(group)).clone();
+        let files = self.files.inventory_groups(group);
+        for found in files.chain(self.files.playbook_groups(group)) {
+            vars.extend(found.iter().map(|(k, v)| (k.clone(), v.clone())));
+        }
+        let priority = self.groups.get(group).map_or(1, |g| g.priority);
+        if priority != 1 {
+            vars.insert("ansible_group_priority".into(), Value::Int(priority));
+        }
+        vars
     }
 
     /// Adds a host at run time (`add_host`), creates its groups and sets its variables; `true` if

@@ -9,6 +9,7 @@ mod ini;
 mod literal;
 mod pattern;
 mod range;
+mod script;
 mod source;
 mod vars_files;
 mod yaml;

@@ -130,9 +130,6 @@ impl Inventory {
     fn select_parts(&self, parts: &[String]) -> Result<Selected, Diagnostic> {
         let of_kind = |kind: char| parts.iter().filter(move |p| p.starts_with(kind));
         let mut selected = Selected::default();
-        if parts.is_empty() {
-            return Ok(selected);
-        }
         let mut seen: HashSet<Arc<str>> = HashSet::new();
         let regular: Vec<&str> = parts
             .iter()

@@ -112,6 +112,9 @@ impl Inventory {
     }
 
     fn file(&mut self, path: &Path, texts: &mut SourceMap) -> Vec<Diagnostic> {
+        if super::script::is_script(path) && !is_readable_as_file(path) {
+            return super::script::read(self, path);
+        }
         let text = match std::fs::read(path) {
             Ok(bytes) => match String::from_utf8(bytes) {
                 Ok(text) => text,
@@ -125,12 +128,14 @@ impl Inventory {
             }
             Err(error) => return vec![unreadable(path, &error.to_string())],
         };
-        if text.starts_with("#!") {
-            return vec![Diagnostic::error(
-                "SB0207",
-                format!("`{}` is an inventory script, which is not supported yet", path.display()),
-            )
-            .help("`ansible-inventory -i SCRIPT --list --yaml --output hosts.yml` writes a file of what it says")];
+        if text.starts_with("#!") && !super::script::is_script(path) {
+            return vec![
+                Diagnostic::error(
+                    "SB0207",
+                    format!("`{}` is a script that may not be run", path.display()),
+                )
+                .help("`chmod +x` makes it a program"),
+            ];
         }
         let source: Arc<Path> = path.into();
         let extension = path.extension().map(|e| e.to_string_lossy().into_owned());
@@ -185,6 +190,16 @@ impl Inventory {
         }
         problems
     }
+}
+
+/// A program without `#!` and with an ending of its own is a file with a wrong mode.
+fn is_readable_as_file(path: &Path) -> bool {
+    let is_named = path
+        .extension()
+        .is_some_and(|e| matches!(e.to_str(), Some("yml" | "yaml" | "json" | "ini" | "toml")));
+    let starts = std::fs::read(path)
+        .is_ok_and(|bytes| bytes.starts_with(b"#!") || bytes.starts_with(b"\x7fELF"));
+    !starts && (is_named || std::fs::read_to_string(path).is_ok())
 }
 
 fn folder_of(path: &Path) -> PathBuf {

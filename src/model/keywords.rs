@@ -60,4 +60,7 @@ pub struct Keywords {
     pub remote_user: Option<Field>,
     /// `collections` is accepted: names are resolved in full anyway.
     pub collections: Vec<String>,
+    /// `notify` under `apply:` of an include.
+    #[serde(default)]
+    pub notify: Vec<Field>,
 }

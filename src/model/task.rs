@@ -9,6 +9,7 @@ use super::{
     UndoSpec,
 };
 use crate::diag::Span;
+use crate::value::Value;
 
 /// A task or a handler.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -126,6 +127,22 @@ pub enum Action {
         /// Where it stands.
         span: Span,
     },
+}
+
+impl Action {
+    /// What the playbook calls it.
+    pub fn name(&self) -> &str {
+        match self {
+            // All modules of `library/` are one module, which is told the name.
+            Self::Module { name, args, .. } => match args.fields.get("_module") {
+                Some(Value::Str(name)) => name.as_str(),
+                _ => name,
+            },
+            Self::IncludeTasks { .. } => "include_tasks",
+            Self::IncludeRole { .. } => "include_role",
+            Self::Meta { .. } => "meta",
+        }
+    }
 }
 
 /// How the items of a loop come about.

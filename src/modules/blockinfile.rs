@@ -224,6 +224,8 @@ impl Module for Blockinfile {
             backup: args.backup,
             validate: args.validate.as_deref(),
             heading: " (content)",
+            follows: true,
+            tells_attributes: true,
         })
     }
 

@@ -240,7 +240,7 @@ unset SB_found SB_errno SB_ifs SB_dir
 /// Changes to a folder or fails the script as not started.
 pub(super) fn enter(dir: &str) -> String {
     format!(
-        "cd -- {} 2>/dev/null || {{ printf '%s\\n' {} >&2; exit 2; }}\n",
+        "cd -P -- {} 2>/dev/null || {{ printf '%s\\n' {} >&2; exit 2; }}\n",
         words::expanding(dir, Expand::Variables),
         quote(&format!("{NOT_STARTED}{NO_CHDIR}"))
     )
@@ -258,7 +258,7 @@ pub(super) fn probe_paths(
     let mut sh = String::new();
     if let Some(dir) = chdir {
         sh.push_str(&format!(
-            "cd -- {} 2>/dev/null || {{ sb_kv no_chdir yes; exit 0; }}\n",
+            "cd -P -- {} 2>/dev/null || {{ sb_kv no_chdir yes; exit 0; }}\n",
             words::expanding(dir, Expand::Variables)
         ));
     }
@@ -351,8 +351,27 @@ impl Module for Command {
         replies: &[Reply],
     ) -> Result<Outcome, Failure> {
         let words = args.words().map_err(Failure::new)?;
-        args.finish(&Line::Words(words), replies)
+        let warning = args.executable.as_deref().map(no_executable);
+        match (args.finish(&Line::Words(words), replies), warning) {
+            (Ok(mut outcome), Some(warning)) => {
+                outcome.result.insert("warnings".into(), strings([warning]));
+                Ok(outcome)
+            }
+            (Err(mut failure), Some(warning)) => {
+                failure.result.insert("warnings".into(), strings([warning]));
+                Err(failure)
+            }
+            (result, None) => result,
+        }
     }
+}
+
+/// The warning of a `command` with a shell.
+fn no_executable(shell: &str) -> String {
+    format!(
+        "As of Ansible 2.4, the parameter 'executable' is no longer supported with the 'command' \
+         module. Not using '{shell}'."
+    )
 }
 
 /// Runs a command line with a shell.
@@ -374,6 +393,9 @@ impl Module for Shell {
     type Args = CommandArgs;
 
     fn check(args: &CommandArgs) -> Result<(), String> {
+        if args.expand_argument_vars.is_some() {
+            return Err("Unsupported parameters for (shell) module: expand_argument_vars".into());
+        }
         args.check()
     }
 

@@ -45,7 +45,7 @@ pub struct Input {
 pub enum InputKind {
     /// Hashed only; its bytes travel later as `Source::File`. A folder becomes a tree.
     Hashed,
-    /// Read whole (small files: scripts).
+    /// Read whole (small files: scripts); of a folder, each file in it.
     Content,
     /// Rendered as a template with the task's variables.
     Template,
@@ -237,6 +237,8 @@ pub trait Module: Send + Sync + 'static {
     const EFFECT: Effect;
     /// Whether it may run for long and so must survive a lost connection.
     const LONG: bool = false;
+    /// Whether any argument is one of its own (a module of `library/`).
+    const OPEN: bool = false;
     /// What an apply compares with what the probe saw.
     const COMPARES: Compares = Compares::Whole;
     /// The arguments; `#[serde(deny_unknown_fields)]`, doc comments are the manual.
@@ -287,6 +289,8 @@ pub trait AnyModule: Send + Sync {
     fn effect(&self) -> Effect;
     /// [`Module::LONG`].
     fn is_long(&self) -> bool;
+    /// [`Module::OPEN`].
+    fn is_open(&self) -> bool;
     /// All argument names with their aliases.
     fn arg_names(&self) -> &'static [&'static str];
     /// Reads the rendered arguments.
@@ -338,6 +342,9 @@ impl<M: Module> AnyModule for Erased<M> {
     }
     fn is_long(&self) -> bool {
         M::LONG
+    }
+    fn is_open(&self) -> bool {
+        M::OPEN
     }
     fn arg_names(&self) -> &'static [&'static str] {
         field_names::<M::Args>()

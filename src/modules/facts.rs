@@ -76,6 +76,7 @@ pub(super) fn minimal(seen: &Sections) -> Map {
     facts.extend(date_time(seen));
     facts.extend(user(seen));
     facts.extend(managers(seen));
+    facts.extend(python(seen));
     facts.extend(dns(seen));
     let cmdline = command_line(seen.first("cmdline"));
     facts.insert("cmdline".into(), Value::from(cmdline.clone()));
@@ -434,6 +435,43 @@ fn user(seen: &Sections) -> Map {
         ]));
     }
     facts
+}
+
+/// A Python 3 that the host happens to have; nothing here needs one.
+fn python(seen: &Sections) -> Map {
+    let [path, version] = seen.lines("python") else {
+        return Map::new();
+    };
+    let Some(version) = version.strip_prefix("Python ") else {
+        return Map::new();
+    };
+    let numbers: Vec<Value> = version
+        .split('.')
+        .map(|part| part.parse().map_or(Value::Int(0), Value::Int))
+        .collect();
+    let [major, minor, micro] = numbers.as_slice() else {
+        return Map::new();
+    };
+    let named = fields([
+        ("major", major.clone()),
+        ("minor", minor.clone()),
+        ("micro", micro.clone()),
+        ("releaselevel", "final".into()),
+        ("serial", Value::Int(0)),
+    ]);
+    let mut info = numbers.clone();
+    info.extend(["final".into(), Value::Int(0)]);
+    let about = fields([
+        ("executable", path.as_str().into()),
+        ("has_sslcontext", true.into()),
+        ("type", "cpython".into()),
+        ("version", Value::from(named)),
+        ("version_info", Value::from(info)),
+    ]);
+    fields([
+        ("python", Value::from(about)),
+        ("python_version", version.into()),
+    ])
 }
 
 fn managers(seen: &Sections) -> Map {

@@ -20,6 +20,9 @@ file_args! {
         /// The path.
         #[serde(alias = "dest", alias = "name")]
         path: String,
+        /// Asked by other modules of Ansible for a look before a diff; no effect here.
+        #[serde(rename = "_diff_peek")]
+        _diff_peek: Option<serde_json::Value>,
         /// What is to be there. By default what is there, or `directory` with `recurse`, or `file`.
         state: Option<State>,
         /// What a link is to point at; needs `state: link` or `hard`.

@@ -248,6 +248,8 @@ impl LineinfileArgs {
             backup: self.backup,
             validate: self.validate.as_deref(),
             heading: " (content)",
+            follows: true,
+            tells_attributes: true,
         }
     }
 }

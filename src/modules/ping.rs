@@ -26,10 +26,17 @@ impl Module for Ping {
 
     fn decide(args: &PingArgs, _: &[Resolved], seen: &[Reply]) -> Result<Decision, Failure> {
         let data = args.data.as_deref().unwrap_or("pong");
+        if data == "crash" {
+            return Err(Failure {
+                msg: "Task failed: Module failed: boom".into(),
+                ..Failure::default()
+            });
+        }
         match &seen[0] {
-            Reply { rc: 0, .. } if data != "crash" => Ok(Decision::Unchanged(Outcome::ok(
-                Map::from([("ping".into(), data.into())]),
-            ))),
+            Reply { rc: 0, .. } => Ok(Decision::Unchanged(Outcome::ok(Map::from([(
+                "ping".into(),
+                data.into(),
+            )])))),
             reply => Err(Failure::of_reply("the host did not answer the ping", reply)),
         }
     }

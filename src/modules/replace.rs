@@ -152,6 +152,8 @@ impl Module for Replace {
             backup: args.backup,
             validate: args.validate.as_deref(),
             heading: "",
+            follows: true,
+            tells_attributes: true,
         })
     }
 

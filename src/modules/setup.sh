@@ -30,6 +30,14 @@ sb_section fqdn
 sb_section passwd
 SB_uid=$(id -u)
 { getent passwd "$SB_uid" || grep ":[^:]*:$SB_uid:" /etc/passwd; } 2>/dev/null | sb_lines
+for SB_line in /usr/bin/python3 /usr/local/bin/python3; do
+  if [ -x "$SB_line" ]; then
+    sb_section python
+    printf ' %s\n' "$SB_line"
+    "$SB_line" --version 2>&1 | sb_lines
+    break
+  fi
+done
 sb_section flags
 [ -d /run/systemd/system ] || [ -d /dev/.run/systemd ] || [ -d /dev/.systemd ] && echo ' systemd'
 [ -L /sbin/init ] && sb_has systemctl && echo ' systemd_offline'

@@ -56,7 +56,12 @@ impl Module for Slurp {
 
 /// Field `path`, then either field `why` or the file as the body.
 pub(super) const READ: &str = "sb_kv path \"$SB_p\"\n\
-    if [ -d \"$SB_p\" ]; then sb_kv why directory\n\
+    SB_parent=${SB_p%/*}\n\
+    if [ -d \"$SB_p\" ] && [ ! -r \"$SB_p\" ]; then sb_kv why unreadable\n\
+    elif [ -d \"$SB_p\" ]; then sb_kv why directory\n\
+    elif [ ! -e \"$SB_p\" ] && [ -d \"$SB_parent\" ] && [ ! -x \"$SB_parent\" ]; then\n\
+      sb_kv why unreadable\n\
+    elif [ ! -e \"$SB_p\" ] && [ -f \"$SB_parent\" ]; then sb_kv why not_a_directory\n\
     elif [ ! -e \"$SB_p\" ]; then sb_kv why missing\n\
     elif [ ! -r \"$SB_p\" ]; then sb_kv why unreadable\n\
     else sb_body; cat \"$SB_p\"\nfi\n";
@@ -65,6 +70,9 @@ pub(super) const READ: &str = "sb_kv path \"$SB_p\"\n\
 pub(super) fn refusal(why: &str, path: &str) -> String {
     match why {
         "directory" => format!("Source is a directory and must be a file: {path}"),
+        "not_a_directory" => {
+            format!("Unable to slurp file: [Errno 20] Not a directory: '{path}'")
+        }
         "missing" => format!("File not found: {path}"),
         _ => format!("File is not readable: {path}"),
     }

@@ -1,15 +1,13 @@
-//! `sysctl` (of `ansible.posix`): a setting of the kernel, in its file and in force; `pip`: an
-//! honest refusal.
+//! `sysctl` (of `ansible.posix`): a setting of the kernel, in its file and in force.
 //!
 //! Source: `ansible.posix` 2.0, `plugins/modules/sysctl.py`.
 
 use super::group::Presence;
-use super::result::fields;
 use super::small_file::{SmallFile, text};
 use super::ssh_keys::written;
 use super::{Change, Decision, Effect, Failure, Module, Outcome, Resolved};
 use crate::script::{Reply, Script, quote};
-use crate::value::{Map, Value};
+use crate::value::Map;
 
 /// Sets a setting of the kernel.
 pub(super) struct Sysctl;
@@ -192,52 +190,6 @@ impl Module for Sysctl {
     }
 }
 
-/// Refuses at load: pip needs a Python that a host need not have.
-pub(super) struct Pip;
-
-/// Arguments of `pip`: any.
-#[derive(serde::Deserialize)]
-pub(super) struct PipArgs {
-    /// The packages.
-    #[serde(default, rename = "name")]
-    _name: Value,
-}
-
-impl Module for Pip {
-    const NAME: &'static str = "pip";
-    const EFFECT: Effect = Effect::Converges;
-    type Args = PipArgs;
-
-    fn check(_: &PipArgs) -> Result<(), String> {
-        Err("`pip` is not supported: hosts need no Python; use `apt` with `python3-…` packages, or \
-             `command: python3 -m pip install …` with `creates`"
-            .into())
-    }
-
-    fn probe(_: &PipArgs, _: &[Resolved]) -> Option<Script> {
-        None
-    }
-
-    fn decide(_: &PipArgs, _: &[Resolved], _: &[Reply]) -> Result<Decision, Failure> {
-        Err(Failure {
-            msg: "`pip` is not supported".into(),
-            is_changed: false,
-            result: fields([]),
-            ..Failure::default()
-        })
-    }
-
-    fn finish(
-        _: &PipArgs,
-        _: &[Resolved],
-        _: &[Reply],
-        _: &Change,
-        _: &[Reply],
-    ) -> Result<Outcome, Failure> {
-        Err(Failure::new("`pip` is not supported"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::trial::{SHELLS, Trial};
@@ -267,13 +219,5 @@ mod tests {
             trial.undo(&ran.change.unwrap());
             assert_eq!(std::fs::read_to_string(&path).unwrap(), before);
         }
-    }
-
-    #[test]
-    fn pip_is_refused() {
-        assert!(
-            Trial::refusal::<Pip>(serde_json::json!({"name": "x"}))
-                .starts_with("`pip` is not supported")
-        );
     }
 }

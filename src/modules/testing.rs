@@ -454,6 +454,13 @@ fn busybox_programs() -> &'static Path {
             let sh = std::fs::read_link(dir.path().join("sh")).unwrap();
             drop(std::fs::remove_file(dir.path().join("busybox")));
             symlink(sh, dir.path().join("busybox")).unwrap();
+            // What busybox does not have and a module is about.
+            for name in ["rsync", "script"] {
+                let program = dir.path().join(name);
+                if !program.exists() {
+                    symlink(Path::new("/usr/bin").join(name), program).unwrap();
+                }
+            }
             dir
         })
         .path()

@@ -44,6 +44,10 @@ pub(super) struct Edit<'a> {
     pub(super) validate: Option<&'a str>,
     /// What is added to the path in the headings of the content's diff.
     pub(super) heading: &'static str,
+    /// Whether a link at the path stays and the file it leads to changes; else the link is replaced.
+    pub(super) follows: bool,
+    /// Whether `msg` also tells that attributes change.
+    pub(super) tells_attributes: bool,
 }
 
 /// What is to be done, as it is collected.
@@ -118,7 +122,7 @@ impl<'a> Text<'a> {
         };
         let mut result = edit.result.clone();
         let mut msg = edit.msg.clone();
-        if !attributes.is_empty() {
+        if !attributes.is_empty() && edit.tells_attributes {
             if edit.content.is_some() {
                 msg.push_str(" and ");
             }
@@ -158,8 +162,15 @@ impl<'a> Text<'a> {
         let before = self.content.map_or(Side::Absent, Side::Bytes);
         let after = (header.as_str(), Side::Bytes(content));
         steps.diff.push(content_diff((&header, before), after));
-        let (target, node, owner) = self.target(settled);
+        let (target, node, owner) = if edit.follows {
+            self.target(settled)
+        } else {
+            (self.path.clone(), self.node.as_ref(), settled)
+        };
+        // A link that is replaced hands the mode of its file on.
+        let linked = self.real.as_ref().filter(|_| !edit.follows);
         let put = Put {
+            mode: linked.map(|(_, target)| target.mode()),
             validate: edit.validate,
             is_backed_up: edit.backup,
             ..Put::new(&target, content.to_vec(), node, owner)

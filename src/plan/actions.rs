@@ -73,6 +73,15 @@ pub static ACTIONS: &[Action] = &[
         required: &["data"],
     },
     Action {
+        name: "validate_argument_spec",
+        args: Some(&[
+            "argument_spec",
+            "provided_arguments",
+            "validate_args_context",
+        ]),
+        required: &["argument_spec"],
+    },
+    Action {
         name: "meta",
         args: Some(&["_raw_params"]),
         required: &[],

@@ -141,21 +141,6 @@ impl Check {
 
     /// Keys of switchback that mean nothing on this task.
     fn own_keys(&mut self, task: &Task) {
-        // `async: 0` means: not at all.
-        if let Some(field) = task
-            .r#async
-            .as_ref()
-            .filter(|f| f.value.as_int() != Some(0))
-        {
-            self.problems.push(
-                Diagnostic::error("SB0103", "`async` is not supported")
-                    .at(
-                        field.span,
-                        "the task would run outside of what is journaled",
-                    )
-                    .help("remove `async` and `poll`: the task is awaited; `timeout` limits it"),
-            );
-        }
         let mut refuse = |key: &str, why: &str| {
             self.problems.push(
                 Diagnostic::error("SB0120", format!("`{key}` has no meaning here"))
@@ -210,6 +195,7 @@ impl Check {
         let action = ACTIONS.iter().find(|action| action.name == name);
         let known: Option<&[&str]> = match (action, module) {
             (Some(action), _) => action.args,
+            (None, Some(module)) if module.is_open() => None,
             (None, Some(module)) => Some(module.arg_names()),
             (None, None) => None,
         };
@@ -250,12 +236,11 @@ impl Check {
         for key in args.fields.keys() {
             if !key.contains("{{") && key != "_raw_params" && !is_variable_name(key) {
                 self.problems.push(
-                    Diagnostic::error(
-                        "SB0117",
-                        format!("`{key}` cannot be the name of a variable"),
-                    )
-                    .at(args.span(&format!("{key}:key")), "set here")
-                    .help("a name begins with a letter or `_` and holds letters, digits and `_`"),
+                    Diagnostic::error("SB0117", format!("invalid variable name `{key}`"))
+                        .at(args.span(&format!("{key}:key")), "set here")
+                        .help(
+                            "a name begins with a letter or `_` and holds letters, digits and `_`",
+                        ),
                 );
             }
         }

@@ -7,6 +7,7 @@
 mod actions;
 mod check;
 mod find;
+mod library;
 mod lint;
 mod load;
 

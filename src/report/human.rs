@@ -411,6 +411,7 @@ mod tests {
             summary: String::new(),
             duration_ms: 10,
             attempts: 1,
+            delegate: None,
         }
     }
 
@@ -503,6 +504,7 @@ mod tests {
                 run: "r".into(),
                 at,
                 playbook: text(),
+                plays: 1,
                 change: Some(text()),
                 is_check: false,
                 journal: Some(text()),

@@ -114,6 +114,8 @@ impl Reporter for Junit {
             | Event::Retrying { .. }
             | Event::Asked { .. }
             | Event::Answered { .. }
+            | Event::Included { .. }
+            | Event::HostsLeft
             | Event::Notice { .. } => {}
         }
     }
@@ -181,6 +183,7 @@ mod tests {
                 summary: String::new(),
                 duration_ms: 1500,
                 attempts: 1,
+                delegate: None,
             },
         }
     }
@@ -193,6 +196,7 @@ mod tests {
             run: "r".into(),
             at: chrono::DateTime::UNIX_EPOCH,
             playbook: "web.yml".into(),
+            plays: 1,
             change: None,
             is_check: false,
             journal: None,

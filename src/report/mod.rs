@@ -8,10 +8,14 @@
     reason = "writing to a string cannot fail, and a result to discard would hide that"
 )]
 
+mod ansible;
+mod ansible_text;
 mod details;
 mod human;
+mod json;
 mod junit;
 mod look;
+mod minimal;
 mod ndjson;
 mod plain;
 mod recap;
@@ -20,9 +24,11 @@ pub mod sanitize;
 mod sink;
 mod words;
 
+pub use ansible::{Ansible, AnsibleOptions};
 pub use human::Human;
 pub use junit::Junit;
 pub use look::{Look, Tone};
+pub use minimal::Minimal;
 pub use ndjson::Ndjson;
 pub use plain::Plain;
 pub use recap::recap;

@@ -184,10 +184,7 @@ impl Reporter for Plain {
                 self.line("host", "retry", Some(Tone::Warning), &what);
             }
             // A question is shown with its answer: where these lines are read, a policy answers.
-            Event::HostStarted { .. } | Event::Progress { .. } | Event::Asked { .. } => {}
-            Event::Answered { .. } | Event::Checked { .. } | Event::Notice { .. } => {
-                self.said(event);
-            }
+            _ => self.said(event),
         }
     }
 
@@ -314,6 +311,7 @@ mod tests {
             summary: String::new(),
             duration_ms: 1920,
             attempts: 1,
+            delegate: None,
         }
     }
 

@@ -138,6 +138,9 @@ impl Node {
             Kind::Int(i) => Value::Int(*i),
             Kind::Float(f) => Value::Float(*f),
             Kind::Str(text) if is_unsafe => Value::Str(Text::data(text.clone())),
+            Kind::Str(text) if self.tag == Tag::Vault => {
+                Value::Str(Text::from_user(text.clone()).into_secret())
+            }
             Kind::Str(text) => Value::Str(Text::from_user(text.clone())),
             Kind::List(items) => Value::from(
                 items

@@ -300,14 +300,7 @@ impl Builder<'_> {
                 },
                 Tag::Unsafe,
             ),
-            Some("!vault" | "!vault-encrypted") => {
-                self.parsed.problems.push(
-                    Diagnostic::error("SB0005", "vault is not supported yet")
-                        .at(span, "this value is encrypted")
-                        .help("keep the value in a file that is readable to the operator only"),
-                );
-                (string(), Tag::Vault)
-            }
+            Some("!vault" | "!vault-encrypted") => (string(), Tag::Vault),
             Some("!!int" | "!!float" | "!!bool" | "!!null") => (resolve_plain(text), Tag::None),
             Some(tag) => {
                 self.unknown_tag(tag, span);
@@ -550,7 +543,6 @@ mod tests {
             ("a: !foo 1\n", "SB0003"),
             ("a: {{ b }}\n", "SB0004"),
             ("a: {{ b }}/c\n", "SB0004"),
-            ("a: !vault |\n  $ANSIBLE_VAULT;1.1\n", "SB0005"),
             ("a: b: c\n", "SB0001"),
             ("a:\n\t- b\n", "SB0001"),
             ("a: \"b\n", "SB0001"),

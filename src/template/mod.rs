@@ -34,6 +34,7 @@ pub use engine::{Engine, Rendered};
 pub use error::{ErrorKind, TemplateError};
 pub use memory::MemoryWorld;
 pub use parse::Syntax;
+pub use python::write_repr;
 pub use scope::{PathKind, PathStat, Scope, World};
 
 #[cfg(test)]

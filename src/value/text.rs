@@ -7,6 +7,8 @@ use std::sync::Arc;
 pub enum Trust {
     /// From the user's own files: `{{ }}` in it is rendered at use.
     Template,
+    /// From the user's own files, and nothing in it is to be rendered.
+    Plain,
     /// From a host, a lookup, a rendered template or `!unsafe`: never rendered.
     Data,
 }
@@ -29,14 +31,14 @@ impl Text {
         }
     }
 
-    /// Text from the user's own files. Without `{{`, `{%` or `{#` it is the same as data, so that
-    /// nothing downstream needs to look again.
+    /// Text from the user's own files. Without `{{`, `{%` or `{#` it is no template, so that nothing
+    /// downstream needs to look again.
     pub fn from_user(text: impl Into<Arc<str>>) -> Self {
         let text = text.into();
         let trust = if text.contains("{{") || text.contains("{%") || text.contains("{#") {
             Trust::Template
         } else {
-            Trust::Data
+            Trust::Plain
         };
         Self {
             content: text,
@@ -53,6 +55,11 @@ impl Text {
     /// Whether it is to be rendered at use.
     pub fn is_template(&self) -> bool {
         self.trust == Trust::Template
+    }
+
+    /// Whether it stands in the user's own files, so that it may be read as an expression.
+    pub fn is_from_user(&self) -> bool {
+        self.trust != Trust::Data
     }
 
     /// Whether it must not appear in any output, log or file in clear.

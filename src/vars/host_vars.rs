@@ -40,6 +40,16 @@ impl HostVars {
         }
     }
 
+    /// Adds facts that are variables by their own names too: those of any module but `setup`, which
+    /// leaves the prefix out.
+    pub fn add_named_facts(&mut self, facts: &Map) {
+        self.add_facts(facts);
+        let named = Arc::make_mut(&mut self.prefixed_facts);
+        for (name, value) in facts {
+            named.insert(name.clone(), value.clone());
+        }
+    }
+
     /// Sets one variable as `set_fact` and `register` do.
     pub fn set(&mut self, name: &str, value: Value) {
         Arc::make_mut(&mut self.set).insert(name.to_owned(), value);

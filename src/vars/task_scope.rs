@@ -33,11 +33,48 @@ impl Layers {
         self.add(vars, true);
     }
 
+    /// The value of a variable in the layers so far.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.0.iter().rev().find_map(|layer| layer.vars.get(name))
+    }
+
+    /// Merges mappings of one name recursively into the highest layer that has it, as
+    /// `hash_behaviour: merge` wants it.
+    pub fn merge(&mut self) {
+        for index in 1..self.0.len() {
+            let (below, rest) = self.0.split_at_mut(index);
+            let Some(layer) = rest.first_mut() else {
+                return;
+            };
+            for (name, value) in Arc::make_mut(&mut layer.vars).iter_mut() {
+                let lower = below.iter().rev().find_map(|l| l.vars.get(name));
+                if let (Value::Map(_), Some(lower @ Value::Map(_))) = (&*value, lower) {
+                    *value = merged(lower, value);
+                }
+            }
+        }
+    }
+
     fn add(&mut self, vars: Arc<Map>, is_learnt: bool) {
         if !vars.is_empty() {
             self.0.push(Layer { vars, is_learnt });
         }
     }
+}
+
+fn merged(lower: &Value, higher: &Value) -> Value {
+    let (Value::Map(lower), Value::Map(higher)) = (lower, higher) else {
+        return higher.clone();
+    };
+    let mut all = (**lower).clone();
+    for (key, value) in higher.iter() {
+        let value = match all.get(key) {
+            Some(known) => merged(known, value),
+            None => value.clone(),
+        };
+        all.insert(key.clone(), value);
+    }
+    Value::from(all)
 }
 
 impl Extend<Arc<Map>> for Layers {

@@ -123,6 +123,7 @@ fn start(console: &Console) {
         run: "0197-run".into(),
         at: DateTime::UNIX_EPOCH,
         playbook: "site.yml".into(),
+        plays: 1,
         change: None,
         is_check: false,
         journal: None,
@@ -162,6 +163,7 @@ fn finish(console: &Console) {
             summary: String::new(),
             duration_ms: 10,
             attempts: 1,
+            delegate: None,
         };
         stats.count(host, &report);
         handle.show(&Event::HostFinished {

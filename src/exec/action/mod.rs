@@ -6,6 +6,7 @@ mod assert;
 mod debug;
 mod hosts;
 mod pause;
+mod validate;
 mod vars;
 
 use super::end::ItemEnd;
@@ -25,6 +26,7 @@ pub const ACTIONS: &[&str] = &[
     "pause",
     "set_fact",
     "set_stats",
+    "validate_argument_spec",
 ];
 
 /// Whether `name` is one of them.
@@ -49,6 +51,7 @@ impl Run {
             "include_vars" => self.include_vars(item, args),
             "pause" => return self.pause(item, args).await.map(Ok),
             "set_fact" => self.set_fact(item, args),
+            "validate_argument_spec" => self.validate_argument_spec(item, args),
             _ => Ok(vars::set_stats(args)),
         })
     }

@@ -1,5 +1,7 @@
 //! `set_fact`, `include_vars`, `set_stats`.
 
+use std::path::{Path, PathBuf};
+
 use super::super::controller::Problem;
 use super::super::end::ItemEnd;
 use super::super::item::{Early, Item};
@@ -22,15 +24,15 @@ impl Run {
                 &Value::Str(crate::value::Text::from_user(name.as_str())),
                 &item.view,
             )? {
-                Some(value) => plain_text(&value).unwrap_or_default(),
+                Some(Value::Str(name)) => name.as_str().to_owned(),
+                Some(other) => {
+                    let of = format!(" of type '{}'", python_type(&other));
+                    return Err(bad_name(&plain_text(&other).unwrap_or_default(), &of));
+                }
                 None => continue,
             };
-            if !is_variable_name(&name) {
-                return Err(Problem::new(format!(
-                    "The variable name '{name}' is not valid. Variables must start with a letter \
-                     or underscore character, and contain only letters, numbers and underscores."
-                ))
-                .into());
+            if !crate::model::read::is_variable_name(&name) {
+                return Err(bad_name(&name, ""));
             }
             set.insert(name, value.clone());
         }
@@ -52,36 +54,23 @@ impl Run {
     pub(super) fn include_vars(&self, item: &Item, args: &Value) -> Result<ItemEnd, Early> {
         let text = |key: &str| args.get(key).and_then(plain_text);
         let mut files = Vec::new();
-        let fail = |why: String| Early::from(ItemEnd::failed(why));
+        // Ansible says it under this name.
+        let fail = |why: String| {
+            let mut end = ItemEnd::failed(why.clone());
+            end.result.insert("message".into(), why.into());
+            Early::from(end)
+        };
         if let Some(dir) = text("dir") {
             let dir = self
                 .controller
                 .find_file("vars", &dir, &item.view.search)
                 .map_err(fail)?;
-            let wanted = text("files_matching").and_then(|p| regex::Regex::new(&p).ok());
-            let entries = std::fs::read_dir(&dir)
-                .map_err(|error| fail(format!("{}: {error}", dir.display())))?;
-            files.extend(entries.flatten().map(|entry| entry.path()).filter(|path| {
-                let name = path
-                    .file_name()
-                    .unwrap_or_default()
-                    .to_string_lossy()
-                    .into_owned();
-                let extension = path
-                    .extension()
-                    .unwrap_or_default()
-                    .to_string_lossy()
-                    .into_owned();
-                path.is_file()
-                    && EXTENSIONS.contains(&extension.as_str())
-                    && wanted.as_ref().is_none_or(|regex| regex.is_match(&name))
-            }));
-            files.sort();
+            files = folder_files(&dir, args, item).map_err(fail)?;
         } else {
             let file = text("file")
-                .or_else(|| text("_raw_params"))
+                .or_else(|| text("_raw_params").map(|file| file.trim().to_owned()))
                 .ok_or_else(|| {
-                    fail("include_vars needs `file`, `dir` or a file name".to_owned())
+                    fail("Could not find file: include_vars needs a file or a folder".to_owned())
                 })?;
             files.push(
                 self.controller
@@ -120,13 +109,107 @@ impl Run {
     }
 }
 
+/// The files of a folder that `include_vars` takes, in its order.
+fn folder_files(dir: &Path, args: &Value, item: &Item) -> Result<Vec<PathBuf>, String> {
+    let texts = |key: &str| match args.get(key) {
+        Some(Value::List(items)) => Some(items.iter().filter_map(plain_text).collect()),
+        Some(value) => plain_text(value).map(|text| vec![text]),
+        None => None,
+    };
+    let regex = |text: &str| {
+        regex::Regex::new(text).map_err(|_| format!("Invalid regular expression: {text}"))
+    };
+    let wanted = args.get("files_matching").and_then(plain_text);
+    let wanted = wanted.map(|text| regex(&text)).transpose()?;
+    let ignored = texts("ignore_files").unwrap_or_default();
+    let ignored = ignored.iter().map(|text| regex(&format!("{text}$")));
+    let ignored = ignored.collect::<Result<Vec<_>, _>>()?;
+    let extensions: Vec<String> =
+        texts("extensions").unwrap_or_else(|| EXTENSIONS.iter().map(|e| (*e).to_owned()).collect());
+    let forgives = args
+        .get("ignore_unknown_extensions")
+        .and_then(Value::to_bool)
+        == Some(true);
+    let depth = args.get("depth").and_then(Value::as_int).unwrap_or(0);
+    let own_main = item
+        .task
+        .role
+        .as_ref()
+        .map(|role| Path::new(&role.path).join("vars/main.yml"));
+    let mut taken = Vec::new();
+    for path in walk(dir, usize::try_from(depth).unwrap_or(0))? {
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let extension = path
+            .extension()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        if own_main.as_ref() == Some(&path)
+            || wanted.as_ref().is_some_and(|regex| !regex.is_match(&name))
+            || ignored.iter().any(|regex| regex.is_match(&name))
+        {
+            continue;
+        }
+        if extensions.contains(&extension) {
+            taken.push(path);
+        } else if !forgives {
+            return Err(format!(
+                "{} does not have a valid extension: {}",
+                path.display(),
+                extensions.join(", ")
+            ));
+        }
+    }
+    Ok(taken)
+}
+
+/// All files below a folder: folder by folder in order of their paths; `depth` 0 goes all the way.
+fn walk(dir: &Path, depth: usize) -> Result<Vec<PathBuf>, String> {
+    let mut folders = vec![(dir.to_owned(), 1)];
+    let mut groups: Vec<(PathBuf, Vec<PathBuf>)> = Vec::new();
+    while let Some((folder, level)) = folders.pop() {
+        let entries =
+            std::fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        let mut files = Vec::new();
+        for path in entries.flatten().map(|entry| entry.path()) {
+            if path.is_file() {
+                files.push(path);
+            } else if path.is_dir() && (depth == 0 || level < depth) {
+                folders.push((path, level + 1));
+            }
+        }
+        files.sort();
+        groups.push((folder, files));
+    }
+    groups.sort();
+    Ok(groups.into_iter().flat_map(|(_, files)| files).collect())
+}
+
 /// `set_stats`: custom statistics are reported as a result.
 pub(super) fn set_stats(args: &Value) -> ItemEnd {
     let result = Map::from([("ansible_stats".to_owned(), args.clone())]);
     ItemEnd::new(Status::Ok, result)
 }
 
-fn is_variable_name(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_alphabetic() || c == '_')
-        && name.chars().all(|c| c.is_alphanumeric() || c == '_')
+/// What Python calls the type of a value.
+fn python_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "NoneType",
+        Value::Bool(_) => "bool",
+        Value::Int(_) => "int",
+        Value::Float(_) => "float",
+        Value::Str(_) => "str",
+        Value::List(_) => "list",
+        Value::Map(_) => "dict",
+    }
+}
+
+fn bad_name(name: &str, of: &str) -> Early {
+    let why = "Variables must start with a letter or underscore character, and contain only \
+               letters, numbers and underscores.";
+    Problem::new(format!("Invalid variable name '{name}'{of}. {why}")).into()
 }

@@ -148,7 +148,9 @@ impl Reader<'_> {
         let Some(raw) = form.raw else { return };
         let is_free = is_command || FREE_FORM.contains(&module);
         let trimmed = text.trim();
-        if is_free {
+        // What a template brings is refused when the task runs, as in Ansible.
+        let is_template = raw.trim_start().starts_with("{{") && !form.pairs.is_empty();
+        if is_free || is_template {
             set_value(args, "_raw_params", string(&raw), node.span, node.span);
         } else if trimmed.starts_with("{{") && trimmed.ends_with("}}") && form.pairs.is_empty() {
             args.whole = Some(Field {
@@ -219,6 +221,8 @@ impl Reader<'_> {
         if !text.is_empty() {
             self.free_form(&mut args, name, &text, node);
         }
+        let added = self.cx.library_args(word, node.span);
+        args.fields.extend(added);
         Some((name, args))
     }
 }

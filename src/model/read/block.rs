@@ -48,17 +48,18 @@ impl Reader<'_> {
                 }
             }
         }
-        if !notify.is_empty() {
-            for list in [&mut block.block, &mut block.rescue, &mut block.always] {
-                inherit_notify(list, &notify);
-            }
+        for list in [&mut block.block, &mut block.rescue, &mut block.always] {
+            inherit_notify(list, &notify);
         }
         Some(block)
     }
 }
 
-/// `notify` of a block counts for every task in it that has none of its own.
-fn inherit_notify(items: &mut [Item], notify: &[Field]) {
+/// Gives tasks that notify nothing of their own what is notified around them.
+pub fn inherit_notify(items: &mut [Item], notify: &[Field]) {
+    if notify.is_empty() {
+        return;
+    }
     for item in items {
         match item {
             Item::Task(task) if task.notify.is_empty() => task.notify = notify.to_vec(),

@@ -14,6 +14,7 @@ mod role;
 mod shared;
 mod task;
 
+pub use block::inherit_notify;
 pub use change::change;
 pub use kv::{FreeForm, parse_kv};
 pub use play::{PlayParts, import_playbook, play};
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use super::{Field, Item, Keywords, RoleScope, RoleUse};
 use crate::diag::Span;
 use crate::syntax::Problems;
+use crate::value::Map;
 
 /// Where the tasks being read stand.
 #[derive(Clone, Debug, Default)]
@@ -60,6 +62,10 @@ pub trait Surroundings {
     fn arguments(&self, name: &str) -> &'static [&'static str];
     /// All names of modules and actions, for suggestions.
     fn action_names(&self) -> Vec<&'static str>;
+    /// What the loader adds to the arguments of a module that the user wrote; none for others.
+    fn library_args(&mut self, _name: &str, _at: Span) -> Map {
+        Map::new()
+    }
     /// The tasks of a static import.
     fn import_tasks(&mut self, import: ImportTasks<'_>, scope: &Scope) -> Vec<Item>;
     /// The blocks of a role that is imported; its handlers are noted by whoever implements this.

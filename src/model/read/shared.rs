@@ -20,7 +20,7 @@ pub fn is_variable_name(name: &str) -> bool {
         "False", "None", "True", "and", "as", "assert", "async", "await", "break", "class",
         "continue", "def", "del", "elif", "else", "except", "finally", "for", "from", "global",
         "if", "import", "in", "is", "lambda", "nonlocal", "not", "or", "pass", "raise", "return",
-        "try", "while", "with", "yield",
+        "try", "while", "with", "yield", "true", "false", "none",
     ];
     name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
@@ -190,11 +190,8 @@ pub(super) fn vars(node: &Node, problems: &mut Problems) -> Map {
 }
 
 pub(super) fn bad_name(name: &str) -> Diagnostic {
-    Diagnostic::error(
-        "SB0117",
-        format!("`{name}` cannot be the name of a variable"),
-    )
-    .help("a name begins with a letter or `_` and holds letters, digits and `_`")
+    Diagnostic::error("SB0117", format!("invalid variable name `{name}`"))
+        .help("a name begins with a letter or `_` and holds letters, digits and `_`")
 }
 
 fn mappings(what: &str, node: &Node, problems: &mut Problems) -> Vec<Field> {
@@ -223,6 +220,7 @@ pub fn shared_keyword(keywords: &mut Keywords, entry: &Entry, problems: &mut Pro
         "collections" => keywords.collections = texts("collections", node, false, problems),
         "environment" => keywords.environment = mappings("environment", node, problems),
         "module_defaults" => keywords.module_defaults = mappings("module_defaults", node, problems),
+        "notify" => keywords.notify = super::task::notified(node),
         "debugger" => no_debugger(node, problems),
         name => {
             let Some(slot) = slot(keywords, name) else {

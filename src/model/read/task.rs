@@ -1,6 +1,7 @@
 //! Tasks and handlers.
 
 use super::action::{is_keyword, no_module};
+use super::block::inherit_notify;
 use super::shared::{bad_name, check, conditions, keyword_at, texts};
 use super::{ImportTasks, Reader, field, is_variable_name, shared_keyword};
 use crate::diag::Diagnostic;
@@ -165,7 +166,9 @@ impl Reader<'_> {
             return None;
         }
         let named = self.one_module(candidates, at)?;
-        let args = self.args(named.name, &named.entry.value, more, named.entry.key_span);
+        let mut args = self.args(named.name, &named.entry.value, more, named.entry.key_span);
+        let added = self.cx.library_args(&named.entry.key, named.entry.key_span);
+        args.fields.extend(added);
         Some((named.name, args, named.entry))
     }
 
@@ -332,7 +335,7 @@ impl Reader<'_> {
                     self.refuse_loop(name, &task);
                     let id = task.id.0.clone();
                     let scope = self.scope;
-                    return self.cx.import_tasks(
+                    let mut items = self.cx.import_tasks(
                         ImportTasks {
                             file: &file,
                             keywords: &task.keywords,
@@ -341,6 +344,8 @@ impl Reader<'_> {
                         },
                         scope,
                     );
+                    inherit_notify(&mut items, &task.notify);
+                    return items;
                 }
                 self.only_include_keywords(entries);
                 task.action = Action::IncludeTasks {
@@ -362,7 +367,9 @@ impl Reader<'_> {
                 if name == "import_role" {
                     self.refuse_loop(name, &task);
                     let scope = self.scope;
-                    return self.cx.import_role(&role, &task.id.0, scope);
+                    let mut items = self.cx.import_role(&role, &task.id.0, scope);
+                    inherit_notify(&mut items, &task.notify);
+                    return items;
                 }
                 self.only_include_keywords(entries);
                 task.action = Action::IncludeRole {

@@ -96,7 +96,10 @@ impl Session<'_> {
             ],
         )?;
         let (name, path) = self.find_role(&name, role.name.span, around)?;
-        if self.open_roles.contains(&path) {
+        let from = role.tasks_from.as_ref();
+        let from = from.and_then(|f| f.value.as_str()).unwrap_or("main");
+        let key = (path.clone(), from.to_owned());
+        if self.open_roles.contains(&key) {
             self.problems.push(
                 Diagnostic::error("SB0113", format!("the role `{name}` depends on itself"))
                     .at(role.name.span, "this closes the circle")
@@ -104,7 +107,7 @@ impl Session<'_> {
             );
             return None;
         }
-        self.open_roles.push(path.clone());
+        self.open_roles.push(key);
         let opened = self.role_at(role, id, around, name, &path);
         self.open_roles.pop();
         opened
@@ -114,7 +117,7 @@ impl Session<'_> {
         let names: Vec<String> = self
             .open_roles
             .iter()
-            .filter_map(|p| p.file_name())
+            .filter_map(|(p, _)| p.file_name())
             .map(|n| format!("`{}`", n.display()))
             .collect();
         names.join(", ")
@@ -128,6 +131,7 @@ impl Session<'_> {
         name: String,
         path: &Path,
     ) -> Option<Opened> {
+        self.loader.library.add(&path.join("library"));
         let own_defaults = self.role_vars(path, "defaults", role.defaults_from.as_ref())?;
         let own_vars = self.role_vars(path, "vars", role.vars_from.as_ref())?;
         let meta = self.role_meta(path);

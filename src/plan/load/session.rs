@@ -7,10 +7,12 @@ use super::{Loader, folder_of, read_items};
 use crate::diag::{Diagnostic, Span};
 use crate::model::read::{ImportTasks, Scope, Surroundings};
 use crate::model::{Block, Field, Item, Keywords, RoleScope, RoleUse, StepId, Task};
+use crate::modules::LIBRARY_MODULE;
 use crate::plan::actions::{action_name, action_names, arguments};
 use crate::plan::find::expand_home;
+use crate::plan::library;
 use crate::syntax::{Kind, Problems};
-use crate::value::Map;
+use crate::value::{Map, Value};
 
 /// What is being read.
 pub(super) struct Session<'a> {
@@ -25,7 +27,7 @@ pub(super) struct Session<'a> {
     /// Static imports that are open, to find circles.
     pub(super) open: Vec<PathBuf>,
     /// Roles that are open, to find circles.
-    pub(super) open_roles: Vec<PathBuf>,
+    pub(super) open_roles: Vec<(PathBuf, String)>,
     /// Handlers of the roles of the play.
     pub(super) handlers: Vec<Task>,
     /// Scopes of the play's public roles.
@@ -171,7 +173,35 @@ impl Surroundings for Session<'_> {
     }
 
     fn action(&self, name: &str) -> Option<&'static str> {
+        // As in Ansible, a module of `library/` goes before one of the same short name.
+        if self.loader.library.find(name).is_some() {
+            return Some(LIBRARY_MODULE);
+        }
         action_name(name)
+    }
+
+    fn library_args(&mut self, name: &str, at: Span) -> Map {
+        let Some(path) = self.loader.library.find(name) else {
+            return Map::new();
+        };
+        let calling = match library::calling(path) {
+            Ok(calling) => calling,
+            Err(why) => {
+                self.problems.push(
+                    Diagnostic::error("SB0105", format!("the module `{name}` cannot be run"))
+                        .at(at, why)
+                        .help("a module is a program of yours that reads its arguments from a file: binary, or with `WANT_JSON`"),
+                );
+                return Map::new();
+            }
+        };
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let calling = serde_json::to_value(calling).unwrap_or_default();
+        Map::from([
+            ("_module".to_owned(), name.into()),
+            ("_path".to_owned(), path.display().to_string().into()),
+            ("_calling".to_owned(), Value::from_json(calling)),
+        ])
     }
 
     fn arguments(&self, name: &str) -> &'static [&'static str] {

@@ -21,6 +21,10 @@ pub(super) const FILTERS: &[Filter] = &[
     row("sort", sort),
     row("reverse", reverse),
     row("unique", unique),
+    // Results are final values already.
+    row("ansible._protomatter.finalize", |e, v, _| {
+        Ok(Val::data(e.finalize(v)?))
+    }),
     row("min", |e, v, a| extreme(e, v, a, Ordering::Less)),
     row("max", |e, v, a| extreme(e, v, a, Ordering::Greater)),
     row("sum", sum),
@@ -192,6 +196,12 @@ fn unique(eval: &Eval<'_>, input: &Val, args: &Args) -> Result<Val> {
     let mut seen = super::sequence::Seen::default();
     let mut out = Vec::new();
     for item in eval.items(input)? {
+        if args.get(0, "case_sensitive").is_some() && attribute.is_none() && item.is_mapping() {
+            return Err(crate::template::error::Problem::other(
+                "Jinja2's unique filter failed and we cannot fall back to Ansible's version as it \
+                 does not support the parameters supplied",
+            ));
+        }
         if seen.add(eval, &sort_key(eval, &item, attribute, case)?)? {
             out.push(item);
         }

@@ -188,19 +188,20 @@ struct Sequence {
     format: String,
 }
 
-fn number(text: &str) -> Result<i64> {
-    text.trim()
-        .parse()
-        .map_err(|_| Problem::other(format!("can't parse `{text}` as an integer")))
+fn number(name: &str, text: &str) -> Result<i64> {
+    text.trim().parse().map_err(|_| {
+        let why = format!("invalid literal for int() with base 0: '{text}'");
+        Problem::other(format!("option '{name}' has an invalid value: {why}"))
+    })
 }
 
 impl Sequence {
     fn set(&mut self, key: &str, value: &str) -> Result<()> {
         match key {
-            "start" => self.start = number(value)?,
-            "end" => self.end = Some(number(value)?),
-            "count" => self.count = Some(number(value)?),
-            "stride" => self.stride = number(value)?,
+            "start" => self.start = number(key, value)?,
+            "end" => self.end = Some(number(key, value)?),
+            "count" => self.count = Some(number(key, value)?),
+            "stride" => self.stride = number(key, value)?,
             "format" => value.clone_into(&mut self.format),
             other => {
                 return Err(Problem::other(format!(
@@ -221,13 +222,13 @@ impl Sequence {
             .map_or((range, None), |(r, s)| (r, Some(s)));
         match range.split_once('-').filter(|(start, _)| !start.is_empty()) {
             Some((start, end)) => {
-                self.start = number(start)?;
-                self.end = Some(number(end)?);
+                self.start = number("start", start)?;
+                self.end = Some(number("end", end)?);
             }
-            None => self.end = Some(number(range)?),
+            None => self.end = Some(number("end", range)?),
         }
         if let Some(stride) = stride {
-            self.stride = number(stride)?;
+            self.stride = number("stride", stride)?;
         }
         if let Some(format) = format {
             format.clone_into(&mut self.format);
@@ -247,7 +248,7 @@ impl Sequence {
                 ));
             }
             (Some(0), None) => return Ok(Vec::new()),
-            (Some(n), None) => end = Some(self.start + n * stride - stride.signum()),
+            (Some(n), None) => end = Some(self.start + n * stride - 1),
             (None, Some(_)) => {}
         }
         let end = end.unwrap_or(self.start);
@@ -289,6 +290,9 @@ fn sequence(eval: &Eval<'_>, args: &Args) -> Result<Vec<Val>> {
         format: "%d".to_owned(),
     };
     let mut terms = args.strings(eval)?;
+    if terms.is_empty() && args.named.is_empty() {
+        return Ok(Vec::new());
+    }
     if terms.is_empty() {
         terms.push(String::new());
     }

@@ -44,7 +44,7 @@ fn vars(eval: &Eval<'_>, args: &Args) -> Result<Vec<Val>> {
     for term in &args.list {
         let Some(name) = term.as_str() else {
             return Err(Problem::other(format!(
-                "Invalid setting identifier, '{}' is not a string",
+                "Variable name must be 'str' not '{}'.",
                 term.type_name()
             )));
         };
@@ -65,8 +65,24 @@ fn vars(eval: &Eval<'_>, args: &Args) -> Result<Vec<Val>> {
 fn varnames(eval: &Eval<'_>, args: &Args) -> Result<Vec<Val>> {
     let names = eval.with_scope(ROOT, |s| s.names());
     let mut out = Vec::new();
-    for term in args.strings(eval)? {
-        let pattern = regex::compile(&term, Flags::default())?;
+    for term in &args.list {
+        let Some(term) = term.as_str() else {
+            return Err(Problem::other(format!(
+                "Invalid setting identifier, it is not a string, it is a {}",
+                term.type_name()
+            )));
+        };
+        let pattern = regex::compile(term, Flags::default()).map_err(|problem| {
+            // What Python calls the most frequent mistake, `*` at the start.
+            let why = if term.starts_with(['*', '+', '?']) {
+                "nothing to repeat at position 0".to_owned()
+            } else {
+                problem.message
+            };
+            Problem::other(format!(
+                "Unable to use \"{term}\" as a search parameter: {why}"
+            ))
+        })?;
         for name in &names {
             if regex::search(&pattern, name)?.is_some() {
                 out.push(Val::str(name.as_str()));

@@ -5,6 +5,8 @@ pub(crate) mod format;
 mod methods;
 pub(crate) mod printf;
 pub(crate) mod repr;
+
+pub use repr::write as write_repr;
 mod strings;
 pub(crate) mod yaml;
 pub(crate) mod yaml_load;

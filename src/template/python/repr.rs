@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::value::Value;
 
 /// Appends the `repr` of a value.
-pub(crate) fn write(value: &Value, out: &mut String) {
+pub fn write(value: &Value, out: &mut String) {
     match value {
         Value::Null => out.push_str("None"),
         Value::Bool(true) => out.push_str("True"),

@@ -1,0 +1,316 @@
+//! The compatible face: commands that take what Ansible's take, answer as they do, and go through
+//! the same engine.
+//!
+//! Source of options and exit codes: ansible-core 2.19, `cli/`.
+
+use std::ffi::OsString;
+
+use super::args::{AdhocArgs, Manners, Output, PlaybookArgs, RunArgs};
+use super::config::Config;
+use super::exit;
+use super::start::{give, tell};
+use crate::diag::{Diagnostic, Severity, SourceMap};
+
+/// Exit codes of Ansible that differ from ours.
+pub(super) mod code {
+    /// A problem that is neither a failed task nor a parser's.
+    pub(crate) const ERROR: u8 = 1;
+    /// A playbook that cannot be read.
+    pub(crate) const PARSER: u8 = 4;
+}
+
+/// Commands by the program's name, when it is called as one of Ansible's.
+const NAMES: &[(&str, &str)] = &[
+    ("ansible", "adhoc"),
+    ("ansible-playbook", "playbook"),
+    ("ansible-inventory", "inventory"),
+    ("ansible-vault", "vault"),
+    ("ansible-doc", "doc"),
+];
+
+/// Puts the command that the program's name means in front of its arguments.
+pub(super) fn of_name(mut words: Vec<OsString>) -> Vec<OsString> {
+    let command = words.first().and_then(|name| {
+        let name = std::path::Path::new(name).file_name()?.to_str()?;
+        NAMES.iter().find(|(known, _)| *known == name)
+    });
+    if let Some((_, command)) = command {
+        words.insert(1, command.into());
+    }
+    words
+}
+
+/// The face's commands take abbreviated options, and the last of several, as Ansible's do.
+pub(super) fn parser(command: clap::Command, words: &[OsString]) -> clap::Command {
+    let name = words.get(1).and_then(|word| word.to_str()).unwrap_or("");
+    if !matches!(name, "playbook" | "adhoc" | "inventory" | "vault") {
+        return command;
+    }
+    command.mut_subcommand(name, |face| {
+        face.infer_long_args(true).args_override_self(true)
+    })
+}
+
+/// `switchback playbook`: the playbooks one after the other while they succeed.
+pub(super) fn playbook(args: PlaybookArgs, command_line: &[String]) -> u8 {
+    let PlaybookArgs { run, more } = args;
+    let mut run = with_config(run, Config::load());
+    for notice in run.config.notices.drain(..) {
+        tell(&format!("[WARNING]: {notice}"));
+    }
+    let playbooks: Vec<_> = std::iter::once(run.playbook.clone()).chain(more).collect();
+    for path in playbooks {
+        if !path.exists() {
+            tell(&format!(
+                "[ERROR]: the playbook: {} could not be found",
+                path.display()
+            ));
+            return code::ERROR;
+        }
+        run.playbook = path;
+        let code = one_playbook(&run, command_line);
+        if code != exit::OK {
+            return code;
+        }
+    }
+    exit::OK
+}
+
+fn one_playbook(run: &RunArgs, command_line: &[String]) -> u8 {
+    let loaded = match super::session::load(run) {
+        Ok(loaded) => loaded,
+        Err(code) => return ansible_code(code),
+    };
+    if let Some(code) = super::run::without_running(run, &loaded) {
+        return code;
+    }
+    super::run::in_runtime(async {
+        let ended = super::run::run_loaded(run, command_line.to_vec(), loaded, Vec::new()).await;
+        // What shows only while it runs is an error like any other to Ansible.
+        match ended.code {
+            exit::LOAD => code::ERROR,
+            other => other,
+        }
+    })
+}
+
+/// `switchback adhoc`: one task as a playbook of its own.
+pub(super) fn adhoc(args: AdhocArgs, command_line: Vec<String>) -> u8 {
+    let pattern = args.run.playbook.to_string_lossy().into_owned();
+    let text = adhoc_playbook(&args, &pattern);
+    let mut run = args.run;
+    if run.output == Output::Auto {
+        run.output = Output::Minimal;
+    }
+    let folder = args.playbook_dir.unwrap_or_default();
+    run.playbook = folder.join("adhoc.yml");
+    run.text = Some(text);
+    let run = with_config(run, Config::load());
+    let loaded = match super::session::load(&run) {
+        Ok(loaded) => loaded,
+        Err(code) => return ansible_code(code),
+    };
+    if run.list_hosts {
+        let hosts = super::listing::hosts(&loaded, &pattern);
+        let lines: Vec<String> = hosts.iter().map(|host| format!("    {host}")).collect();
+        give(&format!("  hosts ({}):\n{}", hosts.len(), lines.join("\n")));
+        return exit::OK;
+    }
+    super::run::in_runtime(async {
+        let ended = super::run::run_loaded(&run, command_line, loaded, Vec::new()).await;
+        ansible_code(ended.code)
+    })
+}
+
+/// The playbook of one task, as JSON.
+fn adhoc_playbook(args: &AdhocArgs, pattern: &str) -> String {
+    use serde_json::{Value as Json, json};
+    let module = args.module_name.as_str();
+    let arguments: Json = match serde_json::from_str(&args.args) {
+        Ok(Json::Object(map)) => Json::Object(map),
+        _ => args.args.as_str().into(),
+    };
+    let mut task = json!({ module: arguments });
+    if let Some(seconds) = args.task_timeout {
+        task["timeout"] = seconds.into();
+    }
+    if let Some(seconds) = args.background {
+        task["async"] = seconds.into();
+        task["poll"] = args.poll.unwrap_or(15).into();
+    }
+    let pattern = if pattern.trim().is_empty() {
+        "all"
+    } else {
+        pattern
+    };
+    let play = json!({
+        "name": "Ansible Ad-Hoc",
+        "hosts": pattern,
+        "gather_facts": false,
+        "tasks": [task],
+    });
+    Json::Array(vec![play]).to_string()
+}
+
+/// Diagnostics with Ansible's marks and its way of quoting.
+pub(super) fn complain(problems: &[Diagnostic], sources: &SourceMap) {
+    for problem in problems {
+        let mark = match problem.severity {
+            Severity::Error => "ERROR",
+            Severity::Warning => "WARNING",
+        };
+        let text = in_ansibles_words(&problem.message);
+        let mut letters = text.chars();
+        let first: String = letters
+            .next()
+            .map(|c| c.to_uppercase().collect())
+            .unwrap_or_default();
+        tell(&format!("[{mark}]: {first}{}", letters.as_str()));
+        let place = problem
+            .labels
+            .first()
+            .and_then(|label| sources.place(label.0));
+        if let Some(place) = place {
+            tell(&format!("Origin: {place}"));
+            if let Some((span, _)) = problem.labels.first()
+                && let Some(text) = sources.text(span.file)
+            {
+                tell(&excerpt(text, place.line));
+            }
+        }
+        if let Some(label) = problem.labels.first().filter(|l| !l.1.is_empty()) {
+            tell(&label.1);
+        }
+        if problem.message.contains("needs `hosts`") {
+            // What Ansible makes of a task among the plays.
+            let line = place_line(problem, sources);
+            let key = line.trim_start_matches(['-', ' ']).split(':').next();
+            let key = key.unwrap_or_default();
+            tell(&format!("'{key}' is not a valid attribute for a Play"));
+        }
+        if let Some(help) = &problem.help {
+            tell(help);
+        }
+    }
+}
+
+fn place_line(problem: &Diagnostic, sources: &SourceMap) -> String {
+    let Some((span, _)) = problem.labels.first() else {
+        return String::new();
+    };
+    let place = sources.place(*span);
+    let line = place.map_or(1, |place| place.line);
+    let text = sources.text(span.file);
+    let index = usize::try_from(line).unwrap_or(1).saturating_sub(1);
+    text.and_then(|text| text.lines().nth(index).map(str::to_owned))
+        .unwrap_or_default()
+}
+
+/// A message with the words for which people search.
+fn in_ansibles_words(message: &str) -> String {
+    let mut text = message.replace('`', "'");
+    for (ours, theirs) in [
+        (
+            "A block cannot be a handler",
+            "Using a block as a handler is not supported.",
+        ),
+        (
+            "a block cannot be a handler",
+            "Using a block as a handler is not supported.",
+        ),
+        (
+            "'include_role' cannot be a handler",
+            "Using 'include_role' as a handler is not supported.",
+        ),
+        (
+            "'import_role' cannot be a handler",
+            "Using 'import_role' as a handler is not supported.",
+        ),
+        (
+            "is not a keyword of a play",
+            "is not a valid attribute for a Play",
+        ),
+        (
+            "is not a keyword of a task",
+            "is not a valid attribute for a Task",
+        ),
+        (
+            "is not a keyword of a block",
+            "is not a valid attribute for a Block",
+        ),
+        (
+            "is not a keyword of a handler",
+            "is not a valid attribute for a Handler",
+        ),
+    ] {
+        text = text.replace(ours, theirs);
+    }
+    text
+}
+
+/// A line with the two before it.
+fn excerpt(text: &str, line: u32) -> String {
+    let last = usize::try_from(line).unwrap_or(usize::MAX);
+    let lines = text.lines().enumerate().take(last);
+    let shown = lines.skip(last.saturating_sub(3));
+    let shown: Vec<String> = shown.map(|(n, line)| format!("{} {line}", n + 1)).collect();
+    shown.join("\n")
+}
+
+/// What the configuration says where the command line says nothing.
+pub(super) fn with_config(mut run: RunArgs, config: Config) -> RunArgs {
+    run.manners = Manners::Ansible;
+    run.yes = !run.step;
+    if run.output == Output::Auto {
+        run.output = Output::Ansible;
+    }
+    if run.inventory.is_empty() {
+        run.inventory = config
+            .list("inventory")
+            .into_iter()
+            .map(|source| config.source(&source))
+            .collect();
+    }
+    if run.inventory.is_empty() && std::path::Path::new("/etc/ansible/hosts").exists() {
+        run.inventory.push("/etc/ansible/hosts".to_owned());
+    }
+    if run.tags.is_empty() {
+        run.tags = config.list("tags");
+    }
+    if run.skip_tags.is_empty() {
+        run.skip_tags = config.list("skip_tags");
+    }
+    run.diff |= config.flag("diff_always", false);
+    run.force_handlers |= config.flag("force_handlers", false);
+    if let Some(forks) = config.number("forks") {
+        run.forks = forks;
+    }
+    if run.verbose == 0 {
+        let verbosity = config.number("verbosity").unwrap_or(0);
+        run.verbose = u8::try_from(verbosity).unwrap_or(u8::MAX);
+    }
+    run.becomes |= config.flag("become", false);
+    let text = |name: &str| config.text(name).map(str::to_owned);
+    run.become_user = run.become_user.or_else(|| text("become_user"));
+    run.become_method = run.become_method.or_else(|| text("become_method"));
+    run.user = run.user.or_else(|| text("remote_user"));
+    run.connection = run
+        .connection
+        .or_else(|| text("transport"))
+        .filter(|kind| kind != "smart");
+    run.private_key = run.private_key.or_else(|| config.path("private_key_file"));
+    run.timeout = run.timeout.or_else(|| text("timeout")?.parse().ok());
+    run.ssh_common_args = run.ssh_common_args.or_else(|| text("ssh_common_args"));
+    run.ssh_extra_args = run.ssh_extra_args.or_else(|| text("ssh_extra_args"));
+    run.config = config;
+    run
+}
+
+/// The exit code that Ansible has for the same.
+pub(super) fn ansible_code(code: u8) -> u8 {
+    match code {
+        exit::LOAD => code::PARSER,
+        exit::USAGE => code::ERROR,
+        other => other,
+    }
+}

@@ -1,0 +1,47 @@
+//! `diff` in a result, where the task or the command line asks for it.
+
+use super::end::ItemEnd;
+use super::item::{Item, Ready};
+use super::run::Run;
+use crate::event::Status;
+use crate::modules::Diff;
+use crate::value::{Map, Value};
+
+impl Run {
+    /// Adds the change's diff to what `register` sees, in diff mode.
+    pub(super) fn tell_diff(&self, item: &Item, ready: &Ready, end: &mut ItemEnd) {
+        let keyword = item.frame.keyword(|k| k.diff.as_ref());
+        let is_wanted = self
+            .flag(keyword, &item.view, self.settings.shows_diff)
+            .unwrap_or(false);
+        if is_wanted && end.status == Status::Changed && !ready.change.diff.is_empty() {
+            let diff = as_result(ready.module.name(), &ready.change.diff);
+            end.result.insert("diff".into(), diff);
+        }
+    }
+}
+
+/// The diffs in Ansible's shape: `file` gives the two states, all others a list of texts.
+fn as_result(module: &str, diffs: &[Diff]) -> Value {
+    if let ("file", [diff]) = (module, diffs) {
+        let side = |text: &str| {
+            serde_json::from_str(text).map_or_else(|_| Value::from(text), Value::from_json)
+        };
+        return Value::from(Map::from([
+            ("before".to_owned(), side(&diff.before)),
+            ("after".to_owned(), side(&diff.after)),
+        ]));
+    }
+    let parts = diffs.iter().map(|diff| {
+        Value::from(Map::from([
+            (
+                "before_header".to_owned(),
+                diff.before_header.as_str().into(),
+            ),
+            ("after_header".to_owned(), diff.after_header.as_str().into()),
+            ("before".to_owned(), diff.before.as_str().into()),
+            ("after".to_owned(), diff.after.as_str().into()),
+        ]))
+    });
+    Value::from(parts.collect::<Vec<_>>())
+}

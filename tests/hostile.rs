@@ -316,7 +316,12 @@ fn s5_no_module_needs_a_shared_temporary_folder() {
     world.write("one.j2", "{{ inventory_hostname }}\n");
     world.write("one.sh", "#!/bin/sh\necho script\n");
     let text = format!(
-        "for d in /tmp /var/tmp; do mount -t tmpfs -o ro none $d || exit 99; done; \
+        // The folder of the test stays writable, also where it lies in one of the two.
+        "mount --bind . . || exit 99; \
+         for d in /tmp /var/tmp; do \
+           mount --rbind $d $d && mount -o remount,bind,ro $d || exit 99; \
+           ! touch $d/sb-$$ 2>/dev/null || exit 98; \
+         done; cd \"$PWD\" && \
          exec {} run playbook.yml -i hosts.ini --yes",
         env!("CARGO_BIN_EXE_switchback")
     );

@@ -35,7 +35,11 @@ pub(crate) const ALL: &[Case] = &[
         a_person_steps_through_the_upgrade,
     ),
     case("a_lost_replica_joins_later", a_lost_replica_joins_later),
-    case("rollback_from_each_phase", rollback::from_each_phase),
+    Case {
+        name: "rollback_from_each_phase",
+        is_long: true,
+        run: rollback::from_each_phase,
+    },
     case(
         "pg_upgrade_outlives_a_killed_controller",
         drops::controller_killed,

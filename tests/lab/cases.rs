@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::drops;
 use crate::hosts::{
     INVENTORY, SWITCHBACK, UPGRADE, end_of, environment, lab, on, play, reset, run, run_and_meddle,
-    succeed,
+    succeed, wait_for,
 };
 use crate::pty::Pty;
 use crate::rollback;
@@ -172,6 +172,7 @@ fn a_lost_replica_joins_later() {
     assert_eq!(webhook.told().len(), 2, "both messages were tried");
 
     lab("boot", &["pg3"]);
+    wait_for(13);
     let mut join = play("playbooks/pg_join.yml", &["-e", "pg_join=pg3"]);
     let (code, text) = run(&mut join, "join");
     assert_eq!(code, 0, "{}", end_of(&text));

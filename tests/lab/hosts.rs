@@ -5,6 +5,8 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::LazyLock;
+use std::thread::park_timeout;
+use std::time::{Duration, Instant};
 
 /// The program under test.
 pub(crate) const SWITCHBACK: &str = env!("CARGO_BIN_EXE_switchback");
@@ -121,6 +123,15 @@ pub(crate) fn lab(script: &str, args: &[&str]) {
         .status()
         .unwrap();
     assert!(done.success(), "{script} {args:?}: {done}");
+}
+
+/// Waits until a host that was started answers.
+pub(crate) fn wait_for(address: u8) {
+    let end = Instant::now() + Duration::from_mins(1);
+    while on(address, "echo up").trim() != "up" {
+        assert!(Instant::now() < end, "host {address} does not answer");
+        park_timeout(Duration::from_millis(200));
+    }
 }
 
 /// What a host says, asked by ssh as root; empty where it does not answer.

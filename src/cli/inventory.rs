@@ -62,12 +62,12 @@ fn show(args: &InventoryArgs) -> Result<String, u8> {
     let folder = args.playbook_dir.as_deref();
     let read = Inventory::read(&given, folder, &mut texts);
     let (inventory, warnings) = read.map_err(|problems| {
-        face::complain(&problems, &texts);
+        super::face_words::complain(&problems, &texts);
         face::code::ERROR
     })?;
-    face::complain(&warnings, &texts);
+    super::face_words::complain(&warnings, &texts);
     let refuse = |problem: Diagnostic| {
-        face::complain(
+        super::face_words::complain(
             &[Diagnostic {
                 severity: Severity::Error,
                 ..problem

@@ -9,6 +9,7 @@ mod exit;
 mod explain;
 mod extra_vars;
 mod face;
+mod face_words;
 mod harden;
 mod inventory;
 mod listing;

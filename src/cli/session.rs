@@ -64,7 +64,7 @@ pub(super) fn complain(problems: &[Diagnostic], sources: &SourceMap) {
 fn tell_problems(args: &RunArgs, problems: &[Diagnostic], sources: &SourceMap) {
     match args.manners {
         Manners::Own => complain(problems, sources),
-        Manners::Ansible => super::face::complain(problems, sources),
+        Manners::Ansible => super::face_words::complain(problems, sources),
     }
 }
 

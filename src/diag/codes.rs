@@ -95,6 +95,8 @@ codes! {
     "`meta` takes one of a fixed list of words."
     "SB0124" "nothing in it"
     "A play, block or file is empty where something is needed."
+    "SB0125" "keyword of the wrong type"
+    "A keyword takes a boolean or a number, and something else was given. Ansible finds that when the task runs."
     "SB0130" "change without a way back"
     "A task changes hosts, its module cannot tell how to take that back, and it has neither `undo` nor `point_of_no_return`. Add `undo: [tasks]`, `undo: keep`, `reads: true` or a point of no return."
     "SB0131" "header of an imported playbook"

@@ -141,6 +141,9 @@ impl Run {
                 return Ok(Err(problem.into()));
             }
         }
+        if let Err(problem) = self.check_keywords(item) {
+            return Ok(Err(problem.into()));
+        }
         let Action::Module { name, args, .. } = &item.task.action else {
             return Ok(Err(Problem::new(
                 "an include cannot be planned as a module",
@@ -216,10 +219,25 @@ impl Run {
         if name == "fetch" {
             map.insert("_inventory_hostname".into(), item.host.as_str().into());
         }
+        if name == crate::modules::LIBRARY_MODULE
+            && let Some(python) = self.python_of(item)?
+        {
+            map.insert("_python".into(), python.into());
+        }
         if name == SYNCHRONIZE {
             self.complete_synchronize(item, &mut map)?;
         }
         Ok(Value::from(map))
+    }
+
+    /// The host's Python, where its variables name one.
+    fn python_of(&self, item: &Item) -> Result<Option<String>, Problem> {
+        let named = item.view.scope.get("ansible_python_interpreter").cloned();
+        let Some(named) = named else { return Ok(None) };
+        let python = self.controller.render(&named, &item.view)?;
+        let python = python.as_ref().and_then(super::run::plain_text);
+        // `auto`, `auto_silent` and their like leave the choice to Ansible.
+        Ok(python.filter(|path| path.starts_with('/')))
     }
 
     async fn look(
@@ -267,6 +285,7 @@ impl Run {
                     return Ok(Ok(Planned::Ended(Box::new(setup_end(outcome)))));
                 }
                 Ok(Decision::Unchanged(mut outcome)) => {
+                    self.tell_same(item, module.name(), &mut outcome);
                     if item.is_check {
                         foretell_in_words(&mut outcome.result);
                     }

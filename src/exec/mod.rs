@@ -25,6 +25,7 @@ mod halt;
 mod handlers;
 mod include;
 mod item;
+mod keywords;
 mod judge;
 mod list;
 mod looping;

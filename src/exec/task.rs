@@ -61,6 +61,7 @@ impl Run {
         if stops.is_some_and(|at| is_named(run, at) || run.task.id.0 == *at) {
             return Err(Halt::Stopped);
         }
+        self.throttle(run, hosts.first())?;
         let mut hosts = hosts.to_vec();
         let mut ends: Vec<HostEnd> = Vec::new();
         let whole_batch = hosts.clone();
@@ -170,7 +171,7 @@ impl Run {
         run: &TaskRun,
         looked: Vec<(String, Vec<(Item, Planned)>)>,
     ) -> Flow<Vec<HostEnd>> {
-        let forks = self.forks(run);
+        let forks = self.forks(run, looked.first().map(|(host, _)| host));
         let mut ends: Vec<(usize, HostEnd)> = Vec::new();
         let mut running = stream::iter(looked.into_iter().enumerate().map(
             |(index, (host, mut planned))| async move {
@@ -211,7 +212,7 @@ impl Run {
                 .enumerate()
                 .map(|(index, host)| async move { work(host).await.map(|done| (index, done)) }),
         )
-        .buffer_unordered(self.forks(run));
+        .buffer_unordered(self.forks(run, hosts.first()));
         let mut results = Vec::with_capacity(hosts.len());
         while let Some(result) = running.next().await {
             results.push(result?);
@@ -220,14 +221,11 @@ impl Run {
         Ok(results.into_iter().map(|(_, done)| done).collect())
     }
 
-    fn forks(&self, run: &TaskRun) -> usize {
-        let throttle = run
-            .frame
-            .keyword(|k| k.throttle.as_ref())
-            .and_then(|field| self.number(Some(field), &self.play_view()).ok().flatten())
-            .and_then(|n| usize::try_from(n).ok())
-            .filter(|n| *n > 0);
+    fn forks(&self, run: &TaskRun, host: Option<&String>) -> usize {
+        let throttle = self.throttle(run, host);
         throttle
+            .ok()
+            .flatten()
             .unwrap_or(usize::MAX)
             .min(self.settings.forks.max(1))
     }

@@ -171,6 +171,8 @@ pub struct Outcome {
     pub result: Map,
     /// Facts to set on the host (`ansible_facts`).
     pub facts: Map,
+    /// What stands in a diff where nothing was changed: before and after alike.
+    pub same: Option<Diff>,
 }
 
 impl Outcome {

@@ -2,12 +2,13 @@
 //!
 //! The states themselves are in `file_states`. Source: ansible-core 2.19, `modules/file.py`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::file_args::file_args;
 use super::file_states::{Sight, Task, decide};
 use super::path_state::{Node, basename, failure, word};
-use super::put::{Landed, check_replies};
+use super::put::{Landed, attribute_diff, check_replies};
 use super::{Change, Decision, Effect, Failure, Foretell, Module, Outcome, Resolved};
 use crate::script::{Reply, Script};
 
@@ -279,7 +280,12 @@ impl Module for File {
             body: reply.body(),
             fields,
         };
-        decide(&task, &sight)
+        let mut decision = decide(&task, &sight);
+        if let Ok(Decision::Unchanged(outcome)) = &mut decision {
+            let path = BTreeMap::from([("path", sight.path.as_str().into())]);
+            outcome.same = Some(attribute_diff("", &path, &path));
+        }
+        decision
     }
 
     fn finish(

@@ -8,7 +8,7 @@ use super::group::{Presence, check_name};
 use super::result::fields;
 use super::small_file::{SmallFile, text};
 use super::words::{self, Expand};
-use super::{Change, Decision, Effect, Failure, Foretell, Module, Outcome, Resolved};
+use super::{Change, Decision, Diff, Effect, Failure, Foretell, Module, Outcome, Resolved};
 use crate::script::{Reply, Script, quote};
 use crate::value::{Map, Value};
 
@@ -407,7 +407,14 @@ impl Module for KnownHosts {
             ("hash_host", false.into()),
         ]);
         if lines.iter().map(String::as_str).eq(before.lines()) {
-            return Ok(Decision::Unchanged(Outcome::ok(result)));
+            let mut outcome = Outcome::ok(result);
+            outcome.same = Some(Diff {
+                before_header: path.to_owned(),
+                after_header: path.to_owned(),
+                before: before.clone(),
+                after: before,
+            });
+            return Ok(Decision::Unchanged(outcome));
         }
         let file = SmallFile {
             path,

@@ -8,6 +8,7 @@ use super::super::item::{Early, Item};
 use super::super::run::{Run, plain_text};
 use crate::event::Status;
 use crate::value::{Map, Value};
+use crate::vars::merged;
 
 /// Suffixes that `include_vars` reads in a folder.
 const EXTENSIONS: &[&str] = &["yml", "yaml", "json"];
@@ -94,6 +95,14 @@ impl Run {
         }
         if let Some(name) = text("name") {
             vars = Map::from([(name, Value::from(vars))]);
+        }
+        if text("hash_behaviour").as_deref() == Some("merge") {
+            // The templates in what is there stay templates.
+            for (name, value) in &mut vars {
+                if let Some(known) = item.view.scope.get(name) {
+                    *value = merged(known, value);
+                }
+            }
         }
         self.state
             .borrow_mut()

@@ -97,7 +97,8 @@ fn misplaced(entry: &Entry, row: &Keyword, at: u16) -> Diagnostic {
     ))
 }
 
-/// Checks the type of a keyword's value as far as it holds no template.
+/// Checks the type of a keyword's value as far as it holds no template. Ansible finds a bad boolean
+/// or number only when the task runs, hence their own code, and they are kept.
 pub(super) fn check(row: &Keyword, node: &Node, problems: &mut Problems) -> bool {
     if node.is_null() || (row.is_templated && node.to_value().has_template()) {
         return true;
@@ -113,7 +114,12 @@ pub(super) fn check(row: &Keyword, node: &Node, problems: &mut Problems) -> bool
         _ => return true,
     };
     problems.wrong_type(row.name, wanted, node);
-    false
+    let is_left_to_the_run = matches!(row.takes, Takes::Bool | Takes::Int | Takes::Number)
+        && !matches!(node.kind, Kind::List(_) | Kind::Map(_));
+    if is_left_to_the_run && let Some(problem) = problems.0.last_mut() {
+        problem.code = "SB0125";
+    }
+    is_left_to_the_run
 }
 
 fn is_number(node: &Node, parses: fn(&str) -> bool) -> bool {

@@ -239,12 +239,17 @@ impl<'a> Eval<'a> {
             return Ok(found);
         }
         Ok(match &**name {
-            "hostvars" if !self.root.host_names().is_empty() => Val::Hosts,
+            "hostvars" if self.knows_hosts() => Val::Hosts,
             "vars" => Val::Vars(scope),
             "omit" => Val::Omit,
             other => super::eval::call::function(other)
                 .unwrap_or_else(|| Self::undefined(format!("'{other}' is undefined"))),
         })
+    }
+
+    /// Whether there is an inventory, were it only the implicit localhost.
+    fn knows_hosts(&self) -> bool {
+        !self.root.host_names().is_empty() || self.root.host("localhost").is_some()
     }
 
     /// A variable of the scope itself, rendered.

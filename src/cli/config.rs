@@ -98,6 +98,7 @@ const KNOWN: &[Known] = &[
         "collections_path",
         "ANSIBLE_COLLECTIONS_PATH",
     ),
+    known("debug", "defaults", "debug", "ANSIBLE_DEBUG"),
     known("diff_always", "diff", "always", "ANSIBLE_DIFF_ALWAYS"),
     known(
         "display_ok_hosts",
@@ -304,7 +305,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "ANSIBLE_LOCAL_TEMP",
     "ANSIBLE_REMOTE_TEMP",
     "ANSIBLE_KEEP_REMOTE_FILES",
-    "ANSIBLE_DEBUG",
     "ANSIBLE_ASYNC_DIR",
     "ANSIBLE_TEST_",
     "retry_files_enabled",

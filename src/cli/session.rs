@@ -394,6 +394,7 @@ impl Stage {
                 shows_custom_stats: config.flag("show_custom_stats", false),
                 is_yaml: config.text("result_format") == Some("yaml"),
                 is_check: args.check,
+                is_debug: config.flag("debug", false),
             };
             reporters.push(Box::new(Ansible::new(screen(stream), err, look, options)));
         } else if args.output == Output::Minimal {

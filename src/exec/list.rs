@@ -260,7 +260,7 @@ impl Run {
                 Box::pin(self.run_include(&run, hosts, place)).await
             }
             Action::Meta { what, .. } => {
-                self.run_meta(&run, what, hosts).await?;
+                self.run_meta(&run, what, hosts, place.is_handler).await?;
                 Ok(Vec::new())
             }
         }

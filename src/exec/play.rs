@@ -415,13 +415,13 @@ impl Run {
                     Ok(failures) => self.fail_hosts(&failures),
                     Err(halt) => {
                         if forces {
-                            self.flush_handlers(hosts).await?;
+                            self.end_section(hosts).await?;
                         }
                         return Err(halt);
                     }
                 }
             }
-            self.flush_handlers(hosts).await?;
+            self.end_section(hosts).await?;
         }
         Ok(())
     }

@@ -10,12 +10,15 @@ use crate::value::{Map, Value};
 /// Modules that give a list of diffs, as several things may differ; all others give one.
 const GIVES_LIST: &[&str] = &["blockinfile", "copy", "ini_file", "lineinfile", "template"];
 
+/// Modules that give a diff whether or not it is asked for.
+const GIVES_ALWAYS: &[&str] = &["known_hosts"];
+
 impl Run {
     /// Adds the change's diff to what `register` sees, in diff mode.
     pub(super) fn tell_diff(&self, item: &Item, ready: &Ready, end: &mut ItemEnd) {
         if end.status == Status::Changed
             && !ready.change.diff.is_empty()
-            && self.wants_diff(item)
+            && self.wants_diff(item, ready.module.name())
         {
             let diff = as_result(ready.module.name(), &ready.change.diff);
             end.result.insert("diff".into(), diff);
@@ -25,14 +28,17 @@ impl Run {
     /// The same where nothing differs.
     pub(super) fn tell_same(&self, item: &Item, module: &str, outcome: &mut Outcome) {
         if let Some(diff) = outcome.same.take()
-            && self.wants_diff(item)
+            && self.wants_diff(item, module)
         {
             let diff = as_result(module, &[diff]);
             outcome.result.insert("diff".into(), diff);
         }
     }
 
-    fn wants_diff(&self, item: &Item) -> bool {
+    fn wants_diff(&self, item: &Item, module: &str) -> bool {
+        if GIVES_ALWAYS.contains(&module) {
+            return true;
+        }
         let keyword = item.frame.keyword(|k| k.diff.as_ref());
         self.flag(keyword, &item.view, self.settings.shows_diff)
             .unwrap_or(false)

@@ -237,7 +237,8 @@ impl FindArgs {
     fn script(&self) -> String {
         let depth = match (self.recurse, self.depth) {
             (false, _) => " -maxdepth 1".to_owned(),
-            (true, Some(depth)) if depth > 0 => format!(" -maxdepth {depth}"),
+            // What is one deeper is examined and never a match, as in Ansible.
+            (true, Some(depth)) if depth > 0 => format!(" -maxdepth {}", depth + 1),
             (true, _) => String::new(),
         };
         let follow = if self.follow { "-L " } else { "" };
@@ -245,7 +246,7 @@ impl FindArgs {
         for (i, path) in self.paths.iter().enumerate() {
             let _ = writeln!(
                 sh,
-                "SB_d{i}={}\nif [ ! -d \"$SB_d{i}\" ]; then sb_kv skipped.{i} \"$SB_d{i}\"; fi",
+                "SB_d{i}={}\nsb_kv base.{i} \"${{SB_d{i}%/}}/\"\nif [ ! -d \"$SB_d{i}\" ]; then sb_kv skipped.{i} \"$SB_d{i}\"; fi",
                 word(path)
             );
         }
@@ -331,8 +332,20 @@ impl FindArgs {
             .unwrap_or(0);
         let listed = records(reply.body());
         let examined = listed.len();
+        let fields = reply.fields();
+        let bases = fields.iter().filter(|(name, _)| name.starts_with("base."));
+        let bases: Vec<&String> = bases.map(|(_, base)| base).collect();
+        let depth_max = self.depth.filter(|depth| self.recurse && *depth > 0);
+        let is_deep = |path: &str| {
+            let inside = bases.iter().filter_map(|base| path.strip_prefix(base.as_str()));
+            let depth = inside.map(|rest| rest.matches('/').count() + 1).min();
+            depth_max.is_some_and(|max| depth.is_some_and(|depth| depth > max as usize))
+        };
         let mut found = Vec::new();
         for (path, node) in listed {
+            if is_deep(&path) {
+                continue;
+            }
             if self
                 .meets(criteria, &path, &node, now)
                 .map_err(Failure::new)?

@@ -61,7 +61,7 @@ impl Default for Loader {
 
 /// What Ansible finds only when the task runs: arguments of modules, names of handlers and facts,
 /// keywords that are no boolean or number.
-const LEFT_TO_THE_RUN: &[&str] = &["SB0104", "SB0109", "SB0110", "SB0115", "SB0116"];
+const LEFT_TO_THE_RUN: &[&str] = &["SB0104", "SB0109", "SB0110", "SB0115", "SB0116", "SB0125"];
 
 impl Loader {
     /// A loader that searches roles in `roles/` beside the playbook and then in `roles_path`,

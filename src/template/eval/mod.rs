@@ -313,7 +313,13 @@ impl<'a> Eval<'a> {
                 if scope != DATA && text.is_template() {
                     return self.render_text(text, scope);
                 }
-                Val::Str(text.clone().into_data())
+                // Whose text it is tells `ansible._protomatter.tagged_with`; no template is left in it.
+                let is_plain = scope != DATA && !text.is_template();
+                Val::Str(if is_plain {
+                    text.clone()
+                } else {
+                    text.clone().into_data()
+                })
             }
             Value::List(_) | Value::Map(_) => Val::Raw(raw.clone(), scope),
             scalar => Val::data(scalar.clone()),

@@ -75,7 +75,7 @@ impl Run {
         Ok(failures)
     }
 
-    fn ignores_errors(&self, run: &TaskRun, host: &str) -> bool {
+    pub(super) fn ignores_errors(&self, run: &TaskRun, host: &str) -> bool {
         let view = self.task_view(host, &run.task, &run.frame);
         let field = run.frame.keyword(|k| k.ignore_errors.as_ref());
         self.flag(field, &view, false).unwrap_or(false)
@@ -293,7 +293,7 @@ impl Run {
             .collect()
     }
 
-    fn finish_host(&self, run: &TaskRun, end: &HostEnd) {
+    pub(super) fn finish_host(&self, run: &TaskRun, end: &HostEnd) {
         let report = end.end.report(end.is_ignored, &Value::clone);
         self.count(run, &end.host, &report);
         self.port.emit(Event::HostFinished {

@@ -222,7 +222,7 @@ impl Run {
     }
 
     /// Any task: module, include or meta.
-    async fn run_any_task(
+    pub(super) async fn run_any_task(
         &self,
         task: &Rc<Task>,
         hosts: &[String],
@@ -236,6 +236,9 @@ impl Run {
         // Handlers run whatever their tags (ansible-core 2.19 filters the sections only).
         if !place.is_handler && !self.is_selected(&frame, task, hosts) {
             return Ok(Vec::new());
+        }
+        if task.action.templated_name().is_some() {
+            return Box::pin(self.run_templated(task, hosts, place)).await;
         }
         self.pause_if_wanted(&task.id).await?;
         let run = TaskRun {

@@ -47,6 +47,7 @@ mod synchronize;
 mod tags;
 mod takeover;
 mod task;
+mod templated;
 mod tell_diff;
 mod tracked;
 mod undoing;

@@ -15,7 +15,7 @@ use super::synchronize::SYNCHRONIZE;
 use crate::event::Status;
 use crate::journal::Instance;
 use crate::model::{Action, Cond, Task, UndoSpec};
-use crate::modules::{AnyModule, Change, Decision, Effect, Foretell, Outcome, Prepared, Resolved};
+use crate::modules::{AnyModule, CHECK_WARNINGS, Change, Decision, Effect, Foretell, Outcome, Prepared, Resolved};
 use crate::script::{Reply, Script};
 use crate::transport::{Failed, Target};
 use crate::value::{Map, Value};
@@ -113,6 +113,10 @@ impl Run {
             }
         };
         if let Planned::Ended(end) = &mut planned {
+            let warnings = end.result.shift_remove(CHECK_WARNINGS);
+            if let Some(warnings) = warnings.filter(|_| item.is_check) {
+                end.result.insert("warnings".into(), warnings);
+            }
             end.duration_ms = self.port.now().millis.saturating_sub(began);
             end.is_hidden = item.is_hidden;
         }

@@ -175,6 +175,9 @@ pub struct Outcome {
     pub same: Option<Diff>,
 }
 
+/// The key under which a result holds warnings that are only for check mode.
+pub const CHECK_WARNINGS: &str = "_check_warnings";
+
 impl Outcome {
     /// A result with nothing changed.
     pub fn ok(result: Map) -> Self {

@@ -339,7 +339,7 @@ impl FindArgs {
         let is_deep = |path: &str| {
             let inside = bases.iter().filter_map(|base| path.strip_prefix(base.as_str()));
             let depth = inside.map(|rest| rest.matches('/').count() + 1).min();
-            depth_max.is_some_and(|max| depth.is_some_and(|depth| depth > max as usize))
+            depth_max.is_some_and(|max| depth.is_some_and(|depth| i64::try_from(depth).is_ok_and(|depth| depth > max)))
         };
         let mut found = Vec::new();
         for (path, node) in listed {

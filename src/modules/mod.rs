@@ -85,7 +85,7 @@ mod words;
 
 pub use act::{Act, Source};
 pub use contract::{
-    AnyModule, Change, Compares, Decision, Diff, Effect, Failure, Foretell, Input, InputKind,
+    AnyModule, CHECK_WARNINGS, Change, Compares, Decision, Diff, Effect, Failure, Foretell, Input, InputKind,
     Module, Outcome, Prepared, Resolved, TreeEntry, Undo,
 };
 pub use library::{Calling, LIBRARY_MODULE};

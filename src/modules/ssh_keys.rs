@@ -6,6 +6,7 @@
 use super::command::last;
 use super::group::{Presence, check_name};
 use super::result::fields;
+use super::slurp::base64;
 use super::small_file::{SmallFile, text};
 use super::words::{self, Expand};
 use super::{Change, Decision, Diff, Effect, Failure, Foretell, Module, Outcome, Resolved};
@@ -303,7 +304,8 @@ pub(super) struct KnownHostsArgs {
     state: Presence,
     /// The file. Default `~/.ssh/known_hosts`.
     path: Option<String>,
-    /// Not supported.
+    /// Whether the name stands hashed in the file. A name that stands there in the other form is
+    /// changed.
     #[serde(default)]
     hash_host: bool,
 }
@@ -314,9 +316,6 @@ impl Module for KnownHosts {
     type Args = KnownHostsArgs;
 
     fn check(args: &KnownHostsArgs) -> Result<(), String> {
-        if args.hash_host {
-            return Err("`hash_host` is not supported".into());
-        }
         if args.key.is_none() && args.state == Presence::Present {
             return Err("No key specified when adding a host".into());
         }
@@ -390,6 +389,8 @@ impl Module for KnownHosts {
             match args.state {
                 Presence::Absent if is_host && (wanted.is_none() || is_same) => {}
                 Presence::Present if is_host && is_type && !is_same => {}
+                Presence::Present
+                    if is_host && is_same && wanted.is_some() && is_hashed(line) != args.hash_host => {}
                 _ => {
                     has_it |= is_host && is_same;
                     lines.push(line.to_owned());
@@ -397,14 +398,18 @@ impl Module for KnownHosts {
             }
         }
         if let (Some(line), Presence::Present, false) = (wanted, args.state, has_it) {
-            lines.push(line.to_owned());
+            lines.push(if args.hash_host {
+                hashed(&args.name.to_lowercase(), line, &before)
+            } else {
+                line.to_owned()
+            });
         }
         let result = fields([
             ("name", args.name.as_str().into()),
             ("key", wanted.map_or(Value::Null, Value::from)),
             ("path", path.into()),
             ("state", args.state.name().into()),
-            ("hash_host", false.into()),
+            ("hash_host", args.hash_host.into()),
         ]);
         if lines.iter().map(String::as_str).eq(before.lines()) {
             let mut outcome = Outcome::ok(result);
@@ -450,6 +455,37 @@ impl Module for KnownHosts {
     ) -> Result<Outcome, Failure> {
         written(change, replies)
     }
+}
+
+/// Whether the host of a line is hashed.
+fn is_hashed(line: &str) -> bool {
+    let mut words = line.split_whitespace().filter(|word| !word.starts_with('@'));
+    words.next().is_some_and(|host| host.starts_with("|1|"))
+}
+
+/// A line with its host hashed as OpenSSH hashes it: HMAC-SHA1 of the name under a salt, which only
+/// has to differ from that of others. It comes from the file, so that a second look gives the same.
+fn hashed(name: &str, line: &str, file: &str) -> String {
+    use sha1::Digest as _;
+    const BLOCK: usize = 64;
+    let salt = sha1::Sha1::digest(format!("{file}\0{line}"));
+    let padded = |byte: u8| {
+        let mut block = [byte; BLOCK];
+        block.iter_mut().zip(salt.iter()).for_each(|(pad, salt)| *pad ^= salt);
+        block
+    };
+    let inner = sha1::Sha1::new().chain_update(padded(0x36)).chain_update(name);
+    let sum = sha1::Sha1::new().chain_update(padded(0x5c)).chain_update(inner.finalize());
+    let host = format!("|1|{}|{}", base64(&salt), base64(&sum.finalize()));
+    let mut is_named = false;
+    let words = line.split_whitespace().map(|word| {
+        if is_named || word.starts_with('@') {
+            return word;
+        }
+        is_named = true;
+        host.as_str()
+    });
+    words.collect::<Vec<&str>>().join(" ")
 }
 
 #[cfg(test)]

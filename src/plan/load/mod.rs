@@ -217,6 +217,9 @@ impl Loader {
     fn sift(&mut self, problems: Vec<Diagnostic>) -> Vec<Diagnostic> {
         let mut distinct: Vec<Diagnostic> = Vec::new();
         for mut problem in problems {
+            if self.is_tolerant && problem.code == "SB0125" {
+                continue;
+            }
             if self.is_tolerant && problem.code == "SB0002" {
                 problem.severity = Severity::Warning;
             }

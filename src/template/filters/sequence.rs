@@ -329,6 +329,10 @@ fn random(eval: &Eval<'_>, input: &Val, args: &Args) -> Result<Val> {
 }
 
 fn shuffle(eval: &Eval<'_>, input: &Val, args: &Args) -> Result<Val> {
+    // What cannot be shuffled stays as it is, as in Ansible.
+    if !(input.is_sequence() || input.is_mapping() || matches!(input, Val::Str(_))) {
+        return Ok(input.clone());
+    }
     let mut items = eval.items(input)?;
     let mut source = Random::new(eval, args.get(0, "seed"))?;
     for i in (1..items.len()).rev() {

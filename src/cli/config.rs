@@ -87,6 +87,12 @@ const KNOWN: &[Known] = &[
         "ANSIBLE_CACHE_PLUGIN_PREFIX",
     ),
     known(
+        "cache_timeout",
+        "defaults",
+        "fact_caching_timeout",
+        "ANSIBLE_CACHE_PLUGIN_TIMEOUT",
+    ),
+    known(
         "check_mode_markers",
         "defaults",
         "check_mode_markers",

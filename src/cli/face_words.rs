@@ -14,12 +14,13 @@ pub(super) fn complain(problems: &[Diagnostic], sources: &SourceMap) {
         };
         let text = malformed_block(problem, sources);
         let text = text.unwrap_or_else(|| in_ansibles_words(&problem.message));
+        let stop = if problem.code == "SB0126" { "." } else { "" };
         let mut letters = text.chars();
         let first: String = letters
             .next()
             .map(|c| c.to_uppercase().collect())
             .unwrap_or_default();
-        tell(&format!("[{mark}]: {first}{}", letters.as_str()));
+        tell(&format!("[{mark}]: {first}{}{stop}", letters.as_str()));
         let place = problem
             .labels
             .first()

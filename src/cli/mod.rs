@@ -10,6 +10,7 @@ mod explain;
 mod extra_vars;
 mod face;
 mod face_words;
+mod fact_cache;
 mod fault;
 mod harden;
 mod inventory;

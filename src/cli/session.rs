@@ -278,6 +278,7 @@ fn settings(
             .lost_after
             .or((!is_interactive).then_some(LOST_AFTER_S)),
         window_spent_s: 0,
+        fact_cache: super::fact_cache::of(&args.config, inventory, args.flush_cache),
     })
 }
 

@@ -29,6 +29,8 @@ pub(crate) struct ItemEnd {
     pub(crate) delegate: Option<String>,
     /// A failure that a rescue or `ignore_errors` deals with.
     pub(crate) is_handled: bool,
+    /// The module's arguments, where listeners want to see them (`-vvv`).
+    pub(crate) invocation: Option<Value>,
 }
 
 impl ItemEnd {
@@ -81,6 +83,7 @@ impl ItemEnd {
             is_hidden: false,
             delegate: None,
             is_handled: false,
+            invocation: None,
         }
     }
 
@@ -166,6 +169,10 @@ impl ItemEnd {
                 .iter()
                 .filter(|(key, _)| !key.starts_with("_switchback"))
                 .map(|(key, value)| (key.clone(), value.clone()))
+                .chain(self.invocation.iter().map(|args| {
+                    let args = Map::from([("module_args".to_owned(), args.clone())]);
+                    ("invocation".to_owned(), Value::from(args))
+                }))
                 .collect::<Map>(),
         )
     }

@@ -20,6 +20,9 @@ use crate::script::{Reply, Script};
 use crate::transport::{Failed, Target};
 use crate::value::{Map, Value};
 
+/// `-v`, how often, from which on results tell the arguments of their module.
+const INVOCATION_VERBOSITY: u8 = 3;
+
 /// One item of a task on one host.
 #[derive(Clone)]
 pub(crate) struct Item {
@@ -170,7 +173,17 @@ impl Run {
                 Problem::new(format!("there is no module `{name}`")).into()
             ));
         };
-        self.look(item, module, args).await
+        let shown = self.invocation(&args);
+        let mut looked = self.look(item, module, args).await?;
+        if let Ok(Planned::Ended(end)) | Err(Early::End(end)) = &mut looked {
+            end.invocation = shown;
+        }
+        Ok(looked)
+    }
+
+    /// The arguments as listeners see them, where they want to.
+    pub(super) fn invocation(&self, args: &Value) -> Option<Value> {
+        (self.settings.verbosity >= INVOCATION_VERBOSITY).then(|| args.clone())
     }
 
     /// The rendered arguments: defaults of the module, `args:` as a whole, then each by name.

@@ -3,6 +3,10 @@
 //!
 //! Source: ansible-core 2.19, `playbook/base.py` (`post_validate`).
 
+use std::rc::Rc;
+
+use tokio::sync::Semaphore;
+
 use super::controller::Problem;
 use super::halt::{Flow, Halt};
 use super::item::Item;
@@ -39,6 +43,19 @@ impl Run {
         self.number(timeout, &item.view)
             .map_err(|problem| named("timeout", problem))?;
         Ok(())
+    }
+
+    /// What lets only so many hosts at a throttled task.
+    pub(super) fn gate(&self, run: &TaskRun, host: &String) -> Flow<Option<Rc<Semaphore>>> {
+        let Some(limit) = self.throttle(run, Some(host))? else {
+            return Ok(None);
+        };
+        let mut state = self.state.borrow_mut();
+        let gates = &mut state.play.throttles;
+        let gate = gates
+            .entry(run.task.id.clone())
+            .or_insert_with(|| Rc::new(Semaphore::new(limit)));
+        Ok(Some(gate.clone()))
     }
 
     /// How many hosts may be at the task at once, as its first host sees it; it is for all hosts, so that what is no number

@@ -159,7 +159,8 @@ impl Run {
     fn tasks_run(&self, host: &str) -> u32 {
         let state = self.state.borrow();
         let counts = state.stats.hosts.get(host);
-        counts.map_or(0, |s| s.ok + s.failed + s.rescued)
+        let unmet = state.play.unmet.get(host).copied().unwrap_or(0);
+        counts.map_or(0, |s| s.ok + s.failed + s.rescued).saturating_sub(unmet)
     }
 
     /// A role counts as done where a task of it really ran.

@@ -17,6 +17,7 @@ mod digest;
 mod driver;
 mod effect;
 mod end;
+mod fact_cache;
 mod foretell;
 mod frame;
 mod ground;
@@ -55,6 +56,7 @@ mod world;
 
 pub use action::ACTIONS;
 pub use driver::{Driver, LocalFuture, Terminal};
+pub use fact_cache::FactCache;
 pub use effect::{Effect, Input, Live, Now, Ticket};
 pub use machine::Machine;
 pub use project::{Project, render_name};

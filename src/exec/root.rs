@@ -54,6 +54,7 @@ impl Run {
             is_check: self.settings.is_check,
             journal: self.settings.journal.clone(),
         });
+        self.recall_facts();
         let result = match self.prepare_change(playbook.change.as_ref()) {
             Ok(()) => self.run_playbook(&playbook).await,
             Err(halt) => Err(halt),
@@ -98,6 +99,7 @@ impl Run {
     /// The last record and the last event; returns the exit code, which tells of a journal that
     /// fails only now. A run that may go on keeps its locks, unless it has changed nothing.
     pub(crate) async fn finish(&self, exit_code: u8) -> u8 {
+        self.leave_facts().await;
         let is_untouched = self.state.borrow().replay.next_attempt == 0;
         self.leave_hosts(is_over(exit_code) || is_untouched).await;
         let at = self.port.now().wall;

@@ -236,6 +236,11 @@ impl Run {
         host: String,
         first: Option<Planned>,
     ) -> Flow<HostEnd> {
+        let gate = self.gate(run, &host)?;
+        let _place = match &gate {
+            Some(gate) => gate.acquire().await.ok(),
+            None => None,
+        };
         self.port.emit(Event::HostStarted {
             host: host.clone(),
             step: run.task.id.clone(),

@@ -383,14 +383,18 @@ impl Module for KnownHosts {
             let is_host = found.contains(&(at + 1));
             let this = kind(line);
             let is_same = wanted_kind.as_ref() == Some(&this);
-            let is_type = wanted_kind
-                .as_ref()
-                .is_some_and(|wanted| wanted.first() == this.first());
+            // A line with a mark (`@cert-authority`, `@revoked`) is another thing than a host's key.
+            let has_mark = line.starts_with('@');
+            let is_same = is_same && mark(line) == wanted.map_or("", mark);
+            let is_type = !has_mark
+                && wanted_kind
+                    .as_ref()
+                    .is_some_and(|wanted| wanted.first() == this.first());
             match args.state {
-                Presence::Absent if is_host && (wanted.is_none() || is_same) => {}
+                Presence::Absent if is_host && (wanted.is_none() && !has_mark || is_same) => {}
                 Presence::Present if is_host && is_type && !is_same => {}
                 Presence::Present
-                    if is_host && is_same && wanted.is_some() && is_hashed(line) != args.hash_host => {}
+                    if is_host && is_same && !has_mark && is_hashed(line) != args.hash_host => {}
                 _ => {
                     has_it |= is_host && is_same;
                     lines.push(line.to_owned());
@@ -455,6 +459,12 @@ impl Module for KnownHosts {
     ) -> Result<Outcome, Failure> {
         written(change, replies)
     }
+}
+
+/// The mark of a line, if it has one.
+fn mark(line: &str) -> &str {
+    let first = line.split_whitespace().next().unwrap_or_default();
+    if first.starts_with('@') { first } else { "" }
 }
 
 /// Whether the host of a line is hashed.

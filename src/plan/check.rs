@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::actions::ACTIONS;
 use crate::diag::{Diagnostic, Span, suggest};
-use crate::model::read::is_variable_name;
+use crate::model::read::{is_variable_name, reserved};
 use crate::model::{
     Action, Args, Condition, Item, Keywords, Play, Playbook, Steps, Task, UndoSpec,
 };
@@ -234,6 +234,7 @@ impl Check {
 
     fn fact_names(&mut self, args: &Args) {
         for key in args.fields.keys() {
+            self.problems.extend(reserved(key, args.span(&format!("{key}:key"))));
             if !key.contains("{{") && key != "_raw_params" && !is_variable_name(key) {
                 self.problems.push(
                     Diagnostic::error("SB0117", format!("invalid variable name `{key}`"))

@@ -13,5 +13,6 @@ mod load;
 
 pub use actions::{ACTIONS, Action, action_name, action_names};
 pub use find::find_file;
+pub use library::distrust;
 pub use lint::{lint, tags, unknown_tags};
 pub use load::{Included, Loader, Renderer};

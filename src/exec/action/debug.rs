@@ -7,6 +7,9 @@ use super::super::run::{Run, plain_text};
 use crate::event::Status;
 use crate::value::{Map, Value};
 
+/// What is shown of a variable that is `omit`.
+const OMIT: &str = "<<Omit>>";
+
 impl Run {
     /// `debug`: shows a message or a variable (ansible-core 2.19, `plugins/action/debug.py`).
     pub(super) fn debug(&self, item: &Item, args: &Value) -> Result<ItemEnd, Early> {
@@ -65,6 +68,11 @@ impl Run {
                 let warning = format!("Encountered 1 template error.\n{what}");
                 result.insert("warnings".into(), Value::from(vec![warning.into()]));
             }
+            if rendered.as_str() == Some(OMIT) {
+                let warning = "The result of the `var` expression could not be omitted; a \
+                               placeholder was used instead.";
+                result.insert("warnings".into(), Value::from(vec![warning.into()]));
+            }
             result.insert(name, rendered);
         } else {
             let msg = args
@@ -82,7 +90,7 @@ impl Run {
             "{{{{ {expression} }}}}"
         )));
         match self.controller.render(&template, &item.view) {
-            Ok(value) => Ok(value.unwrap_or_default()),
+            Ok(value) => Ok(value.unwrap_or_else(|| OMIT.into())),
             Err(problem) if problem.is_undefined => {
                 let suffix = format!(", in `{{{{ {expression} }}}}`");
                 let what = problem.message.strip_suffix(&suffix);

@@ -53,6 +53,9 @@ const SALT: &[u8; 64] = b"./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 
 fn password_hash(eval: &Eval<'_>, input: &Val, args: &Args) -> Result<Val> {
     let kind = args.text(0, "hashtype", "sha512")?;
+    if !matches!(args.get(2, "salt_size"), None | Some(Val::Null | Val::Int(_))) {
+        return Err(Problem::other("salt_size must be an integer"));
+    }
     let salt = match args.get(1, "salt") {
         Some(Val::Null) | None => {
             let size = usize::try_from(args.int(2, "salt_size", 16)?)

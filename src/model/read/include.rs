@@ -176,6 +176,7 @@ impl Reader<'_> {
                 .bool(key, &node_of(value, args.span(key)))
         };
         let (is_public, allows_duplicates) = (flag("public"), flag("allow_duplicates"));
+        let validates = flag("rolespec_validate");
         let role = RoleUse {
             span: task.span,
             name: role,
@@ -187,6 +188,7 @@ impl Reader<'_> {
             handlers_from: field("handlers_from"),
             is_public,
             allows_duplicates,
+            validates,
         };
         Some((role, self.apply(args, name)))
     }

@@ -431,6 +431,25 @@ fn a_declined_change_sends_nothing() {
     assert!(!world.log.contains(&"intent".to_owned()));
 }
 
+/// What the operator declined stays declined: a later process of the run, which may have nobody to
+/// ask, does not run it, item by item as well; what was not asked about yet is asked about.
+#[test]
+fn a_declined_change_is_not_run_by_a_resume() {
+    let items = "    - shell: echo {{ item }} >> $T/items\n      loop: [1, 2]\n";
+    let mut world = World::new(&play(&format!("{COUNT}{items}{COPY}")));
+    world.settings.asks = true;
+    let skip = || Answer::Skip {
+        reason: "not now".into(),
+    };
+    world.answers = [skip(), skip(), Answer::Stop].into();
+    assert_eq!(world.run(), Some(10));
+    world.settings.asks = false;
+    assert_eq!(world.resume(), Some(0), "{:?}", world.log);
+    assert!(!world.path("count").exists());
+    assert!(!world.path("items").exists());
+    assert_eq!(world.text("f"), "new");
+}
+
 #[test]
 fn a_failed_append_stops_the_run_before_the_change() {
     let mut world = World::new(&play(&format!("{COUNT}{COPY}")));

@@ -221,6 +221,31 @@ fn a_killed_run_keeps_its_hosts() {
     assert_eq!(other.status.code(), Some(0), "{}", told(&other));
 }
 
+/// A host that was away when its run ended still has that run's lock: a later run of the same store
+/// takes it, one of another store does not, as it cannot know that the run is over.
+#[test]
+fn the_lock_of_an_ended_run_gives_way() {
+    let bench = Bench::new("    - shell: echo {{ who }} >> DIR/log\n");
+    let done = bench.start("alice").wait_with_output().unwrap();
+    assert_eq!(done.status.code(), Some(0), "{}", told(&done));
+    // As if the host had not heard that the lock is free.
+    let keep = || std::fs::remove_file(bench.path("place/e/1.free")).unwrap();
+    keep();
+    let other = bench.start("bob").wait_with_output().unwrap();
+    assert_eq!(other.status.code(), Some(6), "{}", told(&other));
+    let copied = bench.path("bob").join(run_of(&bench.path("alice")));
+    let from = bench.path("alice").join(run_of(&bench.path("alice")));
+    let copy = Command::new("cp").arg("-a").args([&from, &copied]).status();
+    assert!(copy.unwrap().success());
+    let other = bench.start("bob").wait_with_output().unwrap();
+    assert_eq!(other.status.code(), Some(6), "a copy: {}", told(&other));
+    assert_eq!(bench.text("log"), "alice\n");
+    let next = bench.start("alice").wait_with_output().unwrap();
+    assert_eq!(next.status.code(), Some(0), "{}", told(&next));
+    assert!(told(&next).contains("which is over"), "{}", told(&next));
+    assert_eq!(bench.text("log"), "alice\nalice\n");
+}
+
 /// Check mode and the localhost that no inventory names take no lock and meet none.
 #[test]
 fn check_mode_and_the_implicit_localhost_take_no_lock() {

@@ -24,7 +24,7 @@ use crate::event::Event;
 use crate::exec::ask::{Answer, Question, TextQuestion, WordQuestion};
 use crate::exec::{Driver, InventoryExpressions, LocalFuture, Project, Settings, Terminal};
 use crate::inventory::Inventory;
-use crate::journal::Writer;
+use crate::journal::{RunStore, Writer};
 use crate::model::Playbook;
 use crate::plan::Loader;
 use crate::report::{
@@ -128,8 +128,11 @@ pub(super) fn load(args: &RunArgs) -> Result<Loaded, u8> {
         tell_problems(args, &[problem], &loader.sources);
         exit::USAGE
     })?;
+    // Where there is no store, the run itself says why it cannot begin.
+    let runs = (!args.check).then(|| RunStore::from_env(&|name| std::env::var_os(name)).ok());
+    let runs = runs.flatten();
     Ok(Loaded {
-        project: Rc::new(Project::new(loader)),
+        project: Rc::new(Project::new(loader).with_runs(runs)),
         playbook,
         inventory,
         settings,

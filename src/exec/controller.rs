@@ -104,6 +104,17 @@ pub struct Search {
     pub playbook: PathBuf,
 }
 
+/// What the journal of a run that has ended says of its locks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EndedRun {
+    /// The exit code.
+    pub exit_code: u8,
+    /// The folder of the journal.
+    pub journal: String,
+    /// The locks that it took: token, and where from.
+    pub locks: Vec<(String, String)>,
+}
+
 /// The controller's side.
 pub trait Controller {
     /// Renders a value deeply; `None` is `omit`.
@@ -171,6 +182,8 @@ pub trait Controller {
     /// # Errors
     /// Why it cannot be opened.
     fn open_vault(&self, text: &str) -> Result<String, String>;
+    /// A run of the same store that has ended, if `run` is one and nobody works on it.
+    fn ended_run(&self, run: &str) -> Option<EndedRun>;
     /// Line and column.
     fn place(&self, span: Span) -> Option<Place>;
 }

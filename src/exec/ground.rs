@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use super::end::{ItemEnd, unreachable_end};
 use super::halt::{Flow, Halt};
+use super::root::is_over;
 use super::run::Run;
 use crate::journal::Record;
 use crate::script::Script;
@@ -217,6 +218,22 @@ impl Run {
             && (words.next()).is_some_and(|token| self.own_tokens().iter().any(|t| t == token))
     }
 
+    /// Whether a lock is one of a run of the same store that is over: the host could not be reached
+    /// when that run gave its locks back. Only the journal that took a lock can say so, hence not
+    /// that of another machine and no copy.
+    fn is_left_behind(&self, line: &str) -> bool {
+        let mut words = line.split(' ');
+        let (Some(run), Some(token)) = (words.next(), words.next()) else {
+            return false;
+        };
+        let Some(ended) = self.controller.ended_run(run) else {
+            return false;
+        };
+        let machine = self.settings.machine.as_deref().unwrap_or_default();
+        let from = format!("{machine}:{}", ended.journal);
+        is_over(ended.exit_code) && ended.locks.contains(&(token.to_owned(), from))
+    }
+
     /// Where this run takes locks from.
     fn locks_from(&self) -> String {
         let machine = self.settings.machine.as_deref().unwrap_or_default();
@@ -250,10 +267,12 @@ impl Run {
         tokens: &[String],
     ) -> Flow<Result<Met, Failed>> {
         let mut tokens = tokens.to_vec();
+        let mut over: Option<String> = None;
         let mut tries = 0;
         loop {
             tries += 1;
-            let script = attempt::meet(how, &self.settings.run, &tokens, &self.settings.owner);
+            let (run, owner) = (&self.settings.run, &self.settings.owner);
+            let script = attempt::meet(how, run, &tokens, owner, over.as_deref());
             match self.port.trip(target, plain(script), None).await {
                 Err(Failed::Lost { .. }) if tries < MEETINGS_MAX => {}
                 Err(failed) => return Ok(Err(failed)),
@@ -261,13 +280,22 @@ impl Run {
                     let met = attempt::met(&reply).unwrap_or_else(|| {
                         Met::Unfit(format!("the host said: {}", reply.stderr_text().trim()))
                     });
-                    // The same host may be met under another name at the same time, and that
-                    // meeting have been faster: its lock is this run's too.
-                    let is_own = matches!(&met, Met::Locked(line) if self.is_own(line));
-                    if !is_own || tries >= MEETINGS_MAX {
+                    let Met::Locked(line) = &met else {
+                        return Ok(Ok(met));
+                    };
+                    if tries >= MEETINGS_MAX {
                         return Ok(Ok(met));
                     }
-                    tokens = self.own_tokens();
+                    // The same host may be met under another name at the same time, and that
+                    // meeting have been faster: its lock is this run's too.
+                    if self.is_own(line) {
+                        tokens = self.own_tokens();
+                    } else if self.is_left_behind(line) {
+                        self.notice(false, left_behind(&target.host, line));
+                        over = Some(line.clone());
+                    } else {
+                        return Ok(Ok(met));
+                    }
                 }
             }
         }
@@ -312,6 +340,12 @@ impl Run {
         });
         futures_util::future::join_all(work).await;
     }
+}
+
+/// What the user is told of a lock that an ended run could not give back.
+fn left_behind(host: &str, line: &str) -> String {
+    let run = line.split(' ').next().unwrap_or_default();
+    format!("`{host}` still had the lock of run {run}, which is over: it is taken from it")
 }
 
 /// A script without input or limit.

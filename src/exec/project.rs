@@ -4,10 +4,11 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::controller::{Controller, HostScopes, Problem, Search, View};
+use super::controller::{Controller, EndedRun, HostScopes, Problem, Search, View};
 use super::secrets::is_secret_variable;
 use super::world::ControllerWorld;
 use crate::diag::{Diagnostic, Place, SourceMap, Span, render};
+use crate::journal::RunStore;
 use crate::model::{Playbook, PlaybookEntry, RoleScope, RoleUse, Task};
 use crate::plan::{Included, Loader, find_file};
 use crate::template::{Engine, ErrorKind, Rendered, Scope, Syntax, TemplateError};
@@ -21,6 +22,7 @@ pub(crate) const SMALL_INPUT_MAX: u64 = 32 * 1024;
 pub struct Project {
     engine: Engine,
     loader: RefCell<Loader>,
+    runs: Option<RunStore>,
 }
 
 impl Project {
@@ -29,7 +31,15 @@ impl Project {
         Self {
             engine: Engine::new(),
             loader: RefCell::new(loader),
+            runs: None,
         }
+    }
+
+    /// The same project, where runs are kept in `runs`.
+    #[must_use]
+    pub fn with_runs(mut self, runs: Option<RunStore>) -> Self {
+        self.runs = runs;
+        self
     }
 
     /// The texts of all files, for diagnostics.
@@ -268,6 +278,16 @@ impl Controller for Project {
             || Err("no vault password is given".to_owned()),
             |opener| opener.open(text),
         )
+    }
+
+    fn ended_run(&self, run: &str) -> Option<EndedRun> {
+        let store = self.runs.as_ref()?;
+        let (exit_code, locks) = store.ended(run)?;
+        Some(EndedRun {
+            exit_code,
+            journal: store.folder(run).display().to_string(),
+            locks,
+        })
     }
 
     fn place(&self, span: Span) -> Option<Place> {

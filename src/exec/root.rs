@@ -24,6 +24,14 @@ pub(crate) mod code {
     pub(crate) const ABORTED: u8 = 99;
 }
 
+/// Whether a run that ended so has no more to do: one that may go on keeps its locks.
+pub(crate) fn is_over(exit_code: u8) -> bool {
+    matches!(
+        exit_code,
+        code::OK | code::FAILED | code::UNREACHABLE | code::ABORTED | code::ROLLED_BACK
+    )
+}
+
 /// How a machine ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ended {
@@ -90,12 +98,8 @@ impl Run {
     /// The last record and the last event; returns the exit code, which tells of a journal that
     /// fails only now. A run that may go on keeps its locks, unless it has changed nothing.
     pub(crate) async fn finish(&self, exit_code: u8) -> u8 {
-        let is_over = matches!(
-            exit_code,
-            code::OK | code::FAILED | code::UNREACHABLE | code::ABORTED | code::ROLLED_BACK
-        );
         let is_untouched = self.state.borrow().replay.next_attempt == 0;
-        self.leave_hosts(is_over || is_untouched).await;
+        self.leave_hosts(is_over(exit_code) || is_untouched).await;
         let at = self.port.now().wall;
         let record = Record::Closed { exit_code, at };
         let closed = self.record(vec![record], true).await;

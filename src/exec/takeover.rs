@@ -1,8 +1,10 @@
 //! Taking over the locks of a run's hosts: what somebody does who goes on with a run whose own
 //! controller is gone, or must not act any more.
 //!
-//! Invariant: either every host of the run is taken over, but for those that were named to be left
-//! out, or none is.
+//! Invariants: no host is taken over before every host of the run, but for those that were named to
+//! be left out, could be reached; `TakenOver` is recorded only when all of them are. A host that is
+//! lost between the two leaves some taken over: the old controller is fenced there, and a second
+//! takeover takes the rest.
 
 use super::ground::plain;
 use super::halt::Halt;

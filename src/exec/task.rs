@@ -145,17 +145,16 @@ impl Run {
         } else {
             match self.ask_about_task(run, &looked).await? {
                 Answer::Skip { reason } => {
-                    return Ok(self.skipped_everywhere(run, hosts, &reason));
+                    return self.decline(run, &looked, &reason).await;
                 }
                 Answer::SkipHosts {
                     hosts: skipped,
                     reason,
                 } => {
-                    let mut ends = self.skipped_everywhere(run, &skipped, &reason);
-                    let rest: Vec<_> = looked
+                    let (declined, rest): (Vec<_>, Vec<_>) = looked
                         .into_iter()
-                        .filter(|(h, _)| !skipped.contains(h))
-                        .collect();
+                        .partition(|(host, _)| skipped.contains(host));
+                    let mut ends = self.decline(run, &declined, &reason).await?;
                     ends.extend(self.apply_looked(run, rest).await?);
                     return Ok(ends);
                 }
@@ -402,24 +401,33 @@ impl Run {
         }
     }
 
-    fn skipped_everywhere(&self, run: &TaskRun, hosts: &[String], reason: &str) -> Vec<HostEnd> {
-        hosts
-            .iter()
-            .map(|host| {
-                let end = declined(reason);
-                self.port.emit(Event::HostFinished {
-                    host: host.clone(),
-                    step: run.task.id.clone(),
-                    name: run.name.clone(),
-                    report: end.report(false, &Value::clone),
-                });
-                HostEnd {
-                    host: host.clone(),
-                    end,
-                    is_ignored: false,
-                }
-            })
-            .collect()
+    /// The ends of a task that the operator declined on these hosts. The journal has them, so that a
+    /// resume without questions does not run what somebody said no to.
+    async fn decline(
+        &self,
+        run: &TaskRun,
+        looked: &[(String, Vec<(Item, Planned)>)],
+        reason: &str,
+    ) -> Flow<Vec<HostEnd>> {
+        let mut ends = Vec::new();
+        for (host, planned) in looked {
+            let end = declined(reason);
+            for (item, _) in planned {
+                self.record_end(item, &end).await?;
+            }
+            self.port.emit(Event::HostFinished {
+                host: host.clone(),
+                step: run.task.id.clone(),
+                name: run.name.clone(),
+                report: end.report(false, &Value::clone),
+            });
+            ends.push(HostEnd {
+                host: host.clone(),
+                end,
+                is_ignored: false,
+            });
+        }
+        Ok(ends)
     }
 
     /// Failed hosts go on because a person said so. What is lost is taken as done; the hosts where

@@ -249,6 +249,26 @@ impl RunStore {
         Ok((id, recovered))
     }
 
+    /// The exit code of a run that has ended, and the locks that it took: token, and where from.
+    /// `None` where there is no such run, where somebody works on it, where its last process did not
+    /// end in an orderly way, and where its journal cannot be read: nothing is known of it then.
+    pub fn ended(&self, id: &str) -> Option<(u8, Vec<(String, String)>)> {
+        // The id may come from a host: it is looked for, never made a path.
+        let is_there = self.ids().ok()?.iter().any(|known| known == id);
+        if !is_there || holder_of(&self.folder(id)).is_some() {
+            return None;
+        }
+        let records = reader::read(&self.folder(id).join(JOURNAL)).ok()?.records;
+        let Record::Closed { exit_code, .. } = records.last()?.record else {
+            return None;
+        };
+        let locks = records.iter().filter_map(|entry| match &entry.record {
+            Record::Locking { token, from, .. } => Some((token.clone(), from.clone())),
+            _ => None,
+        });
+        Some((exit_code, locks.collect()))
+    }
+
     /// The full id of a run.
     ///
     /// # Errors

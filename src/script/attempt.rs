@@ -255,15 +255,23 @@ pub enum Meet<'a> {
 }
 
 /// Asks for all that must be known of a host before it is changed, and takes its lock. `tokens`
-/// name the locks of this run, the last one is for a new lock; without any none is taken.
-pub fn meet(how: Meet<'_>, run: &str, tokens: &[String], owner: &str) -> Script {
+/// name the locks of this run, the last one is for a new lock; without any none is taken. `over` is
+/// the line of a lock that is taken as given back.
+pub fn meet(
+    how: Meet<'_>,
+    run: &str,
+    tokens: &[String],
+    owner: &str,
+    over: Option<&str>,
+) -> Script {
     let (how, uid) = match how {
         Meet::Root(uid) => ("root", uid),
         Meet::Home => ("home", ""),
     };
     let tokens = words(tokens);
+    let over = over.map_or(String::new(), |line| format!("SB_over={}\n", quote(line)));
     Script::new(format!(
-        "sb_meet {how} {} {}{tokens} {}\n",
+        "{over}sb_meet {how} {} {}{tokens} {}\n",
         quote(run),
         quote(uid),
         quote(owner)

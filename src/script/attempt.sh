@@ -400,12 +400,12 @@ sb_logind() {
   fi
 }
 
-# sb_lock TOKEN... OWNER: takes the lock of the host, or says whose it is.
+# sb_lock TOKEN... OWNER: takes the lock of the host, or says whose it is. The lock that SB_over says
+# counts as given back: its run is over.
 sb_lock() {
   [ $# -gt 1 ] || return 0
   sb_epoch
-  if [ "$SB_epoch" -gt 0 ] && [ ! -e "$SB_LOCKS/e/$SB_epoch.free" ]; then
-    sb_ruler
+  if [ "$SB_epoch" -gt 0 ] && [ ! -e "$SB_LOCKS/e/$SB_epoch.free" ] && ! sb_is_over; then
     while [ $# -gt 1 ]; do
       case $SB_line in "$SB_run $1 "*)
         sb_kv epoch "$SB_epoch"
@@ -421,6 +421,10 @@ sb_lock() {
   SB_new=$((SB_epoch + 1))
   [ -w "$SB_LOCKS/e" ] || sb_refuse no-root
   sb_seize "$1" "$2"
+}
+sb_is_over() {
+  sb_ruler
+  [ -n "${SB_over-}" ] && [ "$SB_line" = "$SB_over" ]
 }
 # sb_seize TOKEN OWNER: makes $SB_new the lock that rules.
 sb_seize() {

@@ -34,12 +34,7 @@ pub(crate) const ALL: &[Case] = &[
         "a_person_steps_through_the_upgrade",
         a_person_steps_through_the_upgrade,
     ),
-    // Fails for now: the host that was away keeps the lock of the run that has ended without it.
-    Case {
-        name: "a_lost_replica_joins_later",
-        is_long: true,
-        run: a_lost_replica_joins_later,
-    },
+    case("a_lost_replica_joins_later", a_lost_replica_joins_later),
     Case {
         name: "rollback_from_each_phase",
         is_long: true,

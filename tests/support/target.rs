@@ -107,7 +107,13 @@ impl Target {
 
     /// Meets the host and takes its lock as `token` of `run`.
     pub(crate) fn meet(&self, run: &str, token: &str) -> Met {
-        let reply = self.run(&meet(Meet::Root("0"), run, &[token.to_owned()], OWNER));
+        let reply = self.run(&meet(
+            Meet::Root("0"),
+            run,
+            &[token.to_owned()],
+            OWNER,
+            None,
+        ));
         met(&reply).unwrap_or_else(|| panic!("{}: {reply:?}", self.shell))
     }
 

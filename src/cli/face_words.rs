@@ -64,9 +64,9 @@ fn place_line(problem: &Diagnostic, sources: &SourceMap) -> String {
 /// A message with the words for which people search.
 fn in_ansibles_words(message: &str) -> String {
     let text = message.replace('`', "'");
-    WORDS.iter().fold(text, |text, (ours, theirs)| {
-        text.replace(ours, theirs)
-    })
+    WORDS
+        .iter()
+        .fold(text, |text, (ours, theirs)| text.replace(ours, theirs))
 }
 
 /// What we say, quoted as Ansible quotes, and what Ansible says.
@@ -103,10 +103,22 @@ const WORDS: &[(&str, &str)] = &[
         "is not a keyword of a handler",
         "is not a valid attribute for a Handler",
     ),
-    ("has no plays", "has no plays. A playbook must contain at least one play"),
-    ("'hosts' is empty", "Hosts list cannot be empty. Please check your playbook"),
-    ("'roles' must be a list", "A malformed role declaration was encountered."),
-    ("'vars_prompt' lacks 'name'", "Invalid vars_prompt data structure, missing 'name' key"),
+    (
+        "has no plays",
+        "has no plays. A playbook must contain at least one play",
+    ),
+    (
+        "'hosts' is empty",
+        "Hosts list cannot be empty. Please check your playbook",
+    ),
+    (
+        "'roles' must be a list",
+        "A malformed role declaration was encountered.",
+    ),
+    (
+        "'vars_prompt' lacks 'name'",
+        "Invalid vars_prompt data structure, missing 'name' key",
+    ),
 ];
 
 /// A list of tasks that is none.
@@ -130,4 +142,3 @@ fn excerpt(text: &str, line: u32) -> String {
     let shown: Vec<String> = shown.map(|(n, line)| format!("{} {line}", n + 1)).collect();
     shown.join("\n")
 }
-

@@ -28,7 +28,9 @@ pub(super) fn of(config: &Config, inventory: &Inventory, flushes: bool) -> Optio
         return None;
     }
     let Some(folder) = config.path("cache_connection") else {
-        tell("[WARNING]: `fact_caching: jsonfile` needs `fact_caching_connection`: facts are not kept");
+        tell(
+            "[WARNING]: `fact_caching: jsonfile` needs `fact_caching_connection`: facts are not kept",
+        );
         return None;
     };
     let prefix = config.text("cache_prefix").unwrap_or_default().to_owned();
@@ -65,8 +67,8 @@ fn forget(path: &PathBuf) {
 fn read(path: &Path, timeout_s: usize) -> Option<Map> {
     let meta = std::fs::symlink_metadata(path).ok()?;
     let age = SystemTime::now().duration_since(meta.modified().ok()?);
-    let is_fresh = timeout_s == 0
-        || age.is_ok_and(|age| age <= Duration::from_secs(timeout_s as u64));
+    let is_fresh =
+        timeout_s == 0 || age.is_ok_and(|age| age <= Duration::from_secs(timeout_s as u64));
     if !is_fresh {
         return None;
     }
@@ -79,14 +81,12 @@ fn read(path: &Path, timeout_s: usize) -> Option<Map> {
         return None;
     }
     let text = std::fs::read_to_string(path).ok()?;
-    match serde_json::from_str(&text).map(Value::from_json) {
-        Ok(Value::Map(facts)) => Some((*facts).clone()),
-        _ => {
-            tell(&format!(
-                "[WARNING]: {} holds no facts and is not used",
-                path.display()
-            ));
-            None
-        }
+    if let Ok(Value::Map(facts)) = serde_json::from_str(&text).map(Value::from_json) {
+        return Some((*facts).clone());
     }
+    tell(&format!(
+        "[WARNING]: {} holds no facts and is not used",
+        path.display()
+    ));
+    None
 }

@@ -99,6 +99,8 @@ codes! {
     "A keyword takes a boolean or a number, and something else was given. Ansible finds that when the task runs."
     "SB0126" "reserved variable name"
     "A variable has the name of a keyword or of a function of templates: one of them cannot be seen. Ansible warns too."
+    "SB0127" "internal argument"
+    "Arguments that begin with `_ansible_` are Ansible's own; no task can give them."
     "SB0130" "change without a way back"
     "A task changes hosts, its module cannot tell how to take that back, and it has neither `undo` nor `point_of_no_return`. Add `undo: [tasks]`, `undo: keep`, `reads: true` or a point of no return."
     "SB0131" "header of an imported playbook"

@@ -118,7 +118,9 @@ impl Run {
         end.attempt = attempt;
         end.module_changed = end.status != Status::Ok && end.status != Status::Skipped;
         end.is_hidden = item.is_hidden;
-        end.invocation = self.invocation(&ready.args);
+        end.invocation = self
+            .invocation(&ready.args)
+            .filter(|_| end.status != Status::Unreachable);
         self.tell_diff(item, ready, end);
         end.summary = self.redact(&ready.change.summary);
         end.diff = ready.diffs().iter().map(|d| self.redact(d)).collect();

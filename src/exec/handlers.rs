@@ -55,7 +55,11 @@ impl Run {
             let state = self.state.borrow();
             let has_any = |host: &&String| {
                 state.play.notified.contains_key(*host)
-                    || state.play.pending_handlers.get(*host).is_some_and(|p| !p.is_empty())
+                    || state
+                        .play
+                        .pending_handlers
+                        .get(*host)
+                        .is_some_and(|p| !p.is_empty())
             };
             let notified = hosts.iter().filter(has_any);
             notified

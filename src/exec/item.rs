@@ -15,7 +15,9 @@ use super::synchronize::SYNCHRONIZE;
 use crate::event::Status;
 use crate::journal::Instance;
 use crate::model::{Action, Cond, Task, UndoSpec};
-use crate::modules::{AnyModule, CHECK_WARNINGS, Change, Decision, Effect, Foretell, Outcome, Prepared, Resolved};
+use crate::modules::{
+    AnyModule, CHECK_WARNINGS, Change, Decision, Effect, Foretell, Outcome, Prepared, Resolved,
+};
 use crate::script::{Reply, Script};
 use crate::transport::{Failed, Target};
 use crate::value::{Map, Value};
@@ -176,7 +178,7 @@ impl Run {
         let shown = self.invocation(&args);
         let mut looked = self.look(item, module, args).await?;
         if let Ok(Planned::Ended(end)) | Err(Early::End(end)) = &mut looked {
-            end.invocation = shown;
+            end.invocation = shown.filter(|_| end.status != Status::Unreachable);
         }
         Ok(looked)
     }

@@ -28,6 +28,9 @@ const FLAGS: &[(&str, Pick)] = &[
     ("no_log", |k| k.no_log.as_ref()),
 ];
 
+/// The longest `timeout` of a task, as in Ansible.
+const TIMEOUT_S_MAX: i64 = 100_000_000;
+
 impl Run {
     /// Checks the keywords of an item that are booleans and numbers.
     pub(super) fn check_keywords(&self, item: &Item) -> Result<(), Problem> {
@@ -40,9 +43,16 @@ impl Run {
                 .map_err(|problem| named(name, problem))?;
         }
         let timeout = item.frame.keyword(|k| k.timeout.as_ref());
-        self.number(timeout, &item.view)
+        let seconds = self
+            .number(timeout, &item.view)
             .map_err(|problem| named("timeout", problem))?;
-        Ok(())
+        match seconds {
+            Some(seconds) if !(0..=TIMEOUT_S_MAX).contains(&seconds) => Err(Problem::new(format!(
+                "Task failed: Timeout {seconds} is invalid, it must be between 0 and \
+                 {TIMEOUT_S_MAX}."
+            ))),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// What lets only so many hosts at a throttled task.

@@ -160,7 +160,9 @@ impl Run {
         let state = self.state.borrow();
         let counts = state.stats.hosts.get(host);
         let unmet = state.play.unmet.get(host).copied().unwrap_or(0);
-        counts.map_or(0, |s| s.ok + s.failed + s.rescued).saturating_sub(unmet)
+        counts
+            .map_or(0, |s| s.ok + s.failed + s.rescued)
+            .saturating_sub(unmet)
     }
 
     /// A role counts as done where a task of it really ran.

@@ -280,6 +280,30 @@ impl Run {
             .flatten()
     }
 
+    /// `ansible_delegated_vars`: how the host is reached that does it instead.
+    pub(super) fn with_delegate(&self, run: &TaskRun, view: View) -> View {
+        let Some(delegate) = self.delegate_of(run, &view) else {
+            return view;
+        };
+        let other = self.host_view(&delegate);
+        let mut own = Map::from([("inventory_hostname".to_owned(), delegate.as_str().into())]);
+        for name in [
+            "ansible_host",
+            "ansible_port",
+            "ansible_user",
+            "ansible_connection",
+        ] {
+            if let Some(value) = other.scope.get(name) {
+                own.insert(name.to_owned(), value.clone());
+            }
+        }
+        let all = Map::from([(delegate, Value::from(own))]);
+        view.with(Map::from([(
+            "ansible_delegated_vars".to_owned(),
+            all.into(),
+        )]))
+    }
+
     /// Whether `ignore_errors` or `ignore_unreachable` lets the host go on.
     fn is_ignored(&self, run: &TaskRun, view: &View, end: &ItemEnd) -> bool {
         let keyword = match end.status {

@@ -40,7 +40,10 @@ impl Run {
         }
         for (name, hosts) in groups {
             let mut named = (**task).clone();
-            if let Action::Module { name: own, args, .. } = &mut named.action {
+            if let Action::Module {
+                name: own, args, ..
+            } = &mut named.action
+            {
                 name.clone_into(own);
                 args.fields.shift_remove(TEMPLATED_NAME);
             }

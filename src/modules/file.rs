@@ -199,10 +199,14 @@ impl FileArgs {
         let mut warnings = Vec::new();
         for (kind, id, name) in [("user", "uid", &self.owner), ("group", "gid", &self.group)] {
             let Some(name) = name else { continue };
-            if fields.contains_key(&format!("{kind}.{name}")) || fields.contains_key("f.stat") {
+            let is_number = name.parse::<u32>().is_ok();
+            // A number is looked up only where nothing is there yet.
+            if fields.contains_key(&format!("{kind}.{name}"))
+                || is_number && fields.contains_key("f.stat")
+            {
                 continue;
             }
-            let with = if name.parse::<u32>().is_ok() {
+            let with = if is_number {
                 format!("{kind} with {id}")
             } else {
                 kind.to_owned()
@@ -337,7 +341,7 @@ impl Module for File {
             Ok(Decision::Unchanged(outcome)) => Some(&mut outcome.result),
             Ok(Decision::Change(change)) => match &mut change.foretell {
                 Foretell::Changed(result) => Some(result),
-                _ => None,
+                Foretell::Skipped(_) => None,
             },
             Ok(Decision::Ask(_)) => None,
             Err(failure) => Some(&mut failure.result),

@@ -354,9 +354,13 @@ impl FindArgs {
         let bases: Vec<&String> = bases.map(|(_, base)| base).collect();
         let depth_max = self.depth.filter(|depth| self.recurse && *depth > 0);
         let is_deep = |path: &str| {
-            let inside = bases.iter().filter_map(|base| path.strip_prefix(base.as_str()));
+            let inside = bases
+                .iter()
+                .filter_map(|base| path.strip_prefix(base.as_str()));
             let depth = inside.map(|rest| rest.matches('/').count() + 1).min();
-            depth_max.is_some_and(|max| depth.is_some_and(|depth| i64::try_from(depth).is_ok_and(|depth| depth > max)))
+            depth_max.is_some_and(|max| {
+                depth.is_some_and(|depth| i64::try_from(depth).is_ok_and(|depth| depth > max))
+            })
         };
         let mut found = Vec::new();
         for (path, node) in listed {
@@ -488,6 +492,18 @@ fn records(body: &[u8]) -> Vec<(String, Node)> {
         .collect()
 }
 
+/// The folders that the host's `find` could not read.
+fn unreadable(stderr: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(stderr);
+    let told = text.lines().filter_map(|line| {
+        let path = line
+            .strip_prefix("find: ")?
+            .strip_suffix(": Permission denied")?;
+        Some(path.trim_matches(['\'', '‘', '’']).to_owned())
+    });
+    told.collect()
+}
+
 /// What a file holds.
 enum Content<'a> {
     Bytes(&'a [u8]),
@@ -600,6 +616,11 @@ impl Module for Find {
             .collect();
         if !skipped.is_empty() {
             msg = "Not all paths examined, check warnings for details";
+        }
+        let mut skipped = skipped;
+        for path in unreadable(&seen[0].stderr) {
+            let why = format!("[Errno 13] Permission denied: '{path}'");
+            skipped.insert(path, why.into());
         }
         Ok(Decision::Unchanged(Outcome::ok(Map::from([
             ("matched".into(), int(files.len() as u64)),

@@ -113,7 +113,10 @@ pub(super) struct LibraryModuleArgs {
 impl LibraryModuleArgs {
     fn own(&self) -> serde_json::Map<String, serde_json::Value> {
         let added = ["_module", "_path", "_calling", "_python"];
-        let own = self.own.iter().filter(|(name, _)| !added.contains(&name.as_str()));
+        let own = self
+            .own
+            .iter()
+            .filter(|(name, _)| !added.contains(&name.as_str()));
         own.map(|(name, value)| {
             let value = serde_json::to_value(value).unwrap_or_default();
             (name.clone(), value)
@@ -222,7 +225,10 @@ impl LibraryModuleArgs {
         sh.push_str("umask \"$SB_umask\"\n");
         if self.calling == Calling::Python {
             let python = self.python.as_deref().unwrap_or("python3");
-            sh.push_str(&format!("{} \"$SB_file\" \"$SB_dir/args\"\n", quote(python)));
+            sh.push_str(&format!(
+                "{} \"$SB_file\" \"$SB_dir/args\"\n",
+                quote(python)
+            ));
             return sh;
         }
         match interpreter(program).filter(|_| self.calling != Calling::Binary) {

@@ -351,6 +351,17 @@ impl Module for KnownHosts {
         if args.key.is_none() && args.state == Presence::Present {
             return Err("No key specified when adding a host".into());
         }
+        if args
+            .name
+            .split_once(',')
+            .is_some_and(|(first, _)| !first.trim().is_empty())
+        {
+            return Err(
+                "Comma separated list of names is not supported. Please pass a single name \
+                        to lookup in the known_hosts file."
+                    .into(),
+            );
+        }
         if let Some(key) = &args.key {
             let words: Vec<&str> = key.split_whitespace().collect();
             let has_host = words
@@ -501,7 +512,9 @@ fn mark(line: &str) -> &str {
 
 /// Whether the host of a line is hashed.
 fn is_hashed(line: &str) -> bool {
-    let mut words = line.split_whitespace().filter(|word| !word.starts_with('@'));
+    let mut words = line
+        .split_whitespace()
+        .filter(|word| !word.starts_with('@'));
     words.next().is_some_and(|host| host.starts_with("|1|"))
 }
 
@@ -513,11 +526,18 @@ fn hashed(name: &str, line: &str, file: &str) -> String {
     let salt = sha1::Sha1::digest(format!("{file}\0{line}"));
     let padded = |byte: u8| {
         let mut block = [byte; BLOCK];
-        block.iter_mut().zip(salt.iter()).for_each(|(pad, salt)| *pad ^= salt);
+        block
+            .iter_mut()
+            .zip(salt.iter())
+            .for_each(|(pad, salt)| *pad ^= salt);
         block
     };
-    let inner = sha1::Sha1::new().chain_update(padded(0x36)).chain_update(name);
-    let sum = sha1::Sha1::new().chain_update(padded(0x5c)).chain_update(inner.finalize());
+    let inner = sha1::Sha1::new()
+        .chain_update(padded(0x36))
+        .chain_update(name);
+    let sum = sha1::Sha1::new()
+        .chain_update(padded(0x5c))
+        .chain_update(inner.finalize());
     let host = format!("|1|{}|{}", base64(&salt), base64(&sum.finalize()));
     let mut is_named = false;
     let words = line.split_whitespace().map(|word| {

@@ -96,9 +96,14 @@ impl Run {
         if let Some(name) = text("name") {
             vars = Map::from([(name, Value::from(vars))]);
         }
-        for name in vars.keys().filter(|name| crate::model::read::is_reserved(name)) {
+        for name in vars
+            .keys()
+            .filter(|name| crate::model::read::is_reserved(name))
+        {
             let place = self.controller.place(item.task.span);
-            let origin = place.map(|place| format!("\nOrigin: {place}")).unwrap_or_default();
+            let origin = place
+                .map(|place| format!("\nOrigin: {place}"))
+                .unwrap_or_default();
             let warning = format!("Found variable using reserved name '{name}'.{origin}");
             self.notice(true, warning);
         }

@@ -26,9 +26,12 @@ pub fn role_use(node: &Node, problems: &mut Problems) -> Option<RoleUse> {
     match &node.kind {
         Kind::Str(text) if text.contains(',') => {
             problems.push(
-                Diagnostic::error("SB0102", format!("invalid old style role requirement: {text}"))
-                    .at(node.span, "a comma belongs to no role's name")
-                    .help("write a mapping with `role`"),
+                Diagnostic::error(
+                    "SB0102",
+                    format!("invalid old style role requirement: {text}"),
+                )
+                .at(node.span, "a comma belongs to no role's name")
+                .help("write a mapping with `role`"),
             );
             return None;
         }

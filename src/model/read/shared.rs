@@ -200,13 +200,31 @@ pub(super) fn vars(node: &Node, problems: &mut Problems) -> Map {
 /// cannot be seen (ansible-core 2.19, `vars/reserved.py`).
 pub fn is_reserved(name: &str) -> bool {
     const FUNCTIONS: &[&str] = &[
-        "cycler", "dict", "joiner", "lipsum", "lookup", "namespace", "now", "q", "query", "range",
+        "cycler",
+        "dict",
+        "joiner",
+        "lipsum",
+        "lookup",
+        "namespace",
+        "now",
+        "q",
+        "query",
+        "range",
         "undef",
     ];
     // Keywords of ours, and those of Ansible that it does not reserve.
     const FREE: &[&str] = &[
-        "gather_subset", "import_playbook", "listen", "point_of_no_return", "progress", "reads",
-        "role", "undo", "user", "vars", "verify",
+        "gather_subset",
+        "import_playbook",
+        "listen",
+        "point_of_no_return",
+        "progress",
+        "reads",
+        "role",
+        "undo",
+        "user",
+        "vars",
+        "verify",
     ];
     let is_keyword = keyword::find(name).is_some() && !FREE.contains(&name);
     is_keyword || FUNCTIONS.contains(&name)

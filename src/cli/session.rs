@@ -105,12 +105,21 @@ pub(super) fn load(args: &RunArgs) -> Result<Loaded, u8> {
         .map(Path::to_owned)
         .unwrap_or_default();
     let expressions = InventoryExpressions::default();
-    let read = Inventory::read_with(
-        &args.inventory,
-        Some(&folder),
-        &mut loader.sources,
-        Some(&expressions),
-    );
+    let read = match args.manners {
+        Manners::Own => Inventory::read_with(
+            &args.inventory,
+            Some(&folder),
+            &mut loader.sources,
+            Some(&expressions),
+        ),
+        Manners::Ansible => Inventory::read_forgiving(
+            &args.inventory,
+            Some(&folder),
+            &mut loader.sources,
+            Some(&expressions),
+            super::defaults::unparsed(&args.config),
+        ),
+    };
     let (inventory, warnings) = read.map_err(|problems| failed(problems, &loader))?;
     let mut told = loader.take_warnings();
     told.extend(warnings);

@@ -378,9 +378,6 @@ impl Run {
         self.tell_meta(run, what, &chosen, is_handler);
         match what {
             "noop" | "refresh_inventory" => Ok(()),
-            "flush_handlers" if is_handler => Err(Halt::Broken(
-                "flush_handlers cannot be used as a handler".to_owned(),
-            )),
             "flush_handlers" => Box::pin(self.flush_handlers(&chosen)).await,
             "end_play" => Err(Halt::EndPlay),
             "end_batch" => Err(Halt::EndBatch),

@@ -580,6 +580,12 @@ fn refused_arguments(module: &dyn AnyModule, args: &Value, why: &str) -> ItemEnd
                 .filter(|k| !k.starts_with('_'))
                 .collect();
             known.sort_unstable();
+            if name == "wait_for_connection" {
+                return ItemEnd::failed(format!(
+                    "Invalid options for {name}: {}",
+                    unknown.join(", ")
+                ));
+            }
             format!(
                 "Unsupported parameters for ({name}) module: {}. Supported parameters include: {}.",
                 unknown.join(", "),

@@ -32,6 +32,52 @@ pub(super) fn unparsed(config: &Config) -> Unparsed {
     }
 }
 
+/// The settings that templates may ask for, under the names that Ansible gives them.
+pub(super) fn constants(config: &Config) -> Map {
+    let flags = [
+        ("ANY_ERRORS_FATAL", "any_errors_fatal", false),
+        ("DEFAULT_BECOME", "become", false),
+        ("DEFAULT_FORCE_HANDLERS", "force_handlers", false),
+        ("DEFAULT_PRIVATE_ROLE_VARS", "private_role_vars", false),
+        ("ERROR_ON_MISSING_HANDLER", "error_on_missing_handler", true),
+        ("HOST_KEY_CHECKING", "host_key_checking", true),
+        ("INJECT_FACTS_AS_VARS", "inject_facts", true),
+    ];
+    let texts = [
+        ("DEFAULT_BECOME_METHOD", "become_method", "sudo"),
+        ("DEFAULT_BECOME_USER", "become_user", "root"),
+        ("DEFAULT_GATHERING", "gathering", "implicit"),
+        ("DEFAULT_HASH_BEHAVIOUR", "hash_behaviour", "replace"),
+        ("DEFAULT_STRATEGY", "strategy", "linear"),
+    ];
+    let forks = config.number("forks").unwrap_or(FORKS);
+    let paths = config.paths("roles_path").into_iter();
+    let paths: Vec<Value> = paths
+        .map(|path| path.display().to_string().into())
+        .collect();
+    let mut all = Map::from([
+        (
+            "DEFAULT_FORKS".to_owned(),
+            Value::Int(i64::try_from(forks).unwrap_or(i64::MAX)),
+        ),
+        ("DEFAULT_ROLES_PATH".to_owned(), paths.into()),
+    ]);
+    all.extend(
+        flags.map(|(name, key, default)| (name.to_owned(), config.flag(key, default).into())),
+    );
+    all.extend(
+        texts.map(|(name, key, default)| {
+            (name.to_owned(), config.text(key).unwrap_or(default).into())
+        }),
+    );
+    let user = config.text("remote_user").map_or(Value::Null, Value::from);
+    all.insert("DEFAULT_REMOTE_USER".to_owned(), user);
+    all
+}
+
+/// Hosts in parallel, as Ansible has it.
+const FORKS: usize = 5;
+
 /// `-u`, `-b` and the like as variables below all others.
 pub(super) fn of_connections(args: &RunArgs) -> Map {
     let mut vars = Map::new();

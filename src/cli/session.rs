@@ -87,6 +87,7 @@ pub(super) fn load(args: &RunArgs) -> Result<Loaded, u8> {
     let sources = std::mem::take(&mut loader.sources);
     loader = Loader::new(roles_path, collections_path, extra_vars.clone());
     loader.is_tolerant = args.manners == Manners::Ansible;
+    loader.has_private_roles = args.config.flag("private_role_vars", false);
     loader.sources = sources;
     for folder in library_path(args) {
         loader.add_library(&folder);
@@ -141,7 +142,11 @@ pub(super) fn load(args: &RunArgs) -> Result<Loaded, u8> {
     let runs = (!args.check).then(|| RunStore::from_env(&|name| std::env::var_os(name)).ok());
     let runs = runs.flatten();
     Ok(Loaded {
-        project: Rc::new(Project::new(loader).with_runs(runs)),
+        project: Rc::new(
+            Project::new(loader)
+                .with_runs(runs)
+                .with_config(super::defaults::constants(&args.config)),
+        ),
         playbook,
         inventory,
         settings,

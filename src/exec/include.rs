@@ -134,16 +134,13 @@ impl Run {
                     _ => return Err(Problem::new("`loop` requires a list")),
                 },
             };
-            let var = self.loop_var(looped, &view);
+            let all = Value::from(values.clone());
             layers = values
-                .into_iter()
+                .iter()
                 .enumerate()
                 .map(|(index, value)| {
-                    let mut layer = Map::from([(var.clone(), value.clone())]);
-                    if let Some(name) = &looped.control.index_var {
-                        layer.insert(name.clone(), Value::Int(i64::try_from(index).unwrap_or(0)));
-                    }
-                    let label = self.label(looped, &value, &view.with(layer.clone()));
+                    let layer = self.loop_layer(looped, index, value, &values, &all, &view);
+                    let label = self.label(looped, value, &view.with(layer.clone()));
                     (Some(index), label, layer)
                 })
                 .collect();
@@ -228,6 +225,14 @@ impl Run {
             Ok(included) => included,
             Err(why) => return Ok(self.fail_all(run, hosts, &why)),
         };
+        let nested = included.items.iter().any(|item| match item {
+            Item::Task(_) => false,
+            Item::Block(block) => block.has_blocks(),
+        });
+        if place.is_handler && nested {
+            let why = "Using a block as a handler is not supported.";
+            return Ok(self.fail_all(run, hosts, why));
+        }
         let (name, items) = self.take_in(included, hosts);
         for host in hosts {
             self.state.borrow_mut().stats.host(host).ok += 1;
@@ -369,16 +374,29 @@ impl Run {
         run: &TaskRun,
         what: &str,
         hosts: &[String],
-        is_handler: bool,
-    ) -> Flow<()> {
+        place: &Place,
+    ) -> Flow<Failures> {
         let chosen = self.chosen_for_meta(run, what, hosts);
         if chosen.is_empty() {
-            return Ok(());
+            return Ok(Failures::new());
         }
-        self.tell_meta(run, what, &chosen, is_handler);
+        self.tell_meta(run, what, &chosen, place.is_handler);
+        if what == "flush_handlers" {
+            return Box::pin(self.run_handlers(&chosen, place.is_rescued)).await;
+        }
+        self.do_meta(run, what, hosts, chosen).await?;
+        Ok(Failures::new())
+    }
+
+    async fn do_meta(
+        &self,
+        run: &TaskRun,
+        what: &str,
+        hosts: &[String],
+        chosen: Vec<String>,
+    ) -> Flow<()> {
         match what {
             "noop" | "refresh_inventory" => Ok(()),
-            "flush_handlers" => Box::pin(self.flush_handlers(&chosen)).await,
             "end_play" => Err(Halt::EndPlay),
             "end_batch" => Err(Halt::EndBatch),
             "end_host" => {

@@ -26,6 +26,7 @@ fn with<T>(
     let world = ControllerWorld {
         view: &view,
         opener: None,
+        config: None,
     };
     evaluate(&view, &world).map_err(|error| problem(&error).message)
 }

@@ -23,6 +23,7 @@ pub struct Project {
     engine: Engine,
     loader: RefCell<Loader>,
     runs: Option<RunStore>,
+    config: Option<Arc<Map>>,
 }
 
 impl Project {
@@ -32,6 +33,7 @@ impl Project {
             engine: Engine::new(),
             loader: RefCell::new(loader),
             runs: None,
+            config: None,
         }
     }
 
@@ -39,6 +41,13 @@ impl Project {
     #[must_use]
     pub fn with_runs(mut self, runs: Option<RunStore>) -> Self {
         self.runs = runs;
+        self
+    }
+
+    /// The same project with what the configuration says, for templates that ask.
+    #[must_use]
+    pub fn with_config(mut self, config: Map) -> Self {
+        self.config = Some(Arc::new(config));
         self
     }
 
@@ -58,6 +67,7 @@ impl Project {
         ControllerWorld {
             view,
             opener: self.loader.borrow().sources.opener.clone(),
+            config: self.config.clone(),
         }
     }
 
@@ -81,6 +91,7 @@ pub fn render_name(text: &str, vars: &Map) -> Result<String, String> {
     let world = ControllerWorld {
         view: &view,
         opener: None,
+        config: None,
     };
     match Engine::new().render(&template, &view, &world) {
         Ok(value) => super::run::plain_text(&value)

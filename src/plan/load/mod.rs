@@ -27,6 +27,8 @@ pub struct Loader {
     pub sources: SourceMap,
     /// Whether duplicate keys are warnings, as in Ansible, instead of errors.
     pub is_tolerant: bool,
+    /// Whether roles keep their variables to themselves (`private_role_vars`).
+    pub has_private_roles: bool,
     roles_path: Vec<PathBuf>,
     collections_path: Vec<PathBuf>,
     extra_vars: Map,
@@ -71,6 +73,7 @@ impl Loader {
         Self {
             sources: SourceMap::default(),
             is_tolerant: false,
+            has_private_roles: false,
             roles_path,
             collections_path,
             extra_vars,

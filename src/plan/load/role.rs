@@ -57,7 +57,7 @@ impl Session<'_> {
         let Some(opened) = self.open_role(role, id, &around) else {
             return Vec::new();
         };
-        if role.is_public != Some(false) {
+        if role.is_public.unwrap_or(!self.loader.has_private_roles) {
             self.scopes.push(opened.scope);
         }
         opened.items
@@ -439,6 +439,7 @@ fn block(
         always: Vec::new(),
         undo: None,
         role: role.cloned(),
+        is_written: false,
     }))
 }
 

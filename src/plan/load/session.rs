@@ -262,6 +262,7 @@ impl Surroundings for Session<'_> {
             always: Vec::new(),
             undo: None,
             role: None,
+            is_written: false,
         }))]
     }
 

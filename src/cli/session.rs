@@ -128,17 +128,19 @@ pub(super) fn load(args: &RunArgs) -> Result<Loaded, u8> {
         tell_problems(args, &[problem], &loader.sources);
         exit::USAGE
     })?;
-    // Where there is no store, the run itself says why it cannot begin.
-    let runs = (!args.check).then(|| RunStore::from_env(&|name| std::env::var_os(name)).ok());
-    let runs = runs.flatten();
     Ok(Loaded {
-        project: Rc::new(Project::new(loader).with_runs(runs)),
+        project: Rc::new(Project::new(loader).with_runs(Box::new(runs))),
         playbook,
         inventory,
         settings,
         hashes: (project_hash, inventory_hash),
         files,
     })
+}
+
+/// The store of runs; where there is none, the run itself has said why it cannot begin.
+fn runs() -> Option<RunStore> {
+    RunStore::from_env(&|name| std::env::var_os(name)).ok()
 }
 
 /// A path as another process finds it.

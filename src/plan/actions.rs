@@ -32,6 +32,11 @@ pub static ACTIONS: &[Action] = &[
         required: &["that"],
     },
     Action {
+        name: "async_status",
+        args: Some(&["jid", "mode"]),
+        required: &["jid"],
+    },
+    Action {
         name: "fail",
         args: Some(&["msg"]),
         required: &[],

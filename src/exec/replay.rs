@@ -111,6 +111,7 @@ impl Run {
                 end.is_hidden = item.is_hidden;
                 Ok(TakenUp::Ended(Box::new(end)))
             }
+            Tried::Begun => Ok(TakenUp::Ended(Box::new(self.begun(item, &target, issued)))),
             Tried::Ended(reply, is_late) if !open.converges => {
                 let mut end = self.revive(item, issued, reply, is_late).await?;
                 end.duration_ms = self.port.now().millis.saturating_sub(began);
@@ -127,14 +128,17 @@ impl Run {
 
     /// The end of an attempt whose reply came to a later process: the module makes it of what the
     /// probe saw then.
-    async fn revive(
+    pub(super) async fn revive(
         &self,
         item: &Item,
         issued: &Issued,
         reply: Reply,
         is_late: bool,
     ) -> Flow<ItemEnd> {
-        let mut end = if is_late {
+        let job = self.async_of(item).ok().flatten();
+        let mut end = if is_late && job.is_some() {
+            issued.late_job(&reply)
+        } else if is_late {
             let limit = self.job(item, "", None).timeout.unwrap_or_default();
             late_end(limit.as_secs(), &reply)
         } else {
@@ -148,6 +152,9 @@ impl Run {
                 None => plain_end(&reply),
             }
         };
+        if job.is_some() {
+            issued.tell(&mut end.result, true);
+        }
         end.attempt = Some(issued.attempt);
         end.module_changed = true;
         end.is_hidden = item.is_hidden;

@@ -28,11 +28,32 @@ const SAY_MS: u64 = 60_000;
 /// Seconds that two clocks of a host may differ without it having gone back in time.
 const BACK_S_MAX: u64 = 2;
 
+/// Why an attempt ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// By itself.
+    Itself,
+    /// Its time was over, and the host ended it.
+    Late,
+    /// Somebody ended it.
+    Cancelled(String),
+}
+
+impl Ending {
+    pub(super) fn of(seen: &Seen, is_late: bool) -> Self {
+        match &seen.cancelled {
+            _ if is_late => Self::Late,
+            Some(who) => Self::Cancelled(who.clone()),
+            None => Self::Itself,
+        }
+    }
+}
+
 /// What an attempt came to.
 #[derive(Debug)]
 pub(super) enum Tried {
-    /// It ended; whether the host ended it because its time was over.
-    Ended(Reply, bool),
+    /// It ended, and why.
+    Ended(Reply, Ending),
     /// It runs, and nobody awaits it.
     Begun,
     /// It never started and never will.
@@ -154,7 +175,10 @@ impl Run {
             Fate::Running { .. } | Fate::Finished { .. } if course.issued.is_job => {
                 Ok(Tried::Begun)
             }
-            Fate::Finished { rc, is_late } if !is_cut => Ok(course.ended(rc, is_late)),
+            Fate::Finished { rc, is_late } if !is_cut => {
+                let ending = Ending::of(&seen, is_late);
+                Ok(Tried::Ended(course.reply(rc), ending))
+            }
             Fate::Refused(refusal) => Ok(refused(refusal)),
             Fate::Never => Ok(Tried::Never),
             _ => self.find_again(course, None).await,
@@ -311,10 +335,6 @@ impl Run {
 }
 
 impl Course<'_> {
-    fn ended(self, rc: i32, is_late: bool) -> Tried {
-        Tried::Ended(Reply { rc, ..self.so_far }, is_late)
-    }
-
     /// What a look decides; nothing while it runs or has more to say.
     fn outcome(&mut self, seen: &Seen, has_more: bool) -> Option<Tried> {
         let said = || Reply::clone(&self.so_far);
@@ -336,7 +356,7 @@ impl Course<'_> {
             | Fate::Refused(Refusal::NoSpace) => None,
             Fate::Finished { rc, is_late } => {
                 let reply = Reply { rc: *rc, ..said() };
-                Some(Tried::Ended(reply, *is_late))
+                Some(Tried::Ended(reply, Ending::of(seen, *is_late)))
             }
             Fate::Never => Some(Tried::Never),
             Fate::Lost { why } => Some(Tried::Lost(lost_why(why), said())),

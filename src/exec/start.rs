@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use super::cancel::Cancel;
 use super::controller::Controller;
 use super::effect::Port;
 use super::machine::Machine;
@@ -82,6 +83,24 @@ pub fn start_takeover(
     };
     let run = Run::new(port.clone(), controller, settings, state);
     Machine::new(port, run.take_over_root(journal, without))
+}
+
+/// A machine that ends what runs of a run on its hosts.
+pub fn start_cancel(
+    controller: Rc<dyn Controller>,
+    settings: Settings,
+    inventory: Inventory,
+    journal: RunState,
+    wanted: Cancel,
+) -> Machine {
+    let port = Port::default();
+    let state = State {
+        inventory,
+        replay: replay_of(&journal),
+        ..State::default()
+    };
+    let run = Run::new(port.clone(), controller, settings, state);
+    Machine::new(port, run.cancel_root(journal, wanted))
 }
 
 /// Masks what earlier processes of the run have learnt to be secret.

@@ -185,6 +185,15 @@ pub enum Record {
         /// Whether its files stay on the host, so that it can be asked about again.
         is_kept: bool,
     },
+    /// Somebody ends attempts that run. Synced before the first signal.
+    Cancelled {
+        /// The attempts.
+        attempts: Vec<u64>,
+        /// Who.
+        by: String,
+        /// When.
+        at: DateTime<Utc>,
+    },
     /// The locks of hosts were taken over for this run. Synced.
     TakenOver {
         /// Who did it.

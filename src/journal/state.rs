@@ -46,6 +46,10 @@ pub struct Attempt {
     pub module: String,
     /// The host it acts on.
     pub acts_on: String,
+    /// The user to become there.
+    pub become_user: Option<String>,
+    /// By which method.
+    pub become_method: Option<String>,
     /// Whether it may simply run again.
     pub converges: bool,
     /// One line for a person.
@@ -218,6 +222,7 @@ impl RunState {
                 }
                 self.rolled_back.push((way.clone(), *is_complete));
             }
+            Record::Cancelled { .. } => {}
             Record::Closed { exit_code, .. } => self.closed = Some(*exit_code),
         }
     }
@@ -338,6 +343,15 @@ fn is_bad(status: Status) -> bool {
 }
 
 impl Attempt {
+    /// The task's name, or where it stands.
+    pub fn title(&self) -> String {
+        if self.name.is_empty() {
+            self.instance.step.0.clone()
+        } else {
+            self.name.clone()
+        }
+    }
+
     fn of(record: &Record) -> Option<Self> {
         let Record::Intent {
             attempt,
@@ -345,6 +359,8 @@ impl Attempt {
             name,
             module,
             acts_on,
+            become_user,
+            become_method,
             converges,
             summary,
             ..
@@ -358,6 +374,8 @@ impl Attempt {
             name: name.clone(),
             module: module.clone(),
             acts_on: acts_on.clone(),
+            become_user: become_user.clone(),
+            become_method: become_method.clone(),
             converges: *converges,
             summary: summary.clone(),
             issued: None,

@@ -5,6 +5,7 @@ mod cancel;
 mod completions;
 mod config;
 mod defaults;
+mod doc;
 mod drift;
 mod exit;
 mod explain;

@@ -519,7 +519,7 @@ enum Applied {
 impl Ready {
     /// Whether this act runs as an attempt that outlives its connection. What restarts the host is
     /// waited for, and is no attempt.
-    fn is_durable(&self, index: usize) -> bool {
+    pub(super) fn is_durable(&self, index: usize) -> bool {
         let acts = &self.change.acts;
         matches!(acts.get(index), Some(Act::Script { .. }))
             && !matches!(acts.get(index + 1), Some(Act::Reconnect { .. }))

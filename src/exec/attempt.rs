@@ -25,6 +25,8 @@ const LOOK_MS: (u64, u64) = (100, 2000);
 const REACH_MS_MAX: u64 = 10_000;
 /// Milliseconds between two words about a host that cannot be reached.
 const SAY_MS: u64 = 60_000;
+/// An offset behind all output.
+const PAST_THE_END: u64 = 1 << 50;
 /// Seconds that two clocks of a host may differ without it having gone back in time.
 const BACK_S_MAX: u64 = 2;
 
@@ -257,6 +259,36 @@ impl Run {
                 .await?;
             self.port.sleep(reach).await;
             reach = (reach * 2).min(REACH_MS_MAX);
+        }
+    }
+
+    /// Waits until an attempt no longer runs, and leaves its output to who takes it up.
+    pub(super) async fn wait_out(&self, course: &Course<'_>) -> Flow<()> {
+        let (mut since, mut said, mut pause) = (None, None, LOOK_MS.0);
+        loop {
+            let script = course.issued.spot.status(PAST_THE_END, PAST_THE_END);
+            let reply = self.port.trip(course.target, plain(script), None).await;
+            let reason = match reply.map(|reply| (attempt::seen(&reply), reply)) {
+                Ok((Some(seen), _)) if !matches!(seen.fate, Fate::Running { .. }) => return Ok(()),
+                Ok((Some(_), _)) => None,
+                Ok((None, reply)) => Some(format!("the host said: {}", reply.stderr_text().trim())),
+                Err(failed) => Some(failed.to_string()),
+            };
+            let what = match &reason {
+                None => {
+                    (since, said) = (None, None);
+                    "runs"
+                }
+                Some(reason) => {
+                    let began = *since.get_or_insert(self.port.now().millis);
+                    self.give_up_late(course, began, reason)?;
+                    self.say_unreachable(course, reason, &mut said);
+                    "is unreachable, and the task may be running"
+                }
+            };
+            self.pause_here(course, what).await?;
+            self.port.sleep(pause).await;
+            pause = (pause * 2).min(LOOK_MS.1);
         }
     }
 

@@ -3,6 +3,7 @@
 //! Invariant: nothing is undone beside an attempt that still runs; that a host does not answer is
 //! never taken for an end.
 
+use super::attempt::Course;
 use super::ground::plain;
 use super::halt::Flow;
 use super::look::Looked;
@@ -67,7 +68,33 @@ impl Run {
         Ok(busy)
     }
 
+    /// Waits for the ends of what an earlier process began on delegates. What was begun for a host on
+    /// itself is met by the host's own next step; a delegate's own steps would not meet it, and must
+    /// not go on beside it.
+    pub(super) async fn wait_for_delegated(&self) -> Flow<()> {
+        let delegated = self.state.borrow().replay.delegated.clone();
+        let waits = delegated.iter().filter_map(|attempt| {
+            let issued = attempt.issued.as_ref().filter(|issued| !issued.is_job)?;
+            let target = self.target_of(attempt).ok()?;
+            Some(async move {
+                let (host, name) = (&attempt.acts_on, attempt.title());
+                let for_host = &attempt.instance.host;
+                let text = format!("{host}: looking for `{name}`, which was begun for {for_host}");
+                self.notice(false, text);
+                let course = Course::new(&target, issued, name, None, attempt.shown);
+                self.wait_out(&course).await
+            })
+        });
+        for waited in futures_util::future::join_all(waits).await {
+            waited?;
+        }
+        Ok(())
+    }
+
     async fn settle_one(&self, attempt: &Attempt) -> Settled {
+        if attempt.is_unsent() {
+            return Settled::Never;
+        }
         let Some(issued) = &attempt.issued else {
             return Settled::Over;
         };

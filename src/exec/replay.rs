@@ -66,6 +66,10 @@ impl Run {
         let Some(open) = open else {
             return Ok(TakenUp::Runs);
         };
+        if open.is_unsent {
+            self.withdraw(open.attempt).await?;
+            return Ok(TakenUp::Runs);
+        }
         // An undo of which nobody can say how it ended may run twice.
         let may_repeat = open.converges || self.state.borrow().is_undoing;
         let again = open.attempt.map_or(TakenUp::Runs, TakenUp::RunsAgain);

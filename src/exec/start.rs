@@ -135,6 +135,7 @@ pub fn replay_of(journal: &RunState) -> Replay {
                 let open = Open {
                     converges: a.converges,
                     attempt: Some(a.attempt),
+                    is_unsent: a.is_unsent(),
                     issued: a.issued.clone(),
                     shown: a.shown,
                 };
@@ -144,6 +145,10 @@ pub fn replay_of(journal: &RunState) -> Replay {
             .collect(),
         jobs: (journal.jobs.values())
             .filter_map(|job| Some((job.attempt, (job.issued.clone()?, job.ended.is_some()))))
+            .collect(),
+        delegated: (journal.open.values())
+            .filter(|open| open.acts_on != open.instance.host)
+            .cloned()
             .collect(),
         locks: journal.locks.clone(),
         without: journal.without.clone(),

@@ -114,6 +114,10 @@ pub enum Record {
         become_method: Option<String>,
         /// Whether it may simply run again.
         converges: bool,
+        /// Whether what it sends first is a durable attempt, whose [`Record::Issued`] follows and is
+        /// synced with it: without that record nothing was sent.
+        #[serde(default)]
+        is_durable: bool,
         /// One line for a person.
         summary: String,
         /// Tags of the task, for seals.

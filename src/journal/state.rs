@@ -52,6 +52,8 @@ pub struct Attempt {
     pub become_method: Option<String>,
     /// Whether it may simply run again.
     pub converges: bool,
+    /// Whether what it sends first is a durable attempt.
+    pub is_durable: bool,
     /// One line for a person.
     pub summary: String,
     /// How it was sent, where it is durable; of several tries the last.
@@ -343,6 +345,12 @@ fn is_bad(status: Status) -> bool {
 }
 
 impl Attempt {
+    /// Whether it was provably never sent: the record of how it is sent did not come to the disk,
+    /// and nothing leaves before that.
+    pub fn is_unsent(&self) -> bool {
+        self.is_durable && self.issued.is_none()
+    }
+
     /// The task's name, or where it stands.
     pub fn title(&self) -> String {
         if self.name.is_empty() {
@@ -362,6 +370,7 @@ impl Attempt {
             become_user,
             become_method,
             converges,
+            is_durable,
             summary,
             ..
         } = record
@@ -377,6 +386,7 @@ impl Attempt {
             become_user: become_user.clone(),
             become_method: become_method.clone(),
             converges: *converges,
+            is_durable: *is_durable,
             summary: summary.clone(),
             issued: None,
             shown: (0, 0),

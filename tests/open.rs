@@ -1,5 +1,5 @@
-//! `switchback cancel` ends what runs of a run, and nothing else; a rollback waits for nothing that
-//! runs, it refuses.
+//! Attempts that still run: `switchback cancel` ends them and nothing else, a rollback is refused
+//! beside them, and a resume lets no step of their host begin.
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it stands")]
 
@@ -194,4 +194,37 @@ fn journal(world: &World) -> String {
         path.exists().then_some(path)
     });
     std::fs::read_to_string(folder.unwrap()).unwrap()
+}
+
+/// A delegate's own steps do not begin beside what was begun there for another host.
+#[test]
+fn a_resume_waits_for_what_runs_on_a_delegate() {
+    let tasks = "\
+- name: own
+  shell: if [ -e $T/ended ]; then echo after; else echo beside; fi >> $T/own; test -e $T/ok
+  when: inventory_hostname == 'h2'
+- name: delegated
+  shell: |
+    echo begun >> $T/begun
+    until [ -e $T/go ]; do sleep 0.05; done
+    echo ended >> $T/ended
+  delegate_to: h2
+";
+    let world = World::new(&["h1", "h2"], tasks);
+    let mut run = world.start(&[]);
+    world.wait_for("begun");
+    signal(&run, "KILL");
+    end(&mut run);
+    world.write("ok", "");
+    let mut command = world.command(&[], &["resume", "--yes"]);
+    let log = std::fs::File::create(world.path("log")).unwrap();
+    command.stdout(log.try_clone().unwrap()).stderr(log);
+    let mut resumed = command.spawn().unwrap();
+    wait(|| world.text("log").contains("begun for h1"), &|| {
+        world.text("log")
+    });
+    world.write("go", "");
+    assert_eq!(end(&mut resumed), 0, "{}", world.text("log"));
+    assert_eq!(world.text("own"), "beside\nafter\n");
+    assert_eq!(world.lines("begun"), 2, "{}", world.text("log"));
 }

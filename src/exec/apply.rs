@@ -3,10 +3,10 @@
 //! Invariants: nothing is sent that changes a host before its intent is on disk; an apply first
 //! compares what the probe saw.
 
-use super::attempt::{Course, Tried};
+use super::attempt::{Course, Ending, Tried};
 use super::controller::Problem;
 use super::effect::Live;
-use super::end::{ItemEnd, failure_end, message, outcome_end, unreachable_end};
+use super::end::{ItemEnd, cancelled_end, failure_end, message, outcome_end, unreachable_end};
 use super::ground::Ground;
 use super::guard::{MOVED, guarded, is_moved};
 use super::halt::{Flow, Halt};
@@ -68,6 +68,7 @@ impl Run {
                     (Some(_), Some(issued)) => issued.late_job(&reply),
                     _ => late_end(limit, &reply),
                 },
+                Applied::Cancelled(reply, who) => cancelled_end(&who, &reply),
                 Applied::Begun(target, issued) => {
                     let mut end = self.begun(item, &target, &issued);
                     end.duration_ms = self.port.now().millis.saturating_sub(began);
@@ -415,8 +416,9 @@ impl Run {
         limit_s: Option<u64>,
     ) -> Flow<Result<Reply, Applied>> {
         Ok(match tried {
-            Tried::Ended(reply, false) => Ok(reply),
-            Tried::Ended(reply, true) => Err(Applied::Late(reply, limit_s.unwrap_or(0))),
+            Tried::Ended(reply, Ending::Itself) => Ok(reply),
+            Tried::Ended(reply, Ending::Late) => Err(Applied::Late(reply, limit_s.unwrap_or(0))),
+            Tried::Ended(reply, Ending::Cancelled(who)) => Err(Applied::Cancelled(reply, who)),
             Tried::Begun => {
                 let begun = (Box::new(step.target.clone()), Box::new(issued.clone()));
                 Err(Applied::Begun(begun.0, begun.1))
@@ -526,6 +528,8 @@ enum Applied {
     Refused(String),
     Lost(String, Reply),
     Late(Reply, u64),
+    /// Somebody ended it.
+    Cancelled(Reply, String),
     /// A job that is not awaited has begun there.
     Begun(Box<Target>, Box<Issued>),
 }
@@ -533,7 +537,7 @@ enum Applied {
 impl Ready {
     /// Whether this act runs as an attempt that outlives its connection. What restarts the host is
     /// waited for, and is no attempt.
-    fn is_durable(&self, index: usize) -> bool {
+    pub(super) fn is_durable(&self, index: usize) -> bool {
         let acts = &self.change.acts;
         matches!(acts.get(index), Some(Act::Script { .. }))
             && !matches!(acts.get(index + 1), Some(Act::Reconnect { .. }))

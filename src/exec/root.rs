@@ -1,6 +1,6 @@
 //! The outermost coroutine of a run or of a rollback: begin, end, exit code.
 
-use super::halt::Halt;
+use super::halt::{Flow, Halt};
 use super::run::Run;
 use crate::event::Event;
 use crate::journal::Record;
@@ -56,7 +56,7 @@ impl Run {
         });
         self.recall_facts();
         let result = match self.prepare_change(playbook.change.as_ref()) {
-            Ok(()) => self.run_playbook(&playbook).await,
+            Ok(()) => self.take_up_and_run(&playbook).await,
             Err(halt) => Err(halt),
         };
         if matches!(result, Err(Halt::RollBack)) {
@@ -70,6 +70,11 @@ impl Run {
             exit_code: self.finish(exit_code).await,
             wants_rollback: false,
         }
+    }
+
+    async fn take_up_and_run(&self, playbook: &Playbook) -> Flow<()> {
+        self.wait_for_delegated().await?;
+        self.run_playbook(playbook).await
     }
 
     /// Resolves the hosts that the change protects, and takes up guards and ways back.

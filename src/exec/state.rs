@@ -13,7 +13,7 @@ use super::job::Begun;
 use super::tracked::Tracked;
 use crate::event::Stats;
 use crate::inventory::Inventory;
-use crate::journal::{Instance, Issued, Record};
+use crate::journal::{Attempt, Instance, Issued, Record};
 use crate::model::{Condition, RoleScope, StepId, Task};
 use crate::value::{Map, Value};
 use crate::vars::HostVars;
@@ -122,6 +122,8 @@ pub struct Replay {
     pub open: HashMap<Instance, Open>,
     /// Jobs that were begun, by attempt, and whether they were seen to be over.
     pub jobs: HashMap<u64, (Issued, bool)>,
+    /// Attempts without an end that act on another host than the one that they are for.
+    pub delegated: Vec<Attempt>,
     /// Locks that were taken or about to be: host, token, machine.
     pub locks: Vec<(String, String, String)>,
     /// Hosts that a takeover left out of the run.
@@ -145,6 +147,8 @@ pub struct Open {
     pub converges: bool,
     /// The attempt; none for a command without an intent.
     pub attempt: Option<u64>,
+    /// Whether it was provably never sent.
+    pub is_unsent: bool,
     /// How it was sent, where it is durable.
     pub issued: Option<Issued>,
     /// How far its output was shown.

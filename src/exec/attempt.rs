@@ -327,6 +327,7 @@ impl Course<'_> {
                 let why = match why.as_str() {
                     "reboot" => "the host was restarted while it ran",
                     "killed" => "what watched over it was killed while it ran",
+                    "gone-back" => "the volume with its files was put back to a snapshot",
                     _ => "how it ended was not written down in full",
                 };
                 Some(Tried::Lost(why.to_owned(), said()))

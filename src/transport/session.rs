@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::frame::{self, Input, Reader};
 use super::master::Master;
 use super::{Chunk, Stream};
-use crate::script::{PRELUDE, Reply};
+use crate::script::{Reply, prelude};
 
 /// How much is read at once.
 const READ_BYTES: usize = 64 * 1024;
@@ -127,8 +127,8 @@ impl Session {
         let place = "{ [ -r . ] && [ -x . ]; } 2>/dev/null || cd 2>/dev/null || cd /";
         let mut text = format!("SB0={nonce}\n").into_bytes();
         text.extend(frame::request(nonce, check, Input::Nothing));
-        text.extend_from_slice(PRELUDE.as_bytes());
-        text.extend_from_slice(format!("\n{place}\n").as_bytes());
+        text.extend_from_slice(prelude().as_bytes());
+        text.extend_from_slice(format!("{place}\n").as_bytes());
         let reply = self.exchange(nonce, &text, Some(limit), &mut |_| {}).await;
         // What login files say comes before the frame and is no sign of a leftover.
         self.has_noise = false;

@@ -80,6 +80,7 @@ pub(crate) const LOAD: u8 = 3;
 pub(crate) const USAGE: u8 = 5;
 pub(crate) const LOCKED: u8 = 6;
 pub(crate) const DRIFT: u8 = 7;
+pub(crate) const LOST: u8 = 9;
 pub(crate) const STOPPED: u8 = 10;
 pub(crate) const ROLLED_BACK: u8 = 12;
 pub(crate) const UNDECIDED: u8 = 15;

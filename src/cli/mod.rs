@@ -9,6 +9,7 @@ mod exit;
 mod explain;
 mod extra_vars;
 mod face;
+mod fault;
 mod harden;
 mod inventory;
 mod listing;

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::args::{OnFailure, RehearseArgs, RollbackArgs, RunArgs};
+use super::fault::{self, Fault};
 use super::rehearsal_report::{Heard, Listener, plain};
 use super::run::{Finished, in_runtime, run_loaded};
 use super::session::{Loaded, is_typed, load};
@@ -37,6 +38,8 @@ struct Rehearsal<'a> {
 struct Scenario {
     /// The task that is made to fail.
     fail: Option<String>,
+    /// What happens to a host or to the controller meanwhile.
+    fault: Option<Fault>,
     /// The way back that is walked.
     way: Option<String>,
 }
@@ -124,32 +127,24 @@ impl<'a> Rehearsal<'a> {
         } else {
             OnFailure::Continue
         };
-        let ended = self.one(&args, self.scenario.fail.clone(), &main).await;
-        let expected = if self.scenario.fail.is_some() {
-            exit::STOPPED
-        } else {
-            exit::OK
+        let ended = match &self.scenario.fault {
+            None => self.one(&args, self.scenario.fail.clone(), &main).await,
+            Some(fault) => match self.with_fault(fault, &args, &main).await {
+                Ok(ended) => ended,
+                Err(why) => {
+                    tell(&format!("error: {why}"));
+                    return exit::ERROR;
+                }
+            },
         };
-        let mut code = if ended.code == expected {
+        let mut code = if self.is_expected(ended.code) {
             exit::OK
         } else {
             ended.code
         };
         let back = Listener::default();
         if let (Some(way), exit::OK) = (&self.scenario.way, code) {
-            let args = RollbackArgs {
-                run: ended.run.clone(),
-                way: Some(way.clone()),
-                to: None,
-                yes: true,
-                run_key: None,
-            };
-            let rolled = rollback::roll_back(&args, vec![Box::new(back.clone())]).await;
-            code = if rolled == exit::ROLLED_BACK {
-                exit::OK
-            } else {
-                rolled
-            };
+            code = go_back(&ended.run, way, &back).await;
         }
         let checks = Listener::default();
         if let Some(playbook) = self.path(self.header.report.as_ref()) {
@@ -182,6 +177,46 @@ impl<'a> Rehearsal<'a> {
         code
     }
 
+    /// Whether the change ended as the scenario has it. After a fault with a way back it may have
+    /// come to its end or not: the way back decides what is legal.
+    fn is_expected(&self, code: u8) -> bool {
+        let Scenario { fail, fault, way } = &self.scenario;
+        match (fail, fault, way) {
+            (Some(_), _, _) => code == exit::STOPPED,
+            (None, Some(_), Some(_)) => [exit::OK, exit::STOPPED, exit::LOST].contains(&code),
+            (None, _, _) => code == exit::OK,
+        }
+    }
+
+    async fn with_fault(
+        &self,
+        fault: &Fault,
+        args: &RunArgs,
+        main: &Listener,
+    ) -> Result<Finished, String> {
+        let faults = self.path(self.header.faults.as_ref());
+        if fault.needs_lab() && faults.is_none() {
+            return Err(
+                "the fault needs `faults` in the header's `rehearse`: the playbook that does it"
+                    .into(),
+            );
+        }
+        let mut words = argv(args);
+        words.extend(["--events", "-", "--on-failure"].map(str::to_owned));
+        words.push(
+            if args.on_failure == OnFailure::Stop {
+                "stop"
+            } else {
+                "continue"
+            }
+            .to_owned(),
+        );
+        let faults = faults.map(|path| path.display().to_string());
+        fault
+            .run(&words, faults.as_deref(), &mut main.clone())
+            .await
+    }
+
     fn report(&self, code: u8, ended: &Finished, [main, back, checks]: [&Heard; 3]) -> String {
         let scenario = self.args.scenario.as_deref().unwrap_or("forward");
         let verdict = if code == exit::OK { "PASSED" } else { "FAILED" };
@@ -192,6 +227,9 @@ impl<'a> Rehearsal<'a> {
             main.totals(),
             main.phases()
         );
+        if let Some(fault) = &self.scenario.fault {
+            let _ = write!(text, "\nfault\n  {}\n", fault.told());
+        }
         if let Some(way) = &self.scenario.way {
             // Writing to a string cannot fail.
             let _ = write!(text, "\nway back `{way}`\n{}\n", back.phases());
@@ -278,16 +316,38 @@ impl Scenario {
     fn read(value: &Value) -> Result<Self, String> {
         let nothing = Map::new();
         let map = value.as_map().unwrap_or(&nothing);
-        if let Some(unknown) = map.keys().find(|k| !["fail", "way"].contains(&k.as_str())) {
+        let is_known = |key: &str| ["fail", "way"].contains(&key) || fault::KEYS.contains(&key);
+        if let Some(unknown) = map.keys().find(|key| !is_known(key)) {
             return Err(format!(
-                "a scenario has no `{unknown}`; it has `fail` (a task) and `way`"
+                "a scenario has no `{unknown}`; it has `fail` (a task), `way`, and `fault` with {}",
+                fault::KEYS[1..].join(", ")
             ));
         }
         let text = |name: &str| map.get(name).and_then(Value::as_str).map(str::to_owned);
+        let fault = Fault::read(map)?;
+        if fault.is_some() && map.contains_key("fail") {
+            return Err("a scenario has `fail` or `fault`, not both".to_owned());
+        }
         Ok(Self {
             fail: text("fail"),
+            fault,
             way: text("way"),
         })
+    }
+}
+
+/// Walks the way back of a run; 0 where that was all of it.
+async fn go_back(run: &str, way: &str, listener: &Listener) -> u8 {
+    let args = RollbackArgs {
+        run: run.to_owned(),
+        way: Some(way.to_owned()),
+        to: None,
+        yes: true,
+        run_key: None,
+    };
+    match rollback::roll_back(&args, vec![Box::new(listener.clone())]).await {
+        exit::ROLLED_BACK => exit::OK,
+        code => code,
     }
 }
 

@@ -34,6 +34,9 @@ pub struct Rehearse {
     pub inventory: Option<Field>,
     /// A playbook that checks what came out of it and reports by `set_stats`.
     pub report: Option<Field>,
+    /// The playbook that does a fault to a host of the lab: it is given `fault`, `fault_host` and
+    /// `fault_seconds`.
+    pub faults: Option<Field>,
     /// Scenarios by name: what to inject and what must hold after, see `cli::rehearse`.
     pub scenarios: crate::value::Map,
     /// Where `rehearse` stands.

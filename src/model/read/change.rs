@@ -41,6 +41,7 @@ pub fn change(node: &Node, id: &str, cx: &mut dyn Surroundings, scope: &Scope) -
             lab: cursor.take("lab").map(field),
             inventory: cursor.take("inventory").map(field),
             report: cursor.take("report").map(field),
+            faults: cursor.take("faults").map(field),
             scenarios: cursor
                 .take("scenarios")
                 .map(Node::to_map)

@@ -58,6 +58,7 @@ async fn take_over(args: &TakeoverArgs) -> u8 {
     let machine = start_takeover(loaded.project, settings, loaded.inventory, state, without);
     let ended = driver.drive(machine).await;
     driver.pool.close().await;
+    stage.told().await;
     if ended.exit_code == exit::OK {
         tell(&format!("taken over; go on with `switchback resume {id}`"));
     }

@@ -5,6 +5,7 @@
 //! any of it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -76,12 +77,24 @@ pub(super) struct Session {
     master: Option<Arc<Master>>,
     has_noise: bool,
     boot_id: Option<String>,
+    _counted: Counted,
+}
+
+/// One of the `sh` that are open, of all hosts together; no more when it is dropped.
+struct Counted(Arc<AtomicUsize>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Session {
-    /// Takes a `sh` that has just been started.
-    pub(super) fn new(pipes: Pipes) -> Self {
+    /// Takes a `sh` that has just been started; `open` counts those that are.
+    pub(super) fn new(pipes: Pipes, open: &Arc<AtomicUsize>) -> Self {
+        open.fetch_add(1, Ordering::Relaxed);
         Self {
+            _counted: Counted(open.clone()),
             stdin: Some(pipes.stdin),
             stdout: pipes.stdout,
             stderr: pipes.stderr,

@@ -106,6 +106,8 @@ const WRAPPED: &[(&str, &[&str])] = &[
     ("openssh", &["transport"]),
     ("pbkdf2", &["vault"]),
     ("quick_junit", &["report"]),
+    // Documentation and types of arguments: of modules, and of actions on the controller.
+    ("schemars", &["modules", "plan", "value"]),
     // Playbooks with places in `syntax`; `from_yaml` reads text in which places mean nothing.
     ("serde_saphyr", &["syntax", "template"]),
     ("similar", &["modules"]),

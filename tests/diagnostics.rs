@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use switchback::diag::{SourceMap, codes, render};
+use switchback::exec::InventoryExpressions;
 use switchback::inventory::Inventory;
 use switchback::plan::Loader;
 
@@ -104,13 +105,20 @@ fn every_bad_inventory_is_told_what_is_wrong_with_it() {
         .collect();
     sources.push("tests/bad_inventory/missing".into());
     for path in sources {
-        let source = if path.is_dir() {
-            path.join("hosts.ini")
+        let sources = if path.is_dir() {
+            vec![path.join("hosts.ini"), path.join("made.yml")]
         } else {
-            path.clone()
+            vec![path.clone()]
         };
+        let sources: Vec<String> = sources
+            .iter()
+            .filter(|source| source.is_file() || !path.is_dir())
+            .map(|source| source.display().to_string())
+            .collect();
         let mut texts = SourceMap::default();
-        let problems = match Inventory::read(&[source.display().to_string()], None, &mut texts) {
+        let expressions = InventoryExpressions::default();
+        let read = Inventory::read_with(&sources, None, &mut texts, Some(&expressions));
+        let problems = match read {
             Ok((_, warnings)) => panic!("{}: {warnings:?}", path.display()),
             Err(problems) => problems,
         };

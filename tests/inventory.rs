@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 use switchback::diag::SourceMap;
+use switchback::exec::InventoryExpressions;
 use switchback::inventory::Inventory;
 
 fn cases() -> Vec<PathBuf> {
@@ -32,7 +33,8 @@ fn read(case: &Path) -> Inventory {
         })
         .collect();
     let mut texts = SourceMap::default();
-    match Inventory::read(&sources, Some(case), &mut texts) {
+    let expressions = InventoryExpressions::default();
+    match Inventory::read_with(&sources, Some(case), &mut texts, Some(&expressions)) {
         Ok((inventory, _)) => inventory,
         Err(problems) => {
             let all: Vec<String> = problems

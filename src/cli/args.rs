@@ -39,6 +39,8 @@ pub(crate) enum Command {
     Adhoc(Box<AdhocArgs>),
     /// Encrypt and decrypt files and values, as `ansible-vault`
     Vault(VaultArgs),
+    /// Show the manual of a module, the list of modules or the schema of playbooks
+    Doc(super::doc::DocArgs),
     /// Explain an error code
     Explain(ExplainArgs),
     /// Write completions for a shell

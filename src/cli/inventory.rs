@@ -12,6 +12,7 @@ use super::config::Config;
 use super::start::{give, tell};
 use super::{exit, face, vault_keys};
 use crate::diag::{Diagnostic, Severity, SourceMap};
+use crate::exec::InventoryExpressions;
 use crate::inventory::Inventory;
 use crate::value::{Map, Value};
 
@@ -60,7 +61,8 @@ fn show(args: &InventoryArgs) -> Result<String, u8> {
         given.push("/etc/ansible/hosts".to_owned());
     }
     let folder = args.playbook_dir.as_deref();
-    let read = Inventory::read(&given, folder, &mut texts);
+    let expressions = InventoryExpressions::default();
+    let read = Inventory::read_with(&given, folder, &mut texts, Some(&expressions));
     let (inventory, warnings) = read.map_err(|problems| {
         face::complain(&problems, &texts);
         face::code::ERROR

@@ -4,6 +4,7 @@ mod args;
 mod completions;
 mod config;
 mod defaults;
+mod doc;
 mod drift;
 mod exit;
 mod explain;

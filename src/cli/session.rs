@@ -22,7 +22,7 @@ use crate::console::{self, Console, Policy};
 use crate::diag::{Diagnostic, Severity, SourceMap, render};
 use crate::event::Event;
 use crate::exec::ask::{Answer, Question, TextQuestion, WordQuestion};
-use crate::exec::{Driver, LocalFuture, Project, Settings, Terminal};
+use crate::exec::{Driver, InventoryExpressions, LocalFuture, Project, Settings, Terminal};
 use crate::inventory::Inventory;
 use crate::journal::{RunStore, Writer};
 use crate::model::Playbook;
@@ -88,7 +88,7 @@ pub(super) fn load(args: &RunArgs) -> Result<Loaded, u8> {
     loader = Loader::new(roles_path, collections_path, extra_vars.clone());
     loader.is_tolerant = args.manners == Manners::Ansible;
     loader.sources = sources;
-    for folder in library_path() {
+    for folder in library_path(args) {
         loader.add_library(&folder);
     }
     loader.set_renderer(Box::new(crate::exec::render_name));
@@ -104,7 +104,13 @@ pub(super) fn load(args: &RunArgs) -> Result<Loaded, u8> {
         .parent()
         .map(Path::to_owned)
         .unwrap_or_default();
-    let read = Inventory::read(&args.inventory, Some(&folder), &mut loader.sources);
+    let expressions = InventoryExpressions::default();
+    let read = Inventory::read_with(
+        &args.inventory,
+        Some(&folder),
+        &mut loader.sources,
+        Some(&expressions),
+    );
     let (inventory, warnings) = read.map_err(|problems| failed(problems, &loader))?;
     let mut told = loader.take_warnings();
     told.extend(warnings);
@@ -122,17 +128,19 @@ pub(super) fn load(args: &RunArgs) -> Result<Loaded, u8> {
         tell_problems(args, &[problem], &loader.sources);
         exit::USAGE
     })?;
-    // Where there is no store, the run itself says why it cannot begin.
-    let runs = (!args.check).then(|| RunStore::from_env(&|name| std::env::var_os(name)).ok());
-    let runs = runs.flatten();
     Ok(Loaded {
-        project: Rc::new(Project::new(loader).with_runs(runs)),
+        project: Rc::new(Project::new(loader).with_runs(Box::new(runs))),
         playbook,
         inventory,
         settings,
         hashes: (project_hash, inventory_hash),
         files,
     })
+}
+
+/// The store of runs; where there is none, the run itself has said why it cannot begin.
+fn runs() -> Option<RunStore> {
+    RunStore::from_env(&|name| std::env::var_os(name)).ok()
 }
 
 /// A path as another process finds it.
@@ -159,11 +167,12 @@ fn roles_path(args: &RunArgs) -> Vec<PathBuf> {
     paths
 }
 
-/// Where modules of the user are searched besides `library/`: `$ANSIBLE_LIBRARY`, or Ansible's
-/// default.
-fn library_path() -> Vec<PathBuf> {
-    if let Some(paths) = std::env::var_os("ANSIBLE_LIBRARY") {
-        return std::env::split_paths(&paths).collect();
+/// Where modules of the user are searched besides `library/`: `$ANSIBLE_LIBRARY`, `library` of
+/// `ansible.cfg`, or Ansible's default.
+fn library_path(args: &RunArgs) -> Vec<PathBuf> {
+    let paths = args.config.paths("library");
+    if !paths.is_empty() {
+        return paths;
     }
     let home = std::env::var_os("HOME").map(PathBuf::from);
     let own = home.map(|home| home.join(".ansible/plugins/modules"));

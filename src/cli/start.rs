@@ -56,6 +56,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Runs(args) => super::runs::run(&args),
         Command::Inventory(args) => super::inventory::run(&args),
         Command::Vault(args) => super::vault::run(&args),
+        Command::Doc(args) => super::doc::run(&args),
         Command::Explain(args) => super::explain::run(&args),
         Command::Completions(args) => super::completions::run(&args),
     };

@@ -22,8 +22,11 @@ pub(crate) const SMALL_INPUT_MAX: u64 = 32 * 1024;
 pub struct Project {
     engine: Engine,
     loader: RefCell<Loader>,
-    runs: Option<RunStore>,
+    runs: Option<FindRuns>,
 }
+
+/// Where runs are kept; asked only when that matters, as a store is made by it.
+type FindRuns = Box<dyn Fn() -> Option<RunStore>>;
 
 impl Project {
     /// A project whose files `loader` reads.
@@ -35,10 +38,10 @@ impl Project {
         }
     }
 
-    /// The same project, where runs are kept in `runs`.
+    /// The same project, where `runs` tells where runs are kept.
     #[must_use]
-    pub fn with_runs(mut self, runs: Option<RunStore>) -> Self {
-        self.runs = runs;
+    pub fn with_runs(mut self, runs: FindRuns) -> Self {
+        self.runs = Some(runs);
         self
     }
 
@@ -49,13 +52,7 @@ impl Project {
 
     /// Renders a text with these variables and no host; none where it cannot be.
     pub fn render_with(&self, text: &str, vars: Vec<Arc<Map>>) -> Option<Value> {
-        let mut layers = Layers::default();
-        layers.extend(vars);
-        let view = View {
-            scope: TaskScope::new(layers),
-            hosts: std::rc::Rc::new(NoHosts),
-            search: std::rc::Rc::default(),
-        };
+        let view = lone_view(vars);
         let template = Value::Str(Text::from_user(text));
         self.render(&template, &view).ok().flatten()
     }
@@ -82,13 +79,7 @@ impl Project {
 /// # Errors
 /// What is not known, in the template's words.
 pub fn render_name(text: &str, vars: &Map) -> Result<String, String> {
-    let mut layers = Layers::default();
-    layers.extend([Arc::new(vars.clone())]);
-    let view = View {
-        scope: TaskScope::new(layers),
-        hosts: std::rc::Rc::new(NoHosts),
-        search: std::rc::Rc::default(),
-    };
+    let view = lone_view([Arc::new(vars.clone())]);
     let template = Value::Str(Text::from_user(text));
     let world = ControllerWorld {
         view: &view,
@@ -98,6 +89,17 @@ pub fn render_name(text: &str, vars: &Map) -> Result<String, String> {
         Ok(value) => super::run::plain_text(&value)
             .ok_or_else(|| format!("it is {}, not a string", value.type_name())),
         Err(error) => Err(problem(&error).message),
+    }
+}
+
+/// What sees these variables and no host.
+pub(super) fn lone_view(vars: impl IntoIterator<Item = Arc<Map>>) -> View {
+    let mut layers = Layers::default();
+    layers.extend(vars);
+    View {
+        scope: TaskScope::new(layers),
+        hosts: std::rc::Rc::new(NoHosts),
+        search: std::rc::Rc::default(),
     }
 }
 
@@ -154,7 +156,7 @@ impl Scope for View {
     }
 }
 
-fn problem(error: &TemplateError) -> Problem {
+pub(super) fn problem(error: &TemplateError) -> Problem {
     let expression = error.expression.trim();
     let message = if expression.is_empty() || error.message.contains(expression) {
         error.message.clone()
@@ -282,7 +284,7 @@ impl Controller for Project {
     }
 
     fn ended_run(&self, run: &str) -> Option<EndedRun> {
-        let store = self.runs.as_ref()?;
+        let store = self.runs.as_ref()?()?;
         let (exit_code, locks) = store.ended(run)?;
         Some(EndedRun {
             exit_code,

@@ -137,7 +137,7 @@ impl Inventory {
             .collect()
     }
 
-    fn host_name(&self, index: usize) -> Arc<str> {
+    pub(super) fn host_name(&self, index: usize) -> Arc<str> {
         self.hosts
             .get_index(index)
             .map(|(name, _)| name.clone())
@@ -255,6 +255,34 @@ impl Inventory {
             add(Layer::PlaybookHostVars, vars);
         }
         layers
+    }
+
+    /// What the sources read so far say of a host, and who it is: what a constructed inventory
+    /// sees. `all` counts only where a source has put a group of the host below it.
+    pub(super) fn vars_so_far(&self, host: usize) -> Map {
+        let Some((name, host)) = self.hosts.get_index(host) else {
+            return Map::new();
+        };
+        let mut groups: Vec<&Group> = self
+            .all_groups(host)
+            .into_iter()
+            .map(|g| &self.groups[g])
+            .collect();
+        groups.sort_by_key(|group| (group.depth, group.priority, group.name.clone()));
+        let mut vars = Map::new();
+        for found in groups.iter().map(|group| &group.vars).chain([&host.vars]) {
+            vars.extend(found.iter().map(|(k, v)| (k.clone(), v.clone())));
+        }
+        let short = name.split('.').next().unwrap_or_default();
+        let names = self
+            .groups_of(name)
+            .iter()
+            .map(|name| Value::from(&**name))
+            .collect::<Vec<_>>();
+        vars.insert("inventory_hostname".into(), (&**name).into());
+        vars.insert("inventory_hostname_short".into(), short.into());
+        vars.insert("group_names".into(), Value::from(names));
+        vars
     }
 
     /// The variables of a group from inventory files alone.

@@ -4,6 +4,7 @@
 //! or templates. Invariant: every host is in `all`, and in `ungrouped` if it is in no other group.
 
 mod address;
+mod constructed;
 mod data;
 mod ini;
 mod literal;
@@ -14,6 +15,7 @@ mod source;
 mod vars_files;
 mod yaml;
 
+pub use constructed::Expressions;
 pub use data::{Host, Inventory};
 pub use literal::literal_eval;
 pub use pattern::{Selected, limit_patterns, split_patterns};

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::address::parse_address;
+use super::constructed::{self, Expressions};
 use super::data::Inventory;
 use super::{ini, range, yaml};
 use crate::diag::{Diagnostic, Severity, SourceMap};
@@ -30,6 +31,12 @@ pub(super) fn expand_host(pattern: &str) -> Result<(Vec<String>, Option<u32>), S
     Ok((names, port))
 }
 
+/// What reading a source needs besides the source.
+struct Reading<'a> {
+    texts: &'a mut SourceMap,
+    expressions: Option<&'a dyn Expressions>,
+}
+
 impl Inventory {
     /// Reads all sources (the values of `-i`) and the `group_vars` and `host_vars` beside them and
     /// beside the playbook. Gives warnings with the inventory.
@@ -41,6 +48,20 @@ impl Inventory {
         playbook_folder: Option<&Path>,
         texts: &mut SourceMap,
     ) -> Result<(Self, Vec<Diagnostic>), Vec<Diagnostic>> {
+        Self::read_with(sources, playbook_folder, texts, None)
+    }
+
+    /// As [`Self::read`], with what evaluates the expressions of constructed inventories.
+    ///
+    /// # Errors
+    /// All problems of all sources.
+    pub fn read_with(
+        sources: &[String],
+        playbook_folder: Option<&Path>,
+        texts: &mut SourceMap,
+        expressions: Option<&dyn Expressions>,
+    ) -> Result<(Self, Vec<Diagnostic>), Vec<Diagnostic>> {
+        let mut reading = Reading { texts, expressions };
         let mut inventory = Self::default();
         let mut problems = Vec::new();
         let mut folders = Vec::new();
@@ -55,10 +76,14 @@ impl Inventory {
             } else {
                 folder_of(&path)
             });
-            problems.extend(inventory.source(&path, texts));
+            problems.extend(inventory.source(&path, &mut reading));
         }
         inventory.reconcile();
-        problems.extend(inventory.files.read(&folders, playbook_folder, texts));
+        problems.extend(
+            inventory
+                .files
+                .read(&folders, playbook_folder, reading.texts),
+        );
         if problems.iter().any(|p| p.severity == Severity::Error) {
             return Err(problems);
         }
@@ -88,9 +113,9 @@ impl Inventory {
         problems
     }
 
-    fn source(&mut self, path: &Path, texts: &mut SourceMap) -> Vec<Diagnostic> {
+    fn source(&mut self, path: &Path, reading: &mut Reading<'_>) -> Vec<Diagnostic> {
         if !path.is_dir() {
-            return self.file(path, texts);
+            return self.file(path, reading);
         }
         let mut problems = Vec::new();
         let entries = match std::fs::read_dir(path) {
@@ -105,13 +130,13 @@ impl Inventory {
                 || IGNORED_NAMES.contains(&&*text)
                 || IGNORED_ENDINGS.iter().any(|ending| text.ends_with(ending));
             if !is_ignored {
-                problems.extend(self.source(&path.join(&name), texts));
+                problems.extend(self.source(&path.join(&name), reading));
             }
         }
         problems
     }
 
-    fn file(&mut self, path: &Path, texts: &mut SourceMap) -> Vec<Diagnostic> {
+    fn file(&mut self, path: &Path, reading: &mut Reading<'_>) -> Vec<Diagnostic> {
         if super::script::is_script(path) && !is_readable_as_file(path) {
             return super::script::read(self, path);
         }
@@ -140,7 +165,7 @@ impl Inventory {
         let source: Arc<Path> = path.into();
         let extension = path.extension().map(|e| e.to_string_lossy().into_owned());
         match extension.as_deref() {
-            Some("yml" | "yaml" | "json") => self.yaml(path, text, &source, texts, true),
+            Some("yml" | "yaml" | "json") => self.yaml(path, text, &source, reading, true),
             Some("toml") => vec![Diagnostic::error(
                 "SB0207",
                 format!(
@@ -148,9 +173,9 @@ impl Inventory {
                     path.display()
                 ),
             )],
-            None => self.yaml(path, text, &source, texts, false),
+            None | Some("config") => self.yaml(path, text, &source, reading, false),
             Some(_) => {
-                let file = texts.add(path, text.as_str());
+                let file = reading.texts.add(path, text.as_str());
                 ini::read(self, file, &text, &source)
             }
         }
@@ -162,24 +187,35 @@ impl Inventory {
         path: &Path,
         text: String,
         source: &Arc<Path>,
-        texts: &mut SourceMap,
+        reading: &mut Reading<'_>,
         is_sure: bool,
     ) -> Vec<Diagnostic> {
-        let (node, mut problems) = read_document(texts, path, text);
+        let (node, mut problems) = read_document(reading.texts, path, text);
         let is_mapping = problems.is_empty() && node.as_map().is_some();
         if !is_sure && !is_mapping {
             let file = node.span.file;
-            let text = texts.text(file).cloned().unwrap_or_else(|| "".into());
+            let text = reading
+                .texts
+                .text(file)
+                .cloned()
+                .unwrap_or_else(|| "".into());
             if text.starts_with("$ANSIBLE_VAULT;") {
                 return problems;
             }
             return ini::read(self, file, &text, source);
         }
         if let Some(plugin) = node.entry("plugin") {
-            problems.push(
-                Diagnostic::error("SB0207", "inventory plugins are not supported")
-                    .at(plugin.value.span, "this file configures one"),
-            );
+            let name = plugin.value.as_str().map_or("", |name| &**name);
+            match reading.expressions {
+                Some(expressions) if constructed::is_constructed(name) => {
+                    problems.extend(constructed::read(self, &node, expressions));
+                }
+                _ => problems.push(
+                    Diagnostic::error("SB0207", "inventory plugins are not supported")
+                        .at(plugin.value.span, "this file configures one")
+                        .help("`constructed` is the one that is"),
+                ),
+            }
         } else if is_mapping {
             problems.extend(yaml::read(self, &node, source));
         } else if problems.is_empty() {

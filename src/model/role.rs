@@ -31,6 +31,9 @@ pub struct RoleUse {
     pub is_public: Option<bool>,
     /// `allow_duplicates`.
     pub allows_duplicates: Option<bool>,
+    /// `rolespec_validate`: whether its arguments are validated first, as they are by default.
+    #[serde(default)]
+    pub validates: Option<bool>,
 }
 
 /// What the tasks of one use of a role see.

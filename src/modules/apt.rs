@@ -14,10 +14,25 @@ use crate::script::{Reply, Script, quote};
 use crate::value::{Map, Value};
 
 /// Installs, upgrades and removes packages.
+///
+/// # Returns
+/// * `stdout`: what apt-get said.
+/// * `stderr`: its error output.
+/// * `cache_updated`: whether the package lists were fetched.
+/// * `cache_update_time`: when they were fetched last, as seconds since 1970.
+///
+/// # Example
+/// ```yaml
+/// - apt:
+///     name: [nginx, "postgresql-16=16.4*"]
+///     update_cache: true
+///     cache_valid_time: 3600
+/// ```
+#[derive(schemars::JsonSchema)]
 pub(super) struct Apt;
 
 /// Arguments of `apt`.
-#[derive(serde::Deserialize, Default)]
+#[derive(serde::Deserialize, schemars::JsonSchema, Default)]
 #[serde(deny_unknown_fields)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -100,7 +115,7 @@ pub(super) struct AptArgs {
 }
 
 /// What packages are to be.
-#[derive(serde::Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(serde::Deserialize, schemars::JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
 enum State {
     #[default]

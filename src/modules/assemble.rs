@@ -15,6 +15,27 @@ use crate::script::{Reply, Script, quote};
 use crate::value::{Map, Value};
 
 /// Makes one file of the fragments in a folder.
+///
+/// # Returns
+/// * `dest`: the file that was written.
+/// * `checksum`: its SHA-1.
+/// * `backup_file`: the copy of the old file, with `backup`.
+/// * `mode`: its permission bits, such as `0644`.
+/// * `owner`: the name of its owner.
+/// * `group`: the name of its group.
+/// * `uid`: the number of its owner.
+/// * `gid`: the number of its group.
+/// * `size`: its size in bytes.
+/// * `state`: what it is: `file`, `directory`, `link`, `hard` or `absent`.
+///
+/// # Example
+/// ```yaml
+/// - assemble:
+///     src: /etc/app/conf.d
+///     dest: /etc/app/app.conf
+///     mode: "0644"
+/// ```
+#[derive(schemars::JsonSchema)]
 pub(super) struct Assemble;
 
 file_args! {

@@ -11,6 +11,20 @@ use crate::script::{Reply, Script};
 use crate::value::{Map, Value};
 
 /// Brings about that a block of lines between two markers is in a file, or is not.
+///
+/// # Returns
+/// * `msg`: what was done: `Block inserted`, `Block removed`, ….
+/// * `backup_file`: the copy of the old file, with `backup`.
+///
+/// # Example
+/// ```yaml
+/// - blockinfile:
+///     path: /etc/hosts
+///     block: |
+///       10.0.0.1 db1
+///       10.0.0.2 db2
+/// ```
+#[derive(schemars::JsonSchema)]
 pub(super) struct Blockinfile;
 
 file_args! {

@@ -10,10 +10,29 @@ use crate::script::{Reply, Script, quote};
 use crate::value::{Map, Value};
 
 /// Runs a program with its arguments, without a shell.
+///
+/// # Returns
+/// * `cmd`: the command, as a list or as a line.
+/// * `rc`: its exit status.
+/// * `stdout`: its output, without line ends at the end.
+/// * `stdout_lines`: the same as a list of lines.
+/// * `stderr`: its error output, likewise.
+/// * `stderr_lines`: the same as a list of lines.
+/// * `start`: when it began.
+/// * `end`: when it ended.
+/// * `delta`: how long it took.
+///
+/// # Example
+/// ```yaml
+/// - command: /usr/bin/pg_dump --version
+///   register: version
+///   changed_when: false
+/// ```
+#[derive(schemars::JsonSchema)]
 pub(super) struct Command;
 
 /// Arguments of `command` and `shell`.
-#[derive(serde::Deserialize, Default)]
+#[derive(serde::Deserialize, schemars::JsonSchema, Default)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CommandArgs {
     /// The command line, where it is written as the task's value.
@@ -375,6 +394,26 @@ fn no_executable(shell: &str) -> String {
 }
 
 /// Runs a command line with a shell.
+///
+/// # Returns
+/// * `cmd`: the command, as a list or as a line.
+/// * `rc`: its exit status.
+/// * `stdout`: its output, without line ends at the end.
+/// * `stdout_lines`: the same as a list of lines.
+/// * `stderr`: its error output, likewise.
+/// * `stderr_lines`: the same as a list of lines.
+/// * `start`: when it began.
+/// * `end`: when it ended.
+/// * `delta`: how long it took.
+///
+/// # Example
+/// ```yaml
+/// - shell: ls /var/log | wc -l
+///   args: {chdir: /var}
+///   register: logs
+///   changed_when: false
+/// ```
+#[derive(schemars::JsonSchema)]
 pub(super) struct Shell;
 
 impl CommandArgs {

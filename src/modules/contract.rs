@@ -3,9 +3,11 @@
 use std::marker::PhantomData;
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 use super::Act;
+use super::manual::Manual;
 use crate::script::{Reply, Script};
 use crate::value::{Map, Value, field_names, from_value};
 
@@ -229,8 +231,9 @@ impl Failure {
     }
 }
 
-/// A unit of work. All functions are pure.
-pub trait Module: Send + Sync + 'static {
+/// A unit of work. All functions are pure. Its documentation and that of its arguments are its
+/// manual: they are read through the schema.
+pub trait Module: JsonSchema + Send + Sync + 'static {
     /// The name in a playbook, without `ansible.builtin.`.
     const NAME: &'static str;
     /// What running it again would mean.
@@ -242,7 +245,7 @@ pub trait Module: Send + Sync + 'static {
     /// What an apply compares with what the probe saw.
     const COMPARES: Compares = Compares::Whole;
     /// The arguments; `#[serde(deny_unknown_fields)]`, doc comments are the manual.
-    type Args: DeserializeOwned + Send + Sync;
+    type Args: DeserializeOwned + JsonSchema + Send + Sync;
 
     /// What running it again would mean with these arguments, where they decide it: a `GET` of
     /// `uri` reads, a `POST` is an event of its own.
@@ -293,6 +296,8 @@ pub trait AnyModule: Send + Sync {
     fn is_open(&self) -> bool;
     /// All argument names with their aliases.
     fn arg_names(&self) -> &'static [&'static str];
+    /// What a person or an editor may want to know of it.
+    fn manual(&self) -> Manual;
     /// Reads the rendered arguments.
     ///
     /// # Errors
@@ -348,6 +353,9 @@ impl<M: Module> AnyModule for Erased<M> {
     }
     fn arg_names(&self) -> &'static [&'static str] {
         field_names::<M::Args>()
+    }
+    fn manual(&self) -> Manual {
+        Manual::of::<M>()
     }
     fn prepare(&self, args: &Value) -> Result<Box<dyn Prepared>, String> {
         let args: M::Args = from_value(args)?;

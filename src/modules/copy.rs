@@ -13,6 +13,28 @@ use super::{
 use crate::script::{Reply, Script};
 
 /// Brings a file or folder of the controller, a text, or a file of the host somewhere.
+///
+/// # Returns
+/// * `src`: the file on the controller.
+/// * `dest`: the file that was written.
+/// * `checksum`: its SHA-1.
+/// * `backup_file`: the copy of the old file, with `backup`.
+/// * `mode`: its permission bits, such as `0644`.
+/// * `owner`: the name of its owner.
+/// * `group`: the name of its group.
+/// * `uid`: the number of its owner.
+/// * `gid`: the number of its group.
+/// * `size`: its size in bytes.
+/// * `state`: what it is: `file`, `directory`, `link`, `hard` or `absent`.
+///
+/// # Example
+/// ```yaml
+/// - copy:
+///     content: "Maintenance until noon\n"
+///     dest: /etc/motd
+///     mode: "0644"
+/// ```
+#[derive(schemars::JsonSchema)]
 pub(super) struct Copy;
 
 file_args! {
@@ -51,8 +73,9 @@ file_args! {
 }
 
 /// Text, or the JSON of a list or mapping.
-#[derive(Clone, Debug)]
-pub(super) struct Text(String);
+#[derive(Clone, Debug, schemars::JsonSchema)]
+#[schemars(transparent)]
+pub(super) struct Text(#[schemars(with = "serde_json::Value")] String);
 
 impl<'de> serde::Deserialize<'de> for Text {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -14,10 +14,27 @@ use crate::script::{Reply, Script, quote};
 use crate::value::Map;
 
 /// Brings about that a job or variable is in a crontab, or is not.
+///
+/// # Returns
+/// * `jobs`: the names of the jobs in the crontab.
+/// * `envs`: the names of the variables in it.
+/// * `cron_file`: the file of `cron_file`.
+/// * `backup_file`: the copy of the old crontab, with `backup`.
+///
+/// # Example
+/// ```yaml
+/// - cron:
+///     name: vacuum
+///     user: postgres
+///     hour: "3"
+///     minute: "15"
+///     job: vacuumdb --all --quiet
+/// ```
+#[derive(schemars::JsonSchema)]
 pub(super) struct Cron;
 
 /// Arguments of `cron`.
-#[derive(serde::Deserialize)]
+#[derive(serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CronArgs {
     /// What the job is called in the remark before it, or the variable's name.

@@ -14,10 +14,22 @@ use crate::script::{Reply, Script, quote};
 use crate::value::Value;
 
 /// Installs, upgrades and removes packages with dnf.
+///
+/// # Returns
+/// * `results`: what was installed, upgraded and removed.
+/// * `rc`: the exit status.
+///
+/// # Example
+/// ```yaml
+/// - dnf:
+///     name: [nginx, tmux]
+///     state: present
+/// ```
+#[derive(schemars::JsonSchema)]
 pub(super) struct Dnf;
 
 /// Arguments of `dnf`.
-#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[derive(Clone, Debug, Default, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -96,7 +108,7 @@ pub(super) struct DnfArgs {
 }
 
 /// What is to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum State {
     /// Not there.

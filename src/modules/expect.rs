@@ -18,10 +18,31 @@ use crate::script::{Reply, Script, quote};
 use crate::value::{Map, Value};
 
 /// Runs a command and answers what it asks.
+///
+/// # Returns
+/// * `cmd`: the command, as a list or as a line.
+/// * `rc`: its exit status.
+/// * `stdout`: its output, without line ends at the end.
+/// * `stdout_lines`: the same as a list of lines.
+/// * `stderr`: its error output, likewise.
+/// * `stderr_lines`: the same as a list of lines.
+/// * `start`: when it began.
+/// * `end`: when it ended.
+/// * `delta`: how long it took.
+///
+/// # Example
+/// ```yaml
+/// - expect:
+///     command: passwd alice
+///     responses:
+///       "(?i)new password": "{{ new_password }}"
+///   no_log: true
+/// ```
+#[derive(schemars::JsonSchema)]
 pub(super) struct Expect;
 
 /// Arguments of `expect`.
-#[derive(serde::Deserialize)]
+#[derive(serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ExpectArgs {
     /// The command line. There is no shell.
@@ -49,7 +70,8 @@ fn default_timeout() -> Option<u32> {
 }
 
 /// What is answered.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, schemars::JsonSchema)]
+#[schemars(untagged)]
 enum Answer {
     Same(String),
     Each(Vec<String>),

@@ -13,10 +13,25 @@ use crate::script::{Reply, Script};
 use crate::value::{Map, Value};
 
 /// Brings a file of the host to the controller.
+///
+/// # Returns
+/// * `dest`: the file on the controller.
+/// * `checksum`: its SHA-1.
+/// * `remote_checksum`: the SHA-1 on the host.
+/// * `md5sum`: its MD5.
+/// * `file`: the file on the host.
+///
+/// # Example
+/// ```yaml
+/// - fetch:
+///     src: /etc/hostname
+///     dest: fetched/
+/// ```
+#[derive(schemars::JsonSchema)]
 pub(super) struct Fetch;
 
 /// Arguments of `fetch`.
-#[derive(serde::Deserialize)]
+#[derive(serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FetchArgs {
     /// The file on the host.

@@ -12,6 +12,27 @@ use super::{Change, Decision, Effect, Failure, Foretell, Module, Outcome, Resolv
 use crate::script::{Reply, Script};
 
 /// Brings about that a path is a file, directory, link, hard link, touched or absent.
+///
+/// # Returns
+/// * `path`: the path.
+/// * `dest`: the path, of links.
+/// * `mode`: its permission bits, such as `0644`.
+/// * `owner`: the name of its owner.
+/// * `group`: the name of its group.
+/// * `uid`: the number of its owner.
+/// * `gid`: the number of its group.
+/// * `size`: its size in bytes.
+/// * `state`: what it is: `file`, `directory`, `link`, `hard` or `absent`.
+///
+/// # Example
+/// ```yaml
+/// - file:
+///     path: /srv/app
+///     state: directory
+///     owner: root
+///     mode: "0750"
+/// ```
+#[derive(schemars::JsonSchema)]
 pub(super) struct File;
 
 file_args! {
@@ -47,7 +68,7 @@ file_args! {
 }
 
 /// What is to be at the path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum State {
     /// Nothing.

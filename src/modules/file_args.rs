@@ -16,7 +16,7 @@ use crate::script::quote;
 macro_rules! file_args {
     ($(#[$meta:meta])* struct $name:ident { $($body:tt)* }) => {
         $(#[$meta])*
-        #[derive(serde::Deserialize)]
+        #[derive(serde::Deserialize, schemars::JsonSchema)]
         #[serde(deny_unknown_fields)]
         pub(super) struct $name {
             $($body)*

@@ -15,10 +15,27 @@ use crate::script::{Reply, Script};
 use crate::value::{Map, Value};
 
 /// Lists what is below some directories and meets the criteria.
+///
+/// # Returns
+/// * `files`: what was found: a mapping each, as of `stat`.
+/// * `matched`: how many were found.
+/// * `examined`: how many were looked at.
+/// * `skipped_paths`: where could not be searched, with the reasons.
+///
+/// # Example
+/// ```yaml
+/// - find:
+///     paths: /var/log
+///     patterns: "*.gz"
+///     age: 30d
+///     recurse: true
+///   register: old
+/// ```
+#[derive(schemars::JsonSchema)]
 pub(super) struct Find;
 
 /// Arguments of `find`.
-#[derive(serde::Deserialize)]
+#[derive(serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -79,7 +96,7 @@ pub(super) struct FindArgs {
 }
 
 /// What is listed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum FileType {
     /// All kinds.
@@ -94,7 +111,7 @@ enum FileType {
 }
 
 /// A time of a file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Stamp {
     /// Last access.

@@ -13,10 +13,36 @@ use crate::script::{Reply, Script, quote};
 use crate::value::{Map, Value};
 
 /// Fetches a file to the host.
+///
+/// # Returns
+/// * `url`: what was fetched.
+/// * `status_code`: the status of the answer.
+/// * `checksum_src`: the SHA-1 of what was fetched.
+/// * `checksum_dest`: the SHA-1 of the file before.
+/// * `msg`: what the server said.
+/// * `dest`: the file that was written.
+/// * `backup_file`: the copy of the old file, with `backup`.
+/// * `mode`: its permission bits, such as `0644`.
+/// * `owner`: the name of its owner.
+/// * `group`: the name of its group.
+/// * `uid`: the number of its owner.
+/// * `gid`: the number of its group.
+/// * `size`: its size in bytes.
+/// * `state`: what it is: `file`, `directory`, `link`, `hard` or `absent`.
+///
+/// # Example
+/// ```yaml
+/// - get_url:
+///     url: https://example.org/app.tar.gz
+///     dest: /opt/app.tar.gz
+///     checksum: sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
+///     mode: "0644"
+/// ```
+#[derive(schemars::JsonSchema)]
 pub(super) struct GetUrl;
 
 /// Arguments of `get_url`.
-#[derive(serde::Deserialize, Default)]
+#[derive(serde::Deserialize, schemars::JsonSchema, Default)]
 #[serde(deny_unknown_fields)]
 pub(super) struct GetUrlArgs {
     /// The URL.

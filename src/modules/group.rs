@@ -9,10 +9,24 @@ use crate::script::{Reply, Script, quote};
 use crate::value::{Map, Value};
 
 /// Makes, changes and removes a group.
+///
+/// # Returns
+/// * `name`: the group.
+/// * `gid`: its number.
+/// * `state`: whether it is `present` or `absent`.
+/// * `system`: whether it was made as a system group.
+///
+/// # Example
+/// ```yaml
+/// - group:
+///     name: deploy
+///     gid: 2000
+/// ```
+#[derive(schemars::JsonSchema)]
 pub(super) struct Group;
 
 /// Arguments of `group`.
-#[derive(serde::Deserialize)]
+#[derive(serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -45,7 +59,7 @@ pub(super) struct GroupArgs {
 }
 
 /// Whether a thing is to be there.
-#[derive(serde::Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(serde::Deserialize, schemars::JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Presence {
     #[default]

@@ -11,10 +11,20 @@ use crate::script::{Reply, Script, quote};
 use crate::value::Map;
 
 /// Sets the machine's name.
+///
+/// # Returns
+/// * `name`: the name.
+///
+/// # Example
+/// ```yaml
+/// - hostname:
+///     name: db1
+/// ```
+#[derive(schemars::JsonSchema)]
 pub(super) struct Hostname;
 
 /// Arguments of `hostname`.
-#[derive(serde::Deserialize)]
+#[derive(serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct HostnameArgs {
     /// The name.

@@ -12,6 +12,21 @@ use crate::script::{Reply, Script};
 use crate::value::{Map, Value};
 
 /// Brings about that an option is in a section of an INI file, or is not.
+///
+/// # Returns
+/// * `path`: the file.
+/// * `msg`: what was done: `option changed`, `section and option added`, `OK`, ….
+/// * `backup_file`: the copy of the old file, with `backup`.
+///
+/// # Example
+/// ```yaml
+/// - ini_file:
+///     path: /etc/app.ini
+///     section: server
+///     option: port
+///     value: "8080"
+/// ```
+#[derive(schemars::JsonSchema)]
 pub(super) struct IniFile;
 
 file_args! {
@@ -58,7 +73,7 @@ file_args! {
 }
 
 /// A condition that tells one section from others of the same name.
-#[derive(Clone, Debug, serde::Deserialize)]
+#[derive(Clone, Debug, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Condition {
     /// The option.

@@ -18,6 +18,7 @@ use crate::script::{Reply, Script, quote};
 use crate::value::{Map, Value};
 
 /// Runs a module of `library/`.
+#[derive(schemars::JsonSchema)]
 pub(super) struct LibraryModule;
 
 /// The name in the registry, which stands for all of them.
@@ -87,7 +88,8 @@ impl Calling {
 }
 
 /// Arguments of a module of `library/`: its own, and what the loader adds.
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
+#[schemars(with = "serde_json::Map<String, serde_json::Value>")]
 pub(super) struct LibraryModuleArgs {
     /// The module's name.
     #[serde(rename = "_module")]

@@ -10,6 +10,21 @@ use crate::script::{Reply, Script};
 use crate::value::{Map, Value};
 
 /// Brings about that one line is in a file, or is not.
+///
+/// # Returns
+/// * `msg`: what was done: `line added`, `line replaced`, `2 line(s) removed`, ….
+/// * `found`: how many lines were removed.
+/// * `backup`: the copy of the old file, with `backup`.
+///
+/// # Example
+/// ```yaml
+/// - lineinfile:
+///     path: /etc/ssh/sshd_config
+///     regexp: "^#?PermitRootLogin"
+///     line: PermitRootLogin no
+///     validate: sshd -t -f %s
+/// ```
+#[derive(schemars::JsonSchema)]
 pub(super) struct Lineinfile;
 
 file_args! {
@@ -50,7 +65,7 @@ file_args! {
 }
 
 /// Whether something is to be there.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Presence {
     /// Not there.

@@ -41,6 +41,7 @@ mod http;
 mod ini_file;
 mod library;
 mod lineinfile;
+mod manual;
 mod mode;
 mod mount;
 mod one_file;
@@ -89,5 +90,6 @@ pub use contract::{
     Module, Outcome, Prepared, Resolved, TreeEntry, Undo,
 };
 pub use library::{Calling, LIBRARY_MODULE};
+pub use manual::{Argument, Manual};
 pub use registry::{find, names};
 pub use result::output_of;

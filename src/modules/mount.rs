@@ -16,10 +16,29 @@ use crate::script::{Reply, Script, quote};
 use crate::value::{Map, Value};
 
 /// Brings about that something is mounted, and in `fstab`, or is not.
+///
+/// # Returns
+/// * `name`: the mount point.
+/// * `src`: what is mounted.
+/// * `fstype`: the file system.
+/// * `opts`: the options.
+/// * `fstab`: the file that was kept.
+/// * `dump`: the field for `dump`.
+/// * `passno`: the field for `fsck`.
+///
+/// # Example
+/// ```yaml
+/// - mount:
+///     path: /mnt/backup
+///     src: /dev/sdb1
+///     fstype: ext4
+///     state: mounted
+/// ```
+#[derive(schemars::JsonSchema)]
 pub(super) struct Mount;
 
 /// Arguments of `mount`.
-#[derive(serde::Deserialize)]
+#[derive(serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct MountArgs {
     /// The mount point.
@@ -50,7 +69,7 @@ pub(super) struct MountArgs {
 }
 
 /// What is to be the case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum State {
     /// Not mounted, not in `fstab`, no mount point.

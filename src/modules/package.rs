@@ -7,10 +7,18 @@ use crate::script::{Reply, Script};
 use crate::value::{Map, Value, from_value};
 
 /// Installs, upgrades and removes packages with the host's package manager.
+///
+/// # Example
+/// ```yaml
+/// - package:
+///     name: rsync
+///     state: present
+/// ```
+#[derive(schemars::JsonSchema)]
 pub(super) struct Package;
 
 /// Arguments of `package`.
-#[derive(serde::Deserialize)]
+#[derive(serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PackageArgs {
     /// Packages, as the package manager names them.

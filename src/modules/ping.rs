@@ -5,10 +5,19 @@ use crate::script::{Reply, Script};
 use crate::value::Map;
 
 /// Answers `pong` if a shell can be had on the host.
+///
+/// # Returns
+/// * `ping`: `pong`, or what `data` says.
+///
+/// # Example
+/// ```yaml
+/// - ping:
+/// ```
+#[derive(schemars::JsonSchema)]
 pub(super) struct Ping;
 
 /// Arguments of `ping`.
-#[derive(serde::Deserialize)]
+#[derive(serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PingArgs {
     /// What to answer; `crash` fails. Default `pong`.

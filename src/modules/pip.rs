@@ -15,10 +15,27 @@ use crate::script::{Reply, Script, quote};
 use crate::value::{Map, Value};
 
 /// Brings about that Python packages are installed, or are not.
+///
+/// # Returns
+/// * `name`: the packages.
+/// * `version`: the version that was asked for.
+/// * `requirements`: the file of requirements.
+/// * `virtualenv`: the environment.
+/// * `cmd`: the command that was run.
+/// * `stdout`: what pip said.
+/// * `stderr`: its error output.
+///
+/// # Example
+/// ```yaml
+/// - pip:
+///     name: "psycopg2-binary>=2.9"
+///     virtualenv: /opt/app/venv
+/// ```
+#[derive(schemars::JsonSchema)]
 pub(super) struct Pip;
 
 /// Arguments of `pip`.
-#[derive(serde::Deserialize)]
+#[derive(serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PipArgs {
     /// The packages, each with the versions that will do: `django>=4,<5`; or URLs.
@@ -56,7 +73,7 @@ pub(super) struct PipArgs {
 }
 
 /// What is to be.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum State {
     /// Not installed.

@@ -19,7 +19,7 @@ use crate::value::{Map, Value};
 macro_rules! login_args {
     ($(#[$meta:meta])* struct $name:ident { $($body:tt)* }) => {
         $(#[$meta])*
-        #[derive(serde::Deserialize)]
+        #[derive(serde::Deserialize, schemars::JsonSchema)]
         #[serde(deny_unknown_fields)]
         pub(super) struct $name {
             $($body)*
@@ -379,6 +379,27 @@ fn collected(
 }
 
 /// Runs queries.
+///
+/// # Returns
+/// * `query`: the last query, with its parameters.
+/// * `query_list`: all queries.
+/// * `query_result`: its rows, a mapping each.
+/// * `query_all_results`: the rows of all queries.
+/// * `rowcount`: how many rows it gave or changed.
+/// * `statusmessage`: what the server said of it.
+/// * `execution_time_ms`: how long each took.
+///
+/// # Example
+/// ```yaml
+/// - postgresql_query:
+///     login_db: app
+///     query: SELECT count(*) AS n FROM accounts WHERE state = %s
+///     positional_args: [active]
+///   become: true
+///   become_user: postgres
+///   register: accounts
+/// ```
+#[derive(schemars::JsonSchema)]
 pub(super) struct PostgresqlQuery;
 
 impl Module for PostgresqlQuery {
@@ -453,6 +474,19 @@ login_args! {
 }
 
 /// Asks whether a database answers.
+///
+/// # Returns
+/// * `is_available`: whether it answers.
+/// * `server_version`: its version: `major`, `minor`, `full`, `raw`.
+/// * `conn_err_msg`: why not.
+///
+/// # Example
+/// ```yaml
+/// - postgresql_ping:
+///     login_host: db1
+///   register: pong
+/// ```
+#[derive(schemars::JsonSchema)]
 pub(super) struct PostgresqlPing;
 
 impl Module for PostgresqlPing {

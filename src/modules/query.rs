@@ -8,10 +8,21 @@ use crate::script::{Reply, Script, quote};
 use crate::value::{Map, Value};
 
 /// Looks up entries of the host's databases of names.
+///
+/// # Returns
+/// * `ansible_facts`: `getent_DATABASE`: a mapping of each key to its fields.
+///
+/// # Example
+/// ```yaml
+/// - getent:
+///     database: passwd
+///     key: postgres
+/// ```
+#[derive(schemars::JsonSchema)]
 pub(super) struct Getent;
 
 /// Arguments of `getent`.
-#[derive(serde::Deserialize)]
+#[derive(serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct GetentArgs {
     /// The database: `passwd`, `group`, `hosts`, …
@@ -115,10 +126,20 @@ impl Module for Getent {
 }
 
 /// Lists the packages that are installed.
+///
+/// # Returns
+/// * `ansible_facts`: `packages`: for each name a list with `version`, `arch` and `source`.
+///
+/// # Example
+/// ```yaml
+/// - package_facts:
+///     manager: auto
+/// ```
+#[derive(schemars::JsonSchema)]
 pub(super) struct PackageFacts;
 
 /// Arguments of `package_facts`.
-#[derive(serde::Deserialize, Default)]
+#[derive(serde::Deserialize, schemars::JsonSchema, Default)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PackageFactsArgs {
     /// The package managers to ask: `auto` (default), `apt`, `rpm`.
@@ -225,10 +246,19 @@ impl Module for PackageFacts {
 }
 
 /// Lists the services.
+///
+/// # Returns
+/// * `ansible_facts`: `services`: for each name its `state`, `status` and `source`.
+///
+/// # Example
+/// ```yaml
+/// - service_facts:
+/// ```
+#[derive(schemars::JsonSchema)]
 pub(super) struct ServiceFacts;
 
 /// Arguments of `service_facts`: none.
-#[derive(serde::Deserialize, Default)]
+#[derive(serde::Deserialize, schemars::JsonSchema, Default)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ServiceFactsArgs {}
 

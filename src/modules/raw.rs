@@ -9,10 +9,24 @@ use super::{Act, Change, Decision, Effect, Failure, Foretell, Module, Outcome, R
 use crate::script::{Reply, Script, quote};
 
 /// Runs a line with the host's shell.
+///
+/// # Returns
+/// * `rc`: the exit status.
+/// * `stdout`: the output.
+/// * `stdout_lines`: the same as a list of lines.
+/// * `stderr`: the error output.
+/// * `stderr_lines`: the same as a list of lines.
+///
+/// # Example
+/// ```yaml
+/// - raw: uptime
+///   changed_when: false
+/// ```
+#[derive(schemars::JsonSchema)]
 pub(super) struct Raw;
 
 /// Arguments of `raw`.
-#[derive(serde::Deserialize)]
+#[derive(serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawArgs {
     /// The line to run.

@@ -12,10 +12,21 @@ use crate::script::{Reply, Script, quote};
 use crate::value::Value;
 
 /// Restarts the machine.
+///
+/// # Returns
+/// * `rebooted`: whether it was restarted.
+/// * `elapsed`: seconds that it took.
+///
+/// # Example
+/// ```yaml
+/// - reboot:
+///     reboot_timeout: 300
+/// ```
+#[derive(schemars::JsonSchema)]
 pub(super) struct Reboot;
 
 /// Arguments of `reboot`.
-#[derive(serde::Deserialize, Default)]
+#[derive(serde::Deserialize, schemars::JsonSchema, Default)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RebootArgs {
     /// Seconds to wait for the machine at most. Default 600.
@@ -175,10 +186,20 @@ impl Module for Reboot {
 }
 
 /// Waits until the host answers.
+///
+/// # Returns
+/// * `elapsed`: seconds that it took.
+///
+/// # Example
+/// ```yaml
+/// - wait_for_connection:
+///     timeout: 120
+/// ```
+#[derive(schemars::JsonSchema)]
 pub(super) struct WaitForConnection;
 
 /// Arguments of `wait_for_connection`.
-#[derive(serde::Deserialize, Default)]
+#[derive(serde::Deserialize, schemars::JsonSchema, Default)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WaitForConnectionArgs {
     /// Seconds to wait at most. Default 600.

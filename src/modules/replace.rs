@@ -10,6 +10,20 @@ use crate::script::{Reply, Script};
 use crate::value::{Map, Value};
 
 /// Replaces all matches of an expression in a file.
+///
+/// # Returns
+/// * `msg`: how many matches were replaced.
+/// * `rc`: 0.
+/// * `backup_file`: the copy of the old file, with `backup`.
+///
+/// # Example
+/// ```yaml
+/// - replace:
+///     path: /etc/app.conf
+///     regexp: 'old\.example\.org'
+///     replace: new.example.org
+/// ```
+#[derive(schemars::JsonSchema)]
 pub(super) struct Replace;
 
 file_args! {

@@ -15,10 +15,24 @@ use crate::script::{Reply, Script, quote};
 use crate::value::Map;
 
 /// Runs a file of the controller on the host.
+///
+/// # Returns
+/// * `rc`: its exit status.
+/// * `stdout`: its output, without line ends at the end.
+/// * `stdout_lines`: the same as a list of lines.
+/// * `stderr`: its error output, likewise.
+/// * `stderr_lines`: the same as a list of lines.
+///
+/// # Example
+/// ```yaml
+/// - script: files/prepare.sh --fast
+///   args: {creates: /var/lib/prepared}
+/// ```
+#[derive(schemars::JsonSchema)]
 pub(super) struct RunScript;
 
 /// Arguments of `script`.
-#[derive(serde::Deserialize)]
+#[derive(serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ScriptArgs {
     /// The file and its arguments, where they are written as the task's value.

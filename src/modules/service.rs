@@ -14,10 +14,25 @@ use crate::script::{Reply, Script, quote};
 use crate::value::{Map, Value};
 
 /// Brings a service into a state.
+///
+/// # Returns
+/// * `name`: the service.
+/// * `state`: whether it runs: `started` or `stopped`.
+/// * `enabled`: whether it is started at boot.
+/// * `status`: what systemd says of the unit.
+///
+/// # Example
+/// ```yaml
+/// - service:
+///     name: postgresql
+///     state: restarted
+///     enabled: true
+/// ```
+#[derive(schemars::JsonSchema)]
 pub(super) struct Service;
 
 /// Arguments of `service`, `systemd` and `systemd_service`.
-#[derive(serde::Deserialize, Default)]
+#[derive(serde::Deserialize, schemars::JsonSchema, Default)]
 #[serde(deny_unknown_fields)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -64,7 +79,7 @@ pub(super) struct ServiceArgs {
 }
 
 /// What a service is to do.
-#[derive(serde::Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(serde::Deserialize, schemars::JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 enum State {
     Started,
@@ -74,7 +89,7 @@ enum State {
 }
 
 /// Whose service manager.
-#[derive(serde::Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(serde::Deserialize, schemars::JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 enum Scope {
     #[default]

@@ -12,10 +12,20 @@ use crate::script::{Reply, Script};
 use crate::value::{Map, Value};
 
 /// Gathers facts.
+///
+/// # Returns
+/// * `ansible_facts`: the facts; each is also a variable `ansible_NAME`.
+///
+/// # Example
+/// ```yaml
+/// - setup:
+///     gather_subset: [network]
+/// ```
+#[derive(schemars::JsonSchema)]
 pub(super) struct Setup;
 
 /// Arguments of `setup` and `gather_facts`.
-#[derive(serde::Deserialize, Default)]
+#[derive(serde::Deserialize, schemars::JsonSchema, Default)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SetupArgs {
     /// What to gather: `all` (default), `min`, `hardware`, `network`, `virtual`, or the name of a

@@ -6,10 +6,23 @@ use crate::script::{Reply, Script};
 use crate::value::Map;
 
 /// Reads a whole file of the host, as base64.
+///
+/// # Returns
+/// * `content`: the bytes, as base64.
+/// * `encoding`: `base64`.
+/// * `source`: the file.
+///
+/// # Example
+/// ```yaml
+/// - slurp:
+///     src: /etc/hostname
+///   register: name
+/// ```
+#[derive(schemars::JsonSchema)]
 pub(super) struct Slurp;
 
 /// Arguments of `slurp`.
-#[derive(serde::Deserialize)]
+#[derive(serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SlurpArgs {
     /// The file to read.

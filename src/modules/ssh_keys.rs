@@ -13,10 +13,27 @@ use crate::script::{Reply, Script, quote};
 use crate::value::{Map, Value};
 
 /// Lets a key log in to an account, or not.
+///
+/// # Returns
+/// * `user`: the account.
+/// * `key`: the key.
+/// * `keyfile`: the file.
+/// * `state`: `present` or `absent`.
+/// * `exclusive`: whether all others were taken away.
+/// * `key_options`: the options of the key.
+/// * `path`: the file that was asked for.
+///
+/// # Example
+/// ```yaml
+/// - authorized_key:
+///     user: deploy
+///     key: "{{ lookup('file', 'deploy.pub') }}"
+/// ```
+#[derive(schemars::JsonSchema)]
 pub(super) struct AuthorizedKey;
 
 /// Arguments of `authorized_key`.
-#[derive(serde::Deserialize)]
+#[derive(serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AuthorizedKeyArgs {
     /// The account.
@@ -287,10 +304,25 @@ pub(super) fn written(change: &Change, replies: &[Reply]) -> Result<Outcome, Fai
 }
 
 /// Knows the key of a host, or not.
+///
+/// # Returns
+/// * `name`: the host.
+/// * `key`: the key.
+/// * `path`: the file.
+/// * `state`: `present` or `absent`.
+/// * `hash_host`: whether the name was hashed.
+///
+/// # Example
+/// ```yaml
+/// - known_hosts:
+///     name: db1.example.org
+///     key: "db1.example.org ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJwB7mEg3zj0oUQFmHcNcWQ9bB9kQz0yJwW5cQ4sB3mX"
+/// ```
+#[derive(schemars::JsonSchema)]
 pub(super) struct KnownHosts;
 
 /// Arguments of `known_hosts`.
-#[derive(serde::Deserialize)]
+#[derive(serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct KnownHostsArgs {
     /// The host, as it is connected to: a name, `[name]:port`.

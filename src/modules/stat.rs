@@ -8,10 +8,22 @@ use crate::script::{Reply, Script};
 use crate::value::{Map, Value};
 
 /// Reports what is at a path.
+///
+/// # Returns
+/// * `stat`: what is at the path: `exists` and, if so, `isdir`, `isreg`, `islnk`, `mode`, `size`,
+///   `mtime`, `pw_name`, `gr_name`, `checksum`, `lnk_target` and others.
+///
+/// # Example
+/// ```yaml
+/// - stat:
+///     path: /var/lib/postgresql/16/main/PG_VERSION
+///   register: version_file
+/// ```
+#[derive(schemars::JsonSchema)]
 pub(super) struct Stat;
 
 /// Arguments of `stat`.
-#[derive(serde::Deserialize)]
+#[derive(serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StatArgs {
     /// The path to look at.
@@ -34,7 +46,7 @@ pub(super) struct StatArgs {
 }
 
 /// A checksum that both coreutils and most busybox builds can compute.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Algorithm {
     /// MD5.

@@ -14,10 +14,25 @@ use crate::script::{Reply, Script, quote};
 use crate::value::{Map, Value};
 
 /// Brings a tree of files from one place to another with `rsync`.
+///
+/// # Returns
+/// * `cmd`: the command that was run.
+/// * `rc`: its exit status.
+/// * `stdout_lines`: the files that it brought.
+/// * `msg`: its output.
+///
+/// # Example
+/// ```yaml
+/// - synchronize:
+///     src: site/
+///     dest: /srv/www/
+///     delete: true
+/// ```
+#[derive(schemars::JsonSchema)]
 pub(super) struct Synchronize;
 
 /// Arguments of `synchronize`.
-#[derive(Clone, Debug, serde::Deserialize)]
+#[derive(Clone, Debug, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -112,7 +127,7 @@ pub(super) struct SynchronizeArgs {
 }
 
 /// Which way files go.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Direction {
     /// From the host of the task.

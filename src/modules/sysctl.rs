@@ -10,10 +10,19 @@ use crate::script::{Reply, Script, quote};
 use crate::value::Map;
 
 /// Sets a setting of the kernel.
+///
+/// # Example
+/// ```yaml
+/// - sysctl:
+///     name: vm.overcommit_memory
+///     value: "2"
+///     sysctl_set: true
+/// ```
+#[derive(schemars::JsonSchema)]
 pub(super) struct Sysctl;
 
 /// Arguments of `sysctl`.
-#[derive(serde::Deserialize)]
+#[derive(serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SysctlArgs {
     /// The setting: `vm.swappiness`.

@@ -11,10 +11,27 @@ use crate::script::{Reply, Script, quote};
 use crate::value::Map;
 
 /// Makes a temporary file or directory.
+///
+/// # Returns
+/// * `path`: where it is.
+/// * `mode`: its permission bits.
+/// * `uid`: the number of its owner.
+/// * `gid`: the number of its group.
+/// * `state`: `file` or `directory`.
+/// * `size`: its size in bytes.
+///
+/// # Example
+/// ```yaml
+/// - tempfile:
+///     state: directory
+///     suffix: build
+///   register: work
+/// ```
+#[derive(schemars::JsonSchema)]
 pub(super) struct Tempfile;
 
 /// Arguments of `tempfile`.
-#[derive(serde::Deserialize)]
+#[derive(serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TempfileArgs {
     /// What is made. Default `file`.
@@ -29,7 +46,7 @@ pub(super) struct TempfileArgs {
 }
 
 /// What is made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Made {
     /// A directory.

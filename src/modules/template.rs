@@ -11,6 +11,29 @@ use super::{Change, Decision, Effect, Failure, Input, InputKind, Module, Outcome
 use crate::script::{Reply, Script};
 
 /// Brings a rendered template somewhere.
+///
+/// # Returns
+/// * `src`: the template on the controller.
+/// * `dest`: the file that was written.
+/// * `checksum`: its SHA-1.
+/// * `backup_file`: the copy of the old file, with `backup`.
+/// * `mode`: its permission bits, such as `0644`.
+/// * `owner`: the name of its owner.
+/// * `group`: the name of its group.
+/// * `uid`: the number of its owner.
+/// * `gid`: the number of its group.
+/// * `size`: its size in bytes.
+/// * `state`: what it is: `file`, `directory`, `link`, `hard` or `absent`.
+///
+/// # Example
+/// ```yaml
+/// - template:
+///     src: postgresql.conf.j2
+///     dest: /etc/postgresql/16/main/postgresql.conf
+///     owner: postgres
+///     mode: "0640"
+/// ```
+#[derive(schemars::JsonSchema)]
 pub(super) struct Template;
 
 file_args! {

@@ -21,6 +21,29 @@ use crate::value::{Map, Value};
 const FUNCTIONS: &str = include_str!("unarchive.sh");
 
 /// Unpacks an archive of the controller or of the host into a directory.
+///
+/// # Returns
+/// * `src`: the archive.
+/// * `dest`: the directory.
+/// * `handler`: what unpacked it.
+/// * `files`: what it holds, with `list_files`.
+/// * `extract_results`: what the program said.
+/// * `mode`: its permission bits, such as `0644`.
+/// * `owner`: the name of its owner.
+/// * `group`: the name of its group.
+/// * `uid`: the number of its owner.
+/// * `gid`: the number of its group.
+/// * `size`: its size in bytes.
+/// * `state`: what it is: `file`, `directory`, `link`, `hard` or `absent`.
+///
+/// # Example
+/// ```yaml
+/// - unarchive:
+///     src: app.tar.gz
+///     dest: /opt/app
+///     creates: /opt/app/bin
+/// ```
+#[derive(schemars::JsonSchema)]
 pub(super) struct Unarchive;
 
 file_args! {

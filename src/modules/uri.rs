@@ -15,10 +15,23 @@ use crate::script::{Reply, Script, quote};
 use crate::value::{Map, Value};
 
 /// Makes a request to a web service.
+///
+/// # Returns
+/// * `status`, `msg`: the status of the answer and what the server said of it.
+/// * `url`, `redirected`: what answered, and whether there was a redirection to it.
+/// * `content`: the body, with `return_content` or on failure; `json`: as data, if it is JSON.
+/// * `elapsed`: seconds that it took; `cookies`: the cookies.
+///
+/// # Example
+/// ```yaml
+/// - uri: {url: "http://localhost:8008/health", status_code: [200, 503]}
+///   register: health
+/// ```
+#[derive(schemars::JsonSchema)]
 pub(super) struct Uri;
 
 /// Arguments of `uri`.
-#[derive(serde::Deserialize)]
+#[derive(serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(
     clippy::struct_excessive_bools,

@@ -15,10 +15,32 @@ use crate::script::{Reply, Script, quote};
 use crate::value::{Map, Value};
 
 /// Makes, changes and removes an account.
+///
+/// # Returns
+/// * `name`: the account.
+/// * `uid`: its number.
+/// * `group`: the number of its group.
+/// * `home`: its home.
+/// * `shell`: its shell.
+/// * `comment`: its comment.
+/// * `groups`: its other groups.
+/// * `state`: `present` or `absent`.
+/// * `ssh_public_key`: its key, with `generate_ssh_key`.
+/// * `ssh_key_file`: where that is.
+///
+/// # Example
+/// ```yaml
+/// - user:
+///     name: deploy
+///     groups: [adm]
+///     append: true
+///     shell: /bin/bash
+/// ```
+#[derive(schemars::JsonSchema)]
 pub(super) struct User;
 
 /// Arguments of `user`.
-#[derive(serde::Deserialize)]
+#[derive(serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(
     clippy::struct_excessive_bools,

@@ -15,10 +15,27 @@ use crate::script::{Reply, Script, quote};
 use crate::value::{Map, Value};
 
 /// Waits for a port, a file or connections.
+///
+/// # Returns
+/// * `elapsed`: seconds that it took.
+/// * `state`: what was waited for.
+/// * `port`: the port.
+/// * `path`: the file.
+/// * `match_groups`: the groups of the match of `search_regex`.
+/// * `match_groupdict`: those that have names.
+///
+/// # Example
+/// ```yaml
+/// - wait_for:
+///     host: db1
+///     port: 5432
+///     timeout: 60
+/// ```
+#[derive(schemars::JsonSchema)]
 pub(super) struct WaitFor;
 
 /// Arguments of `wait_for`.
-#[derive(serde::Deserialize, Default)]
+#[derive(serde::Deserialize, schemars::JsonSchema, Default)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WaitForArgs {
     /// The host to connect to, from the task's host. Default `127.0.0.1`.
@@ -50,7 +67,7 @@ pub(super) struct WaitForArgs {
 }
 
 /// What to wait for.
-#[derive(serde::Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(serde::Deserialize, schemars::JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 enum State {
     #[default]

@@ -194,7 +194,7 @@ impl Check {
         let module = modules::find(name);
         let action = ACTIONS.iter().find(|action| action.name == name);
         let known: Option<&[&str]> = match (action, module) {
-            (Some(action), _) => action.args,
+            (Some(action), _) => (!action.is_open).then(|| action.args()),
             (None, Some(module)) if module.is_open() => None,
             (None, Some(module)) => Some(module.arg_names()),
             (None, None) => None,

@@ -95,7 +95,8 @@ impl Engine {
         }
     }
 
-    /// Evaluates a bare expression, as `until` or `when` holds, to its native value.
+    /// Evaluates a bare expression, as a constructed inventory holds, to its native value. What
+    /// looks like a template in its constants is text.
     ///
     /// # Errors
     /// What is wrong with the expression.
@@ -106,7 +107,6 @@ impl Engine {
         world: &dyn World,
     ) -> Result<Value, TemplateError> {
         let eval = Eval::new(self, scope, world);
-        eval.renders_constants.set(true);
         let result = eval.expression(expression).and_then(|v| eval.finalize(&v));
         finish(&eval, result, expression)
     }

@@ -46,6 +46,86 @@ pub fn field_names<T: DeserializeOwned>() -> &'static [&'static str] {
     names.get()
 }
 
+/// The other names of a field of `T`.
+pub fn field_aliases<T: DeserializeOwned>(field: &str) -> Vec<String> {
+    let others = field_names::<T>().iter().filter(|name| **name != field);
+    others
+        .filter(|name| {
+            // A struct says so itself, when one of its fields is given twice.
+            let twice = [**name, field].into_iter().map(|name| (name, Blank));
+            let told = T::deserialize(MapDeserializer::<_, Error>::new(twice));
+            let duplicate = format!("duplicate field `{field}`");
+            told.is_err_and(|error| error.to_string() == duplicate)
+        })
+        .map(ToString::to_string)
+        .collect()
+}
+
+/// The least of each type: what any field can be read from.
+#[derive(Clone, Copy)]
+struct Blank;
+
+impl IntoDeserializer<'_, Error> for Blank {
+    type Deserializer = Self;
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+impl<'de> Deserializer<'de> for Blank {
+    type Error = Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_i64(0)
+    }
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_bool(false)
+    }
+    fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_f64(0.0)
+    }
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_str("")
+    }
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_str("")
+    }
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_none()
+    }
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_seq(SeqDeserializer::new(std::iter::empty::<Self>()))
+    }
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_map(MapDeserializer::new(std::iter::empty::<(Self, Self)>()))
+    }
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        visitor.visit_newtype_struct(self)
+    }
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        visitor.visit_enum(
+            variants
+                .first()
+                .copied()
+                .unwrap_or_default()
+                .into_deserializer(),
+        )
+    }
+    serde::forward_to_deserialize_any! {
+        i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 char bytes byte_buf unit unit_struct tuple
+        tuple_struct struct identifier ignored_any
+    }
+}
+
 struct De(Value);
 
 impl IntoDeserializer<'_, Error> for De {

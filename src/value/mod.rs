@@ -12,7 +12,7 @@ mod redact;
 mod text;
 
 pub use data::Value;
-pub use de::{field_names, from_value};
+pub use de::{field_aliases, field_names, from_value};
 pub use json::{MASK, exposed};
 pub use redact::Redactor;
 pub use text::{Text, Trust};

@@ -50,12 +50,7 @@ impl Reader<'_> {
         args: &Args,
         key: &Entry,
     ) -> Option<(Field, Keywords)> {
-        let is_include = name == "include_tasks";
-        let known: &[&str] = if is_include {
-            &["file", "apply", "_raw_params"]
-        } else {
-            &["file", "_raw_params"]
-        };
+        let known = self.cx.arguments(name);
         self.refuse_other_args(name, args, known);
         if args.fields.keys().any(|key| !known.contains(&key.as_str())) {
             return None;
@@ -132,22 +127,8 @@ impl Reader<'_> {
         args: &Args,
         key: &Entry,
     ) -> Option<(RoleUse, Keywords)> {
-        const KNOWN: &[&str] = &[
-            "name",
-            "role",
-            "tasks_from",
-            "vars_from",
-            "defaults_from",
-            "handlers_from",
-            "public",
-            "allow_duplicates",
-            "rolespec_validate",
-        ];
-        let mut known = KNOWN.to_vec();
-        if name == "include_role" {
-            known.push("apply");
-        }
-        self.refuse_other_args(name, args, &known);
+        let known = self.cx.arguments(name);
+        self.refuse_other_args(name, args, known);
         let field = |key: &str| {
             args.fields.get(key).map(|v| Field {
                 value: v.clone(),
@@ -176,6 +157,7 @@ impl Reader<'_> {
                 .bool(key, &node_of(value, args.span(key)))
         };
         let (is_public, allows_duplicates) = (flag("public"), flag("allow_duplicates"));
+        let validates = flag("rolespec_validate");
         let role = RoleUse {
             span: task.span,
             name: role,
@@ -187,6 +169,7 @@ impl Reader<'_> {
             handlers_from: field("handlers_from"),
             is_public,
             allows_duplicates,
+            validates,
         };
         Some((role, self.apply(args, name)))
     }

@@ -21,6 +21,7 @@ pub fn role_use(node: &Node, problems: &mut Problems) -> Option<RoleUse> {
         handlers_from: None,
         is_public: None,
         allows_duplicates: None,
+        validates: None,
     };
     match &node.kind {
         Kind::Str(_) => return Some(bare(field(node))),

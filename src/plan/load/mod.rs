@@ -1,5 +1,6 @@
 //! Reads playbooks, roles, tasks and variables from files.
 
+mod argument_specs;
 mod playbook;
 mod role;
 mod session;

@@ -166,29 +166,21 @@ impl Session<'_> {
             parents: around.names.clone(),
             parent_paths: around.paths.clone(),
         });
-        let tasks = self.role_list(path, "tasks", role.tasks_from.as_ref(), &scope, id);
+        let specs = self.argument_specs(path, meta.argument_specs);
+        let mut tasks = Vec::from_iter(self.validation(role, specs.as_ref(), &scope, id));
+        tasks.extend(self.role_list(path, "tasks", role.tasks_from.as_ref(), &scope, id));
         let handlers = self.role_list(path, "handlers", role.handlers_from.as_ref(), &scope, id);
         self.take_handlers(handlers);
         // The keywords of a role's use reach its dependencies too, whereas "once per play" is
         // decided for each role by itself, keywords included: hence two blocks with the same
         // keywords where there are dependencies.
+        let keywords = role.keywords.clone();
+        let own = block(id, role.span, tasks, keywords.clone(), Some(&scope));
         let items = if items.is_empty() {
-            vec![block(
-                id,
-                role.span,
-                tasks,
-                role.keywords.clone(),
-                Some(&scope),
-            )]
+            vec![own]
         } else {
-            items.push(block(
-                id,
-                role.span,
-                tasks,
-                role.keywords.clone(),
-                Some(&scope),
-            ));
-            vec![block(id, role.span, items, role.keywords.clone(), None)]
+            items.push(own);
+            vec![block(id, role.span, items, keywords, None)]
         };
         Some(Opened { items, scope })
     }
@@ -271,15 +263,6 @@ impl Session<'_> {
 
     fn role_meta(&mut self, path: &Path) -> Meta {
         let mut meta = Meta::default();
-        for ext in ["yml", "yaml", "json"] {
-            let specs = path.join("meta").join(format!("argument_specs.{ext}"));
-            if specs.is_file() {
-                self.problems.push(
-                    Diagnostic::warning("SB0122", format!("`{}` is not checked", specs.display()))
-                        .help("argument specifications of roles are not supported yet"),
-                );
-            }
-        }
         let Some(file) = ["yml", "yaml", "json"]
             .iter()
             .map(|ext| path.join("meta").join(format!("main.{ext}")))
@@ -310,7 +293,8 @@ impl Session<'_> {
                         .bool("allow_duplicates", &entry.value)
                         .unwrap_or(false);
                 }
-                "galaxy_info" | "collections" | "argument_specs" => {}
+                "argument_specs" => meta.argument_specs = Some(entry.value.clone()),
+                "galaxy_info" | "collections" => {}
                 _ => self.problems.push(
                     Diagnostic::warning(
                         "SB0103",
@@ -403,6 +387,7 @@ impl Session<'_> {
 struct Meta {
     dependencies: Vec<RoleUse>,
     allows_duplicates: bool,
+    argument_specs: Option<Node>,
 }
 
 fn block(

@@ -11,6 +11,7 @@ use super::foretell::{foretell_in_words, foretold};
 use super::frame::Frame;
 use super::halt::{Flow, Halt};
 use super::run::Run;
+use super::secrets::hide_secret_lines;
 use super::synchronize::SYNCHRONIZE;
 use crate::event::Status;
 use crate::journal::Instance;
@@ -273,7 +274,8 @@ impl Run {
                     return Ok(Ok(Planned::Ended(Box::new(outcome_end(outcome)))));
                 }
                 Ok(Decision::Ask(script)) => next = Some(script),
-                Ok(Decision::Change(change)) => {
+                Ok(Decision::Change(mut change)) => {
+                    hide_secret_lines(&mut change, &inputs, &args);
                     let ready = Ready {
                         module,
                         prepared,
@@ -321,9 +323,10 @@ impl Run {
                 stderr: Vec::new(),
             })
             .collect();
-        let Ok(Decision::Change(change)) = prepared.decide(&inputs, &seen) else {
+        let Ok(Decision::Change(mut change)) = prepared.decide(&inputs, &seen) else {
             return Ok(None);
         };
+        hide_secret_lines(&mut change, &inputs, &args);
         let probe = prepared.probe(&inputs);
         Ok(Some(Ready {
             module,
@@ -466,7 +469,10 @@ impl Run {
             if input.kind == crate::modules::InputKind::Template {
                 let text = String::from_utf8_lossy(&file.bytes).into_owned();
                 match self.controller.render_file(&path, &text, args, &item.view) {
-                    Ok(Value::Str(text)) => file.bytes = text.as_str().as_bytes().to_vec(),
+                    Ok(Value::Str(rendered)) => {
+                        file.bytes = rendered.as_str().as_bytes().to_vec();
+                        file.secret_of = rendered.is_secret().then_some(text);
+                    }
                     Ok(_) => {}
                     Err(problem) => return Ok(Err(problem.into())),
                 }

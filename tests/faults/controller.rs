@@ -1,7 +1,7 @@
 //! Faults 2 to 15: what happens to the process that runs a playbook.
 
 use std::fs;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use crate::world::{World, end, run_words, signal, wait};
 
@@ -24,6 +24,39 @@ fn a_killed_controller_finds_five_hosts_again() {
     for host in hosts {
         assert_eq!(world.text(&format!("log.{host}")), WHOLE, "{host}");
     }
+}
+
+/// fault 9: there is no memory for what a command says. A death like any other: the command is found
+/// again by a process that has some.
+#[test]
+fn a_controller_without_memory_is_resumed() {
+    let tasks = "- shell: echo began >> $T/log.h1; touch $T/at; while [ ! -e $T/go ]; do sleep 0.1; done; head -c 6000000 /dev/zero | tr '\\0' x; echo ended >> $T/log.h1\n  register: said\n- assert: {that: said.stdout | length == 6000000}\n- shell: echo after >> $T/log.h1\n";
+    let world = World::new(&["h1"], tasks);
+    let mut child = world.start(&[]);
+    world.wait_for("at");
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmSize:"));
+    let kilobytes: u64 = line
+        .unwrap()
+        .split_whitespace()
+        .nth(1)
+        .unwrap()
+        .parse()
+        .unwrap();
+    let limit = format!("--as={}", (kilobytes + 1024) * 1024);
+    let pid = child.id().to_string();
+    let mut set = Command::new("prlimit");
+    assert!(
+        set.args(["--pid", &pid, &limit])
+            .status()
+            .unwrap()
+            .success()
+    );
+    world.write("go", "");
+    assert_eq!(end(&mut child), -1, "it did not die: {}", world.text("log"));
+    let given = world.resume();
+    assert_eq!(given.code, 0, "{}", &given.out[..given.out.len().min(2000)]);
+    assert_eq!(world.text("log.h1"), WHOLE);
 }
 
 #[test]

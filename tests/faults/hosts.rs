@@ -1,4 +1,4 @@
-//! Faults 25, 49, 61, 62, 79 and 85: what hosts say and how some of many fail.
+//! Faults 25, 49, 55, 61, 62, 79 and 85: what hosts say and how some of many fail.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -39,6 +39,31 @@ fn bytes_of_any_kind_are_kept_and_never_reach_the_terminal() {
     assert!(told.out.chars().all(is_plain), "{:?}", told.out);
     let copy = fs::read(world.path("copy")).unwrap();
     assert!(copy.starts_with(b"\x1b]0;title\x07\x1b[2J"), "{copy:?}");
+}
+
+/// fault 55: a host whose uptime went back under the same boot was put back to a snapshot with all its
+/// memory. What had begun is lost, and is not run again.
+#[test]
+fn a_host_that_went_back_in_time_has_lost_what_ran() {
+    let tasks = "- shell: echo ran >> $T/ran; touch $T/at; while [ ! -e $T/go ]; do sleep 0.1; done\n- shell: touch $T/next\n";
+    let world = World::new(&["h1"], tasks);
+    let mut child = world.start(&[]);
+    world.wait_for("at");
+    child.kill().unwrap();
+    end(&mut child);
+    fs::write(world.path("go"), "").unwrap();
+    world.write("uptime", "1.00 1.00\n");
+    let script = format!(
+        "mount --bind '{}' /proc/uptime && exec \"$@\"",
+        world.path("uptime").display()
+    );
+    let young = ["unshare", "-m", "sh", "-c", script.as_str(), "sh"];
+    let mut command = world.command(&young, &["resume", "--yes"]);
+    let told = given(&command.output().unwrap());
+    assert_eq!(told.code, 9, "{}", told.out);
+    assert!(told.out.contains("gone back in time"), "{}", told.out);
+    assert_eq!(world.lines("ran"), 1);
+    assert!(!world.path("next").exists());
 }
 
 /// fault 49: a process that somebody has stopped is shown as such, and the next task waits.

@@ -7,6 +7,7 @@ use super::foretell::foretell_in_words;
 use super::item::{Early, Item, probe_failed, with_environment};
 use super::job;
 use super::run::Run;
+use super::secrets::hide_secret_lines;
 use crate::modules::{AnyModule, Change, Decision, Outcome, Prepared, Resolved};
 use crate::script::{Reply, Script};
 use crate::transport::Target;
@@ -62,7 +63,10 @@ impl Run {
                     return Err(outcome_end(outcome).into());
                 }
                 Ok(Decision::Ask(script)) => next = Some(script),
-                Ok(Decision::Change(change)) => return Ok((seen, change, None)),
+                Ok(Decision::Change(mut change)) => {
+                    hide_secret_lines(&mut change, look.inputs, look.args);
+                    return Ok((seen, change, None));
+                }
             }
         }
     }

@@ -13,6 +13,7 @@ use super::frame::Frame;
 use super::halt::{Flow, Halt};
 use super::job::{self, Async};
 use super::run::Run;
+use super::secrets::hide_secret_lines;
 use super::synchronize::SYNCHRONIZE;
 use crate::event::Status;
 use crate::journal::Instance;
@@ -365,13 +366,14 @@ impl Run {
             })
             .collect();
         let job = self.async_of(item).ok().flatten();
-        let (change, settled) = match prepared.decide(&inputs, &seen) {
+        let (mut change, settled) = match prepared.decide(&inputs, &seen) {
             Ok(Decision::Change(change)) => (change, None),
             Ok(Decision::Unchanged(outcome)) if job.is_some() => {
                 (job::nothing_to_do(), Some(outcome))
             }
             _ => return Ok(None),
         };
+        hide_secret_lines(&mut change, &inputs, &args);
         let probe = prepared.probe(&inputs);
         Ok(Some(Ready {
             module,
@@ -501,7 +503,10 @@ impl Run {
             if input.kind == crate::modules::InputKind::Template {
                 let text = String::from_utf8_lossy(&file.bytes).into_owned();
                 match self.controller.render_file(&path, &text, args, &item.view) {
-                    Ok(Value::Str(text)) => file.bytes = text.as_str().as_bytes().to_vec(),
+                    Ok(Value::Str(rendered)) => {
+                        file.bytes = rendered.as_str().as_bytes().to_vec();
+                        file.secret_of = rendered.is_secret().then_some(text);
+                    }
                     Ok(_) => {}
                     Err(problem) => return Ok(Err(problem.into())),
                 }

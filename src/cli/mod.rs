@@ -1,6 +1,7 @@
 //! The command line: arguments, one file per command, exit codes.
 
 mod args;
+mod cancel;
 mod completions;
 mod config;
 mod defaults;

@@ -33,6 +33,9 @@ pub(crate) struct ItemEnd {
     pub(crate) invocation: Option<Value>,
 }
 
+/// The field that says who ended an attempt.
+const CANCELLED: &str = "cancelled_by";
+
 impl ItemEnd {
     /// No try met `until`: failed after these retries, unless nobody knows how it ended. Where
     /// `failed_when` says that it has not failed, the result is a failure and the task is none.
@@ -96,6 +99,11 @@ impl ItemEnd {
         end.attempt = attempt;
         end.module_changed = true;
         end
+    }
+
+    /// Whether somebody ended it: then no `until` tries again.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.result.contains_key(CANCELLED)
     }
 
     /// Makes all that `no_log` hides secret: what is made of it later is hidden too.
@@ -286,6 +294,14 @@ pub(crate) fn failure_end(failure: Failure) -> ItemEnd {
     let mut result = failure.result;
     result.insert("msg".into(), failure.msg.into());
     result.insert("changed".into(), failure.is_changed.into());
+    ItemEnd::new(Status::Failed, result)
+}
+
+/// The end of an attempt that somebody ended, with what it had said.
+pub(crate) fn cancelled_end(who: &str, reply: &crate::script::Reply) -> ItemEnd {
+    let mut result = message(format!("cancelled by {who}"));
+    result.insert(CANCELLED.into(), who.into());
+    result.extend(crate::modules::output_of(reply));
     ItemEnd::new(Status::Failed, result)
 }
 

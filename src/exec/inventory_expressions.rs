@@ -15,6 +15,17 @@ use crate::value::{Map, Value};
 #[derive(Debug, Default)]
 pub struct InventoryExpressions {
     engine: Engine,
+    extra_vars: Map,
+}
+
+impl InventoryExpressions {
+    /// Expressions that may see these variables of the command line.
+    pub fn new(extra_vars: Map) -> Self {
+        Self {
+            engine: Engine::new(),
+            extra_vars,
+        }
+    }
 }
 
 /// Evaluates something with these variables alone.
@@ -32,6 +43,10 @@ fn with<T>(
 }
 
 impl Expressions for InventoryExpressions {
+    fn extra_vars(&self) -> &Map {
+        &self.extra_vars
+    }
+
     fn evaluate(&self, expression: &str, vars: &Map) -> Result<Value, String> {
         with(vars, |view, world| {
             self.engine.eval(expression, view, world)

@@ -1,6 +1,6 @@
 //! All state of a run, owned by the core and by nobody else.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -9,10 +9,11 @@ use super::end::ItemEnd;
 use super::fact_cache::FactCache;
 use super::frame::Frame;
 use super::ground::Ground;
+use super::job::Begun;
 use super::tracked::Tracked;
 use crate::event::Stats;
 use crate::inventory::Inventory;
-use crate::journal::{Instance, Issued, Record};
+use crate::journal::{Attempt, Instance, Issued, Record};
 use crate::model::{Condition, RoleScope, StepId, Task};
 use crate::value::{Map, Value};
 use crate::vars::HostVars;
@@ -119,6 +120,10 @@ pub struct Replay {
     pub done: HashMap<Instance, Record>,
     /// Intents without an end.
     pub open: HashMap<Instance, Open>,
+    /// Jobs that were begun, by attempt, and whether they were seen to be over.
+    pub jobs: HashMap<u64, (Issued, bool)>,
+    /// Attempts without an end that act on another host than the one that they are for.
+    pub delegated: Vec<Attempt>,
     /// Locks that were taken or about to be: host, token, machine.
     pub locks: Vec<(String, String, String)>,
     /// Hosts that a takeover left out of the run.
@@ -142,6 +147,8 @@ pub struct Open {
     pub converges: bool,
     /// The attempt; none for a command without an intent.
     pub attempt: Option<u64>,
+    /// Whether it was provably never sent.
+    pub is_unsent: bool,
     /// How it was sent, where it is durable.
     pub issued: Option<Issued>,
     /// How far its output was shown.
@@ -236,6 +243,8 @@ pub(crate) struct State {
     pub(crate) ended: HashMap<Instance, ItemEnd>,
     /// Attempts whose end is not in the journal yet: their files on the host must stay.
     pub(crate) unrecorded: HashMap<u64, Instance>,
+    /// Jobs that were begun and are not awaited, by id.
+    pub(crate) jobs: BTreeMap<String, Rc<Begun>>,
     /// Hosts of which facts were learnt or forgotten in this run.
     pub(crate) facts_learnt: BTreeSet<String>,
     /// Items of the task at hand that are lost, with their attempt.

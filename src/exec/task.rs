@@ -327,6 +327,7 @@ impl Run {
         mut planned: Option<Planned>,
     ) -> Flow<ItemEnd> {
         if let Some(end) = self.replayed(item) {
+            self.take_up_job(item, &end);
             return Ok(end);
         }
         if let Some(end) = self.injected_failure(run) {
@@ -370,7 +371,8 @@ impl Run {
             Self::note_attempts(run, &mut end);
             self.judge(run, item, &mut end);
             let is_met = self.until_is_met(run, item, &mut end);
-            if is_met || attempts > retries || end.status == Status::Lost {
+            let is_final = end.status == Status::Lost || end.is_cancelled();
+            if is_met || attempts > retries || is_final {
                 if !is_met && attempts > retries && retries > 0 {
                     end.give_up(attempts - 1);
                 }

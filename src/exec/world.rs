@@ -10,7 +10,7 @@ use super::controller::View;
 use crate::diag::Opener;
 use crate::plan::find_file;
 use crate::template::{PathKind, PathStat, World};
-use crate::value::{Map, Value};
+use crate::value::{Map, Text, Value};
 
 /// The controller as templates see it.
 pub(crate) struct ControllerWorld<'a> {
@@ -36,6 +36,11 @@ impl World for ControllerWorld<'_> {
 
     fn config(&self, name: &str) -> Option<Value> {
         self.config.as_ref()?.get(name).cloned()
+    }
+
+    fn note_secret(&self, secret: &str) {
+        let secret = Value::Str(Text::data(secret).into_secret());
+        self.view.hosts.note_secret(&secret);
     }
 
     fn env(&self, name: &str) -> Option<String> {

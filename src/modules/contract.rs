@@ -74,6 +74,8 @@ pub struct Resolved {
     pub mode: u32,
     /// What is in it, where it is a folder; empty for a file.
     pub tree: Option<Vec<TreeEntry>>,
+    /// Of a template that read a secret: its text as its author wrote it.
+    pub secret_of: Option<String>,
 }
 
 /// One entry of a folder on the controller.
@@ -150,7 +152,7 @@ pub enum Undo {
 }
 
 /// One before/after pair of a diff.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Diff {
     /// Heading of the old side, such as a path.
     pub before_header: String,

@@ -111,6 +111,10 @@ pub trait World {
         let _ = name;
         None
     }
+    /// A secret that a lookup gave: it is masked wherever it shows from now on.
+    fn note_secret(&self, secret: &str) {
+        let _ = secret;
+    }
     /// A notice to the user about the template, shown once per text.
     fn warn(&self, message: &str) {
         let _ = message;

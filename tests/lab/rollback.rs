@@ -21,24 +21,40 @@ struct Stop {
     is_open: bool,
 }
 
+impl Stop {
+    /// Which ways back there are by then.
+    fn stage(&self) -> (bool, bool) {
+        (self.is_started, self.is_open)
+    }
+}
+
 /// Every phase of the change: its last task that changes something.
+///
+/// Behind the point of no return each way back costs a new lab. There the steps of
+/// `docs/pg_upgrade.md` count: the new leader verified, the first replicas there, clients let in,
+/// all done.
 pub(crate) fn from_each_phase() {
     let stops = learn();
-    let last = |i: &usize| {
+    let ends = |i: &usize| {
         stops
             .get(i + 1)
             .is_none_or(|next| next.play != stops[*i].play)
     };
-    let phases: Vec<Stop> = (0..stops.len())
-        .filter(last)
-        .map(|i| stops[i].clone())
-        .collect();
-    // Behind the point of no return each way back costs a new lab: the first phase stands for all.
-    let is_first = |i: usize| !phases[i].is_started || !phases[i - 1].is_started;
+    let phases: Vec<&Stop> = (0..stops.len()).filter(ends).map(|i| &stops[i]).collect();
+    let is_chosen = |i: &usize| {
+        let (before, next) = (i.checked_sub(1).map(|i| phases[i]), phases.get(i + 1));
+        let enters = before.is_none_or(|before| before.stage() != phases[*i].stage());
+        let leaves = next.is_none_or(|next| next.stage() != phases[*i].stage());
+        !phases[*i].is_started || enters || leaves
+    };
     let chosen: Vec<Stop> = (0..phases.len())
-        .filter(|i| is_first(*i))
+        .filter(is_chosen)
         .map(|i| phases[i].clone())
         .collect();
+    assert!(
+        chosen.iter().filter(|stop| stop.is_started).count() >= 4,
+        "{chosen:?}"
+    );
     go_back_from(&chosen);
 }
 

@@ -152,6 +152,15 @@ impl<'a> Eval<'a> {
         self.secret.set(true);
     }
 
+    /// Does something, and says whether it read a secret.
+    pub(crate) fn watch_secret<T>(&self, work: impl FnOnce() -> T) -> (T, bool) {
+        let before = self.secret.replace(false);
+        let done = work();
+        let is_secret = self.secret.get();
+        self.secret.set(before || is_secret);
+        (done, is_secret)
+    }
+
     /// Counts steps.
     pub(crate) fn step(&self, count: u64) -> Result<()> {
         let steps = self.steps.get().saturating_add(count);

@@ -87,7 +87,8 @@ pub(super) fn load(args: &RunArgs) -> Result<Loaded, u8> {
     let sources = std::mem::take(&mut loader.sources);
     loader = Loader::new(roles_path, collections_path, extra_vars.clone());
     loader.is_tolerant = args.manners == Manners::Ansible;
-    loader.has_private_roles = args.config.flag("private_role_vars", false);
+    let is_private = args.config.text("private_role_vars").is_some();
+    loader.has_private_roles = is_private.then(|| args.config.flag("private_role_vars", false));
     loader.sources = sources;
     for folder in library_path(args) {
         loader.add_library(&folder);

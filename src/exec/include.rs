@@ -299,6 +299,11 @@ impl Run {
     }
 
     pub(super) fn finish_host(&self, run: &TaskRun, end: &HostEnd) {
+        if let Some(name) = &run.task.register {
+            let mut state = self.state.borrow_mut();
+            let known = state.hosts.entry(end.host.clone()).or_default();
+            known.set(name, end.end.value());
+        }
         let report = end.end.report(end.is_ignored, &Value::clone);
         self.count(run, &end.host, &report);
         self.port.emit(Event::HostFinished {

@@ -57,7 +57,10 @@ impl Session<'_> {
         let Some(opened) = self.open_role(role, id, &around) else {
             return Vec::new();
         };
-        if role.is_public.unwrap_or(!self.loader.has_private_roles) {
+        if role
+            .is_public
+            .unwrap_or(self.loader.has_private_roles != Some(true))
+        {
             self.scopes.push(opened.scope);
         }
         opened.items
@@ -78,7 +81,10 @@ impl Session<'_> {
         let Some(opened) = self.open_role(&role, id, &around) else {
             return Vec::new();
         };
-        if role.is_public == Some(true) {
+        if role
+            .is_public
+            .unwrap_or(self.loader.has_private_roles == Some(false))
+        {
             self.scopes.push(opened.scope);
         }
         opened.items

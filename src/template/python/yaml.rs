@@ -167,7 +167,7 @@ impl Emitter<'_> {
                     self.write(line);
                 }
             }
-            Scalars::Single if !has_odd && !(text.contains('\n') && is_key(place)) => {
+            Scalars::Single if !(has_odd || text.contains('\n') && is_key(place)) => {
                 self.write("'");
                 self.folded(&text.replace('\'', "''"), indent, true, !is_key(place));
                 self.write("'");

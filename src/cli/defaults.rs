@@ -1,8 +1,8 @@
 //! What holds where a playbook says nothing: the configuration, and options such as `-u` and `-b`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::args::RunArgs;
+use super::args::{Manners, RunArgs};
 use super::config::Config;
 use crate::exec::Defaults;
 use crate::inventory::Unparsed;
@@ -129,4 +129,33 @@ pub(super) fn collections_path(args: &RunArgs) -> Vec<PathBuf> {
             .collect();
     }
     paths
+}
+
+/// Where roles are searched after `roles/` beside the playbook: `--roles-path`, `../roles` (a
+/// project with `playbooks/` and `roles/` side by side), `$ANSIBLE_ROLES_PATH`.
+pub(super) fn roles_path(args: &RunArgs) -> Vec<PathBuf> {
+    let folder = args.playbook.parent().filter(|f| !f.as_os_str().is_empty());
+    let beside = folder.unwrap_or(Path::new(".")).join("../roles");
+    let mut paths = args.roles_path.clone();
+    if args.manners == Manners::Own {
+        paths.push(beside);
+    }
+    paths.extend(args.config.paths("roles_path"));
+    if args.manners == Manners::Ansible {
+        paths.push(folder.unwrap_or(Path::new(".")).to_owned());
+    }
+    paths
+}
+
+/// Where modules of the user are searched besides `library/`: `$ANSIBLE_LIBRARY`, `library` of
+/// `ansible.cfg`, or Ansible's default.
+pub(super) fn library_path(args: &RunArgs) -> Vec<PathBuf> {
+    let paths = args.config.paths("library");
+    if !paths.is_empty() {
+        return paths;
+    }
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    let own = home.map(|home| home.join(".ansible/plugins/modules"));
+    let shared = PathBuf::from("/usr/share/ansible/plugins/modules");
+    own.into_iter().chain([shared]).collect()
 }

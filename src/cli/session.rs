@@ -15,7 +15,7 @@ use chrono::Utc;
 use tokio::sync::{Mutex, mpsc};
 
 use super::args::{Manners, OnFailure, Output, RunArgs};
-use super::defaults::{collections_path, of_connections, of_plays};
+use super::defaults::{collections_path, library_path, of_connections, of_plays, roles_path};
 use super::exit;
 use super::start::tell;
 use crate::console::{self, Console, Policy};
@@ -106,22 +106,7 @@ pub(super) fn load(args: &RunArgs) -> Result<Loaded, u8> {
         .parent()
         .map(Path::to_owned)
         .unwrap_or_default();
-    let expressions = InventoryExpressions::new(extra_vars.clone());
-    let read = match args.manners {
-        Manners::Own => Inventory::read_with(
-            &args.inventory,
-            Some(&folder),
-            &mut loader.sources,
-            Some(&expressions),
-        ),
-        Manners::Ansible => Inventory::read_forgiving(
-            &args.inventory,
-            Some(&folder),
-            &mut loader.sources,
-            Some(&expressions),
-            super::defaults::unparsed(&args.config),
-        ),
-    };
+    let read = read_inventory(args, &folder, &extra_vars, &mut loader.sources);
     let (inventory, warnings) = read.map_err(|problems| failed(problems, &loader))?;
     let mut told = loader.take_warnings();
     told.extend(warnings);
@@ -153,6 +138,24 @@ pub(super) fn load(args: &RunArgs) -> Result<Loaded, u8> {
     })
 }
 
+/// Reads the inventory in the manners of the command line.
+fn read_inventory(
+    args: &RunArgs,
+    folder: &Path,
+    extra_vars: &Map,
+    texts: &mut SourceMap,
+) -> Result<(Inventory, Vec<Diagnostic>), Vec<Diagnostic>> {
+    let (sources, folder) = (args.inventory.as_slice(), Some(folder));
+    let expressions = InventoryExpressions::new(extra_vars.clone());
+    match args.manners {
+        Manners::Own => Inventory::read_with(sources, folder, texts, Some(&expressions)),
+        Manners::Ansible => {
+            let unparsed = super::defaults::unparsed(&args.config);
+            Inventory::read_forgiving(sources, folder, texts, Some(&expressions), unparsed)
+        }
+    }
+}
+
 /// The store of runs; where there is none, the run itself has said why it cannot begin.
 fn runs() -> Option<RunStore> {
     RunStore::from_env(&|name| std::env::var_os(name)).ok()
@@ -164,35 +167,6 @@ pub(super) fn absolute(path: &Path) -> String {
         .unwrap_or_else(|_| path.to_owned())
         .display()
         .to_string()
-}
-
-/// Where roles are searched after `roles/` beside the playbook: `--roles-path`, `../roles` (a
-/// project with `playbooks/` and `roles/` side by side), `$ANSIBLE_ROLES_PATH`.
-fn roles_path(args: &RunArgs) -> Vec<PathBuf> {
-    let folder = args.playbook.parent().filter(|f| !f.as_os_str().is_empty());
-    let beside = folder.unwrap_or(Path::new(".")).join("../roles");
-    let mut paths = args.roles_path.clone();
-    if args.manners == Manners::Own {
-        paths.push(beside);
-    }
-    paths.extend(args.config.paths("roles_path"));
-    if args.manners == Manners::Ansible {
-        paths.push(folder.unwrap_or(Path::new(".")).to_owned());
-    }
-    paths
-}
-
-/// Where modules of the user are searched besides `library/`: `$ANSIBLE_LIBRARY`, `library` of
-/// `ansible.cfg`, or Ansible's default.
-fn library_path(args: &RunArgs) -> Vec<PathBuf> {
-    let paths = args.config.paths("library");
-    if !paths.is_empty() {
-        return paths;
-    }
-    let home = std::env::var_os("HOME").map(PathBuf::from);
-    let own = home.map(|home| home.join(".ansible/plugins/modules"));
-    let shared = PathBuf::from("/usr/share/ansible/plugins/modules");
-    own.into_iter().chain([shared]).collect()
 }
 
 /// SHA-256 over all texts read so far.
@@ -417,16 +391,8 @@ impl Stage {
             console =
                 Some(Console::new(options).map_err(|error| format!("the terminal: {error}"))?);
         } else if args.output == Output::Ansible {
-            let (config, err) = (&args.config, relay.end(true));
-            let options = AnsibleOptions {
-                shows_skipped: config.flag("display_skipped_hosts", true),
-                shows_ok: config.flag("display_ok_hosts", true),
-                marks_check_mode: config.flag("check_mode_markers", false),
-                shows_custom_stats: config.flag("show_custom_stats", false),
-                is_yaml: config.text("result_format") == Some("yaml"),
-                is_check: args.check,
-                is_debug: config.flag("debug", false),
-            };
+            let err = relay.end(true);
+            let options = ansible_options(args);
             reporters.push(Box::new(Ansible::new(
                 screen(&relay, stream),
                 err,
@@ -557,6 +523,19 @@ pub(super) async fn written(relay: &Relay) {
     });
     // A relay without its thread has nothing to write any more.
     let _ = from.await;
+}
+
+fn ansible_options(args: &RunArgs) -> AnsibleOptions {
+    let config = &args.config;
+    AnsibleOptions {
+        shows_skipped: config.flag("display_skipped_hosts", true),
+        shows_ok: config.flag("display_ok_hosts", true),
+        marks_check_mode: config.flag("check_mode_markers", false),
+        shows_custom_stats: config.flag("show_custom_stats", false),
+        is_yaml: config.text("result_format") == Some("yaml"),
+        is_check: args.check,
+        is_debug: config.flag("debug", false),
+    }
 }
 
 /// Where the run is shown: standard output, or standard error when that carries data.

@@ -223,12 +223,8 @@ impl Run {
                     delay_s,
                     restarts,
                 } => {
-                    self.port.sleep(u64::from(*delay_s) * 1000).await;
-                    if *restarts || ready.target.connection != Connection::Local {
-                        self.wait_for_host(ready, *timeout_s).await
-                    } else {
-                        Ok(Reply::default())
-                    }
+                    let wait = (*timeout_s, *delay_s, *restarts);
+                    self.wait_for_host(ready, wait).await
                 }
                 Act::Script { script, on } => {
                     let target = match self.act_target(item, ready, on.as_deref()) {
@@ -297,7 +293,15 @@ impl Run {
             .await
     }
 
-    async fn wait_for_host(&self, ready: &Ready, timeout_s: u32) -> Result<Reply, Failed> {
+    async fn wait_for_host(
+        &self,
+        ready: &Ready,
+        (timeout_s, delay_s, restarts): (u32, u32, bool),
+    ) -> Result<Reply, Failed> {
+        self.port.sleep(u64::from(delay_s) * 1000).await;
+        if !restarts && ready.target.connection == Connection::Local {
+            return Ok(Reply::default());
+        }
         let result = self.port.reconnect(&ready.target, timeout_s).await;
         self.leave_ground(&ready.target.host);
         result

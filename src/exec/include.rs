@@ -225,11 +225,7 @@ impl Run {
             Ok(included) => included,
             Err(why) => return Ok(self.fail_all(run, hosts, &why)),
         };
-        let nested = included.items.iter().any(|item| match item {
-            Item::Task(_) => false,
-            Item::Block(block) => block.has_blocks(),
-        });
-        if place.is_handler && nested {
+        if place.is_handler && included.items.iter().any(Item::has_blocks) {
             let why = "Using a block as a handler is not supported.";
             return Ok(self.fail_all(run, hosts, why));
         }

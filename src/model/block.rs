@@ -41,6 +41,13 @@ pub struct Block {
     pub is_written: bool,
 }
 
+impl Item {
+    /// Whether it is a block in which another one is written.
+    pub fn has_blocks(&self) -> bool {
+        matches!(self, Self::Block(block) if block.has_blocks())
+    }
+}
+
 impl Block {
     /// Whether a block is written in it, however deep.
     pub fn has_blocks(&self) -> bool {

@@ -139,9 +139,10 @@ impl Emitter<'_> {
 
     /// A scalar in a style that was asked for.
     fn styled(&mut self, value: &Value, indent: usize, place: Place, style: Scalars) {
-        let (tag, text) = told(value);
+        let (_, text) = told(value);
         if !matches!(value, Value::Str(_)) {
-            self.write(&format!("{tag} "));
+            // What `ansible-core` writes for a tag that follows from the value.
+            self.write("! ");
         }
         let has_odd = text.chars().any(|c| c.is_control() && c != '\n');
         match style {

@@ -70,8 +70,7 @@ fn show(args: &InventoryArgs) -> Result<String, u8> {
         given.push("/etc/ansible/hosts".to_owned());
     }
     let folder = args.playbook_dir.as_deref();
-    let extra_vars = extra_vars(args)?;
-    let expressions = InventoryExpressions::new(extra_vars);
+    let expressions = InventoryExpressions::new(extra_vars(args)?);
     let unparsed = super::defaults::unparsed(&config);
     let read = Inventory::read_forgiving(&given, folder, &mut texts, Some(&expressions), unparsed);
     let (inventory, warnings) = read.map_err(|problems| {

@@ -17,7 +17,7 @@ use crate::journal::{Issued, Record};
 use crate::modules::{Act, Effect, Source};
 use crate::script::attempt::{self, Spot, Start};
 use crate::script::{Reply, Script};
-use crate::transport::{Connection, Failed, Job, Target};
+use crate::transport::{Failed, Job, Target};
 use crate::value::{Map, Value};
 
 /// How often an attempt is sent anew that never started.
@@ -218,14 +218,7 @@ impl Run {
                     Ok(()) => Ok(Reply::default()),
                     Err(why) => return Ok(Applied::Refused(why)),
                 },
-                Act::Reconnect {
-                    timeout_s,
-                    delay_s,
-                    restarts,
-                } => {
-                    let wait = (*timeout_s, *delay_s, *restarts);
-                    self.wait_for_host(ready, wait).await
-                }
+                wait @ Act::Reconnect { .. } => self.wait_for_host(ready, wait).await,
                 Act::Script { script, on } => {
                     let target = match self.act_target(item, ready, on.as_deref()) {
                         Ok(target) => target,
@@ -291,20 +284,6 @@ impl Run {
         self.port
             .write(path.into(), bytes.unwrap_or_default())
             .await
-    }
-
-    async fn wait_for_host(
-        &self,
-        ready: &Ready,
-        (timeout_s, delay_s, restarts): (u32, u32, bool),
-    ) -> Result<Reply, Failed> {
-        self.port.sleep(u64::from(delay_s) * 1000).await;
-        if !restarts && ready.target.connection == Connection::Local {
-            return Ok(Reply::default());
-        }
-        let result = self.port.reconnect(&ready.target, timeout_s).await;
-        self.leave_ground(&ready.target.host);
-        result
     }
 
     /// A script, as a durable attempt or over the session itself.

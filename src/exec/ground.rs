@@ -7,11 +7,13 @@ use std::rc::Rc;
 
 use super::end::{ItemEnd, unreachable_end};
 use super::halt::{Flow, Halt};
+use super::item::Ready;
 use super::root::is_over;
 use super::run::Run;
 use crate::journal::Record;
-use crate::script::Script;
+use crate::modules::Act;
 use crate::script::attempt::{self, Footing, Meet, Met};
+use crate::script::{Reply, Script};
 use crate::transport::{Become, Connection, Failed, Job, Target};
 
 /// How often a host is met whose reply was lost: the same token gives the same lock.
@@ -54,6 +56,25 @@ fn key(target: &Target) -> (String, String) {
 }
 
 impl Run {
+    /// Waits until a host answers; this machine always does, unless it has to restart.
+    pub(super) async fn wait_for_host(&self, ready: &Ready, wait: &Act) -> Result<Reply, Failed> {
+        let Act::Reconnect {
+            timeout_s,
+            delay_s,
+            restarts,
+        } = *wait
+        else {
+            return Ok(Reply::default());
+        };
+        self.port.sleep(u64::from(delay_s) * 1000).await;
+        if !restarts && ready.target.connection == Connection::Local {
+            return Ok(Reply::default());
+        }
+        let result = self.port.reconnect(&ready.target, timeout_s).await;
+        self.leave_ground(&ready.target.host);
+        result
+    }
+
     /// Meets the host of `target` as its user, unless that was done before.
     pub(crate) async fn ground(&self, target: &Target) -> Flow<Result<Rc<Ground>, Unfit>> {
         let key = key(target);

@@ -328,7 +328,7 @@ impl Run {
     }
 
     /// The task's name as it is shown: rendered with the first host, `ROLE : NAME` in a role.
-    fn task_name(&self, task: &Rc<Task>, frame: &Rc<Frame>, hosts: &[String]) -> String {
+    pub(super) fn task_name(&self, task: &Rc<Task>, frame: &Rc<Frame>, hosts: &[String]) -> String {
         let own = task.keywords.name.as_ref().and_then(|field| {
             let view = self.task_view(hosts.first()?, task, frame);
             self.text(Some(field), &view)

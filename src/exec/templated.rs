@@ -83,12 +83,13 @@ impl Run {
         place: &Place,
         problem: Problem,
     ) -> Option<HostEnd> {
+        let frame = place.frame.inner(&task.keywords);
         let run = TaskRun {
-            name: task.action.name().to_owned(),
+            name: self.task_name(task, &frame, &[host.to_owned()]),
             module: task.action.name().to_owned(),
             is_rescued: place.is_rescued,
             task: task.clone(),
-            frame: place.frame.inner(&task.keywords),
+            frame,
         };
         self.announce(&run, &[host.to_owned()], place.is_handler);
         let end = HostEnd {

@@ -431,6 +431,9 @@ pub(crate) struct TakeoverArgs {
     /// Leave this host, which cannot be reached, out of the run
     #[arg(long, value_name = "HOST")]
     pub(crate) without: Vec<String>,
+    /// The run's key, as `runs key` gave it where the run began
+    #[arg(long, value_name = "FILE")]
+    pub(crate) run_key: Option<PathBuf>,
     /// Do not ask for the run's id to be typed
     #[arg(short = 'y', long)]
     pub(crate) yes: bool,

@@ -56,7 +56,7 @@ fn find(name: &str) -> Result<(Found, Option<crate::journal::Run>), u8> {
         state,
         args,
         ..
-    } = take_up(name)?;
+    } = take_up(name, None)?;
     let found = Found {
         id: run.id.clone(),
         folder: run.folder.clone(),

@@ -11,6 +11,8 @@ mod exit;
 mod explain;
 mod extra_vars;
 mod face;
+mod face_words;
+mod fact_cache;
 mod fault;
 mod harden;
 mod inventory;

@@ -40,12 +40,14 @@ pub(super) fn take_up_open(name: &str, key_file: Option<PathBuf>) -> Result<Take
     Ok(taken_up)
 }
 
-/// Takes up a run: locks it, reads its journal, and parses its command line again.
+/// Takes up a run: locks it, reads its journal, and parses its command line again. What is kept
+/// secret stays so where there is no key.
 ///
 /// # Errors
 /// The exit code; the reason was told.
-pub(super) fn take_up(name: &str) -> Result<TakenUp, u8> {
-    taken_up(&store().map_err(|e| told(&e))?, name)
+pub(super) fn take_up(name: &str, key_file: Option<PathBuf>) -> Result<TakenUp, u8> {
+    let store = store().map_err(|e| told(&e))?;
+    taken_up(&store.with_key_file(key_file), name)
 }
 
 fn store() -> Result<RunStore, Error> {

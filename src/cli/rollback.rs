@@ -78,5 +78,6 @@ pub(super) async fn walk(
     );
     let ended = driver.drive(machine).await;
     driver.pool.close().await;
+    stage.told().await;
     ended.exit_code
 }

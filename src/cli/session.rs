@@ -28,7 +28,7 @@ use crate::journal::{RunStore, Writer};
 use crate::model::Playbook;
 use crate::plan::Loader;
 use crate::report::{
-    Ansible, AnsibleOptions, Human, Junit, Look, Minimal, Ndjson, Plain, Reporter,
+    Ansible, AnsibleOptions, Human, Junit, Look, Minimal, Ndjson, Plain, Relay, RelayEnd, Reporter,
 };
 use crate::transport::{Pool, Settings as PoolSettings};
 use crate::value::{Map, Text, Value};
@@ -64,7 +64,7 @@ pub(super) fn complain(problems: &[Diagnostic], sources: &SourceMap) {
 fn tell_problems(args: &RunArgs, problems: &[Diagnostic], sources: &SourceMap) {
     match args.manners {
         Manners::Own => complain(problems, sources),
-        Manners::Ansible => super::face::complain(problems, sources),
+        Manners::Ansible => super::face_words::complain(problems, sources),
     }
 }
 
@@ -105,12 +105,21 @@ pub(super) fn load(args: &RunArgs) -> Result<Loaded, u8> {
         .map(Path::to_owned)
         .unwrap_or_default();
     let expressions = InventoryExpressions::default();
-    let read = Inventory::read_with(
-        &args.inventory,
-        Some(&folder),
-        &mut loader.sources,
-        Some(&expressions),
-    );
+    let read = match args.manners {
+        Manners::Own => Inventory::read_with(
+            &args.inventory,
+            Some(&folder),
+            &mut loader.sources,
+            Some(&expressions),
+        ),
+        Manners::Ansible => Inventory::read_forgiving(
+            &args.inventory,
+            Some(&folder),
+            &mut loader.sources,
+            Some(&expressions),
+            super::defaults::unparsed(&args.config),
+        ),
+    };
     let (inventory, warnings) = read.map_err(|problems| failed(problems, &loader))?;
     let mut told = loader.take_warnings();
     told.extend(warnings);
@@ -287,6 +296,7 @@ fn settings(
             .lost_after
             .or((!is_interactive).then_some(LOST_AFTER_S)),
         window_spent_s: 0,
+        fact_cache: super::fact_cache::of(&args.config, inventory, args.flush_cache),
     })
 }
 
@@ -339,6 +349,7 @@ pub(super) struct Stage {
     terminal: Rc<StageTerminal>,
     console: Option<Console>,
     reporters: Vec<Box<dyn Reporter>>,
+    relay: Arc<Relay>,
 }
 
 struct StageTerminal {
@@ -386,6 +397,8 @@ impl Stage {
         let look = look(args.verbose, args.diff);
         let mut reporters = listeners;
         let mut console = None;
+        let relay = Relay::new().map_err(|error| format!("the output: {error}"))?;
+        let relay = Arc::new(relay);
         let stream = matches!(args.events.as_deref(), Some(path) if path == Path::new("-"));
         if is_interactive && args.output != Output::Plain {
             let requests = sender.clone();
@@ -398,7 +411,7 @@ impl Stage {
             console =
                 Some(Console::new(options).map_err(|error| format!("the terminal: {error}"))?);
         } else if args.output == Output::Ansible {
-            let (config, err) = (&args.config, std::io::stderr());
+            let (config, err) = (&args.config, relay.end(true));
             let options = AnsibleOptions {
                 shows_skipped: config.flag("display_skipped_hosts", true),
                 shows_ok: config.flag("display_ok_hosts", true),
@@ -406,19 +419,25 @@ impl Stage {
                 shows_custom_stats: config.flag("show_custom_stats", false),
                 is_yaml: config.text("result_format") == Some("yaml"),
                 is_check: args.check,
+                is_debug: config.flag("debug", false),
             };
-            reporters.push(Box::new(Ansible::new(screen(stream), err, look, options)));
+            reporters.push(Box::new(Ansible::new(
+                screen(&relay, stream),
+                err,
+                look,
+                options,
+            )));
         } else if args.output == Output::Minimal {
             reporters.push(Box::new(Minimal::new(
-                screen(stream),
-                std::io::stderr(),
+                screen(&relay, stream),
+                relay.end(true),
                 look,
             )));
         } else if args.output == Output::Human {
-            reporters.push(Box::new(Human::new(screen(stream), look)));
+            reporters.push(Box::new(Human::new(screen(&relay, stream), look)));
         } else {
             reporters.push(Box::new(Plain::new(
-                screen(stream),
+                screen(&relay, stream),
                 Box::new(chrono::Utc::now),
                 look,
             )));
@@ -428,7 +447,7 @@ impl Stage {
         }
         if let Some(path) = &args.events {
             let to: Box<dyn Write + Send> = if stream {
-                Box::new(std::io::stdout())
+                Box::new(relay.end(false))
             } else {
                 Box::new(create(path)?)
             };
@@ -441,11 +460,12 @@ impl Stage {
             operator: operator(),
             pauses: Mutex::new(pauses),
         };
-        super::signals::watch(sender, terminal.console.clone());
+        super::signals::watch(sender, terminal.console.clone(), relay.clone());
         Ok(Self {
             terminal: Rc::new(terminal),
             console,
             reporters,
+            relay,
         })
     }
 
@@ -485,6 +505,11 @@ impl Stage {
         Ok(())
     }
 
+    /// Waits until all that the run said is out; signals are heard meanwhile.
+    pub(super) async fn told(&self) {
+        written(&self.relay).await;
+    }
+
     /// A driver for one machine.
     ///
     /// # Errors
@@ -517,13 +542,20 @@ impl Stage {
     }
 }
 
+/// Waits until all that was written by now is out.
+pub(super) async fn written(relay: &Relay) {
+    let (to, from) = tokio::sync::oneshot::channel();
+    relay.when_written(move || {
+        // Who waited may have given up.
+        let _ = to.send(());
+    });
+    // A relay without its thread has nothing to write any more.
+    let _ = from.await;
+}
+
 /// Where the run is shown: standard output, or standard error when that carries data.
-fn screen(is_data: bool) -> Box<dyn Write + Send> {
-    if is_data {
-        Box::new(std::io::stderr())
-    } else {
-        Box::new(std::io::stdout())
-    }
+fn screen(relay: &Relay, is_data: bool) -> RelayEnd {
+    relay.end(is_data)
 }
 
 fn create(path: &Path) -> Result<File, String> {

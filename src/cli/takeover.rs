@@ -7,6 +7,7 @@ use super::run::in_runtime;
 use super::session::{Stage, is_typed, load};
 use super::start::tell;
 use crate::exec::start_takeover;
+use crate::value::MASK;
 
 /// Takes over the locks of a run's hosts, after the run's id was typed.
 pub(super) fn run(args: &TakeoverArgs) -> u8 {
@@ -14,7 +15,7 @@ pub(super) fn run(args: &TakeoverArgs) -> u8 {
 }
 
 async fn take_over(args: &TakeoverArgs) -> u8 {
-    let taken_up = match take_up(&args.run) {
+    let taken_up = match take_up(&args.run, args.run_key.clone()) {
         Ok(taken_up) => taken_up,
         Err(code) => return code,
     };
@@ -32,6 +33,11 @@ async fn take_over(args: &TakeoverArgs) -> u8 {
     }
     let mut run_args = taken_up.args.clone();
     run_args.yes = true;
+    // Without the key nobody knows what was given on the command line; a takeover runs nothing, so
+    // that it matters only where the connection depends on it.
+    let is_known = |given: &String| !given.contains(MASK);
+    run_args.extra_vars.retain(is_known);
+    run_args.answer.retain(is_known);
     let loaded = match load(&run_args) {
         Ok(loaded) => loaded,
         Err(code) => return code,
@@ -58,6 +64,7 @@ async fn take_over(args: &TakeoverArgs) -> u8 {
     let machine = start_takeover(loaded.project, settings, loaded.inventory, state, without);
     let ended = driver.drive(machine).await;
     driver.pool.close().await;
+    stage.told().await;
     if ended.exit_code == exit::OK {
         tell(&format!("taken over; go on with `switchback resume {id}`"));
     }

@@ -17,7 +17,7 @@ use crate::journal::{Issued, Record};
 use crate::modules::{Act, Effect, Source};
 use crate::script::attempt::{self, Spot, Start};
 use crate::script::{Reply, Script};
-use crate::transport::{Failed, Job, Target};
+use crate::transport::{Connection, Failed, Job, Target};
 use crate::value::{Map, Value};
 
 /// How often an attempt is sent anew that never started.
@@ -129,10 +129,17 @@ impl Run {
         {
             end.result.extend(self.times(took));
         }
+        if ready.module.name() == "wait_for_connection" {
+            let seconds = i64::try_from(took / 1000).unwrap_or(i64::MAX);
+            end.result.insert("elapsed".into(), Value::Int(seconds));
+        }
         end.duration_ms = took;
         end.attempt = attempt;
         end.module_changed = end.status != Status::Ok && end.status != Status::Skipped;
         end.is_hidden = item.is_hidden;
+        end.invocation = self
+            .invocation(&ready.args)
+            .filter(|_| end.status != Status::Unreachable);
         self.tell_diff(item, ready, end);
         end.summary = self.redact(&ready.change.summary);
         end.diff = ready.diffs().iter().map(|d| self.redact(d)).collect();
@@ -211,7 +218,18 @@ impl Run {
                     Ok(()) => Ok(Reply::default()),
                     Err(why) => return Ok(Applied::Refused(why)),
                 },
-                Act::Reconnect { timeout_s } => self.wait_for_host(ready, *timeout_s).await,
+                Act::Reconnect {
+                    timeout_s,
+                    delay_s,
+                    restarts,
+                } => {
+                    self.port.sleep(u64::from(*delay_s) * 1000).await;
+                    if *restarts || ready.target.connection != Connection::Local {
+                        self.wait_for_host(ready, *timeout_s).await
+                    } else {
+                        Ok(Reply::default())
+                    }
+                }
                 Act::Script { script, on } => {
                     let target = match self.act_target(item, ready, on.as_deref()) {
                         Ok(target) => target,

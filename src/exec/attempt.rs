@@ -30,6 +30,8 @@ const REACH_MS_MAX: u64 = 10_000;
 const SAY_MS: u64 = 60_000;
 /// An offset behind all output.
 const PAST_THE_END: u64 = 1 << 50;
+/// Looks in a row at which a process waits for a device before that is said.
+const STUCK_LOOKS: u32 = 5;
 /// Seconds that two clocks of a host may differ without it having gone back in time.
 const BACK_S_MAX: u64 = 2;
 
@@ -87,6 +89,8 @@ pub(super) struct Course<'a> {
     so_far: Reply,
     /// Whether somebody has ended it with TERM.
     is_told: Cell<bool>,
+    /// Looks in a row at which its process was stopped or waited for a device.
+    stuck_looks: u32,
 }
 
 impl<'a> Course<'a> {
@@ -106,6 +110,7 @@ impl<'a> Course<'a> {
             shown,
             so_far: Reply::default(),
             is_told: Cell::new(false),
+            stuck_looks: 0,
         }
     }
 
@@ -306,6 +311,7 @@ impl Run {
 
     /// Takes output in and shows it; whether there may be more at once.
     async fn take(&self, course: &mut Course<'_>, seen: &Seen) -> Flow<bool> {
+        self.say_stuck(course, seen);
         let mut is_new = false;
         for (is_stderr, bytes) in [(false, &seen.out), (true, &seen.err)] {
             let (all, shown) = if is_stderr {
@@ -336,6 +342,32 @@ impl Run {
             self.record(vec![record], false).await?;
         }
         Ok(seen.has_more())
+    }
+
+    /// Says that a process does not go on by itself, once until it does.
+    fn say_stuck(&self, course: &mut Course<'_>, seen: &Seen) {
+        let Fate::Running { pid, state, .. } = &seen.fate else {
+            return;
+        };
+        let (what, looks) = match state.as_str() {
+            "T" | "t" => ("is stopped: it goes on when it gets SIGCONT", 1),
+            "D" => (
+                "waits for a device or a file server, and cannot be ended",
+                STUCK_LOOKS,
+            ),
+            _ => {
+                course.stuck_looks = 0;
+                return;
+            }
+        };
+        course.stuck_looks += 1;
+        if course.stuck_looks == looks {
+            let process = pid
+                .map(|pid| format!(" (process {pid})"))
+                .unwrap_or_default();
+            let (host, name) = (&course.host, &course.name);
+            self.notice(true, format!("{host}: `{name}`{process} {what}"));
+        }
     }
 
     fn say_unreachable(&self, course: &Course<'_>, why: &str, said: &mut Option<u64>) {
@@ -435,6 +467,7 @@ pub(super) fn lost_why(why: &str) -> String {
     let why = match why {
         "reboot" => "the host was restarted while it ran",
         "killed" => "what watched over it was killed while it ran",
+        "gone-back" => "the volume with its files was put back to a snapshot",
         _ => "how it ended was not written down in full",
     };
     why.to_owned()

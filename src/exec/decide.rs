@@ -7,6 +7,7 @@ use super::foretell::foretell_in_words;
 use super::item::{Early, Item, probe_failed, with_environment};
 use super::job;
 use super::run::Run;
+use super::secrets::hide_secret_lines;
 use crate::modules::{AnyModule, Change, Decision, Outcome, Prepared, Resolved};
 use crate::script::{Reply, Script};
 use crate::transport::Target;
@@ -55,13 +56,17 @@ impl Run {
                     return Err(setup_end(outcome).into());
                 }
                 Ok(Decision::Unchanged(mut outcome)) => {
+                    self.tell_same(item, look.module.name(), &mut outcome);
                     if item.is_check {
                         foretell_in_words(&mut outcome.result);
                     }
                     return Err(outcome_end(outcome).into());
                 }
                 Ok(Decision::Ask(script)) => next = Some(script),
-                Ok(Decision::Change(change)) => return Ok((seen, change, None)),
+                Ok(Decision::Change(mut change)) => {
+                    hide_secret_lines(&mut change, look.inputs, look.args);
+                    return Ok((seen, change, None));
+                }
             }
         }
     }

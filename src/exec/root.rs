@@ -54,6 +54,7 @@ impl Run {
             is_check: self.settings.is_check,
             journal: self.settings.journal.clone(),
         });
+        self.recall_facts();
         let result = match self.prepare_change(playbook.change.as_ref()) {
             Ok(()) => self.take_up_and_run(&playbook).await,
             Err(halt) => Err(halt),
@@ -108,6 +109,7 @@ impl Run {
         if let Err(halt) = self.settle_jobs(is_last).await {
             self.notice(true, format!("the journal cannot be written: {halt:?}"));
         }
+        self.leave_facts().await;
         let is_untouched = self.state.borrow().replay.next_attempt == 0;
         self.leave_hosts(is_over(exit_code) || is_untouched).await;
         let at = self.port.now().wall;

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::end::ItemEnd;
+use super::fact_cache::FactCache;
 use super::frame::Frame;
 use super::ground::Ground;
 use super::job::Begun;
@@ -81,6 +82,8 @@ pub struct Settings {
     pub lost_after_s: Option<u64>,
     /// How many seconds of it earlier processes of the run have used.
     pub window_spent_s: u64,
+    /// Facts that outlive the run, where they are wanted.
+    pub fact_cache: Option<FactCache>,
 }
 
 /// What a configuration says of all plays; the default is what Ansible does without one.
@@ -181,6 +184,10 @@ pub(crate) struct PlayState {
     pub(crate) failing: Tracked<HashSet<String>>,
     /// Of those, the ones that `meta: clear_host_errors` forgave: they take part in later plays.
     pub(crate) forgiven: HashSet<String>,
+    /// Places at throttled tasks, which hosts share that go on by themselves (`strategy: free`).
+    pub(crate) throttles: HashMap<StepId, Rc<tokio::sync::Semaphore>>,
+    /// How many tasks a host did not run because it could not be reached, which was ignored.
+    pub(crate) unmet: HashMap<String, u32>,
     /// How often `meta: clear_host_errors` ran.
     pub(crate) clears: u32,
     /// Notified handlers by host.
@@ -238,6 +245,8 @@ pub(crate) struct State {
     pub(crate) unrecorded: HashMap<u64, Instance>,
     /// Jobs that were begun and are not awaited, by id.
     pub(crate) jobs: BTreeMap<String, Rc<Begun>>,
+    /// Hosts of which facts were learnt or forgotten in this run.
+    pub(crate) facts_learnt: BTreeSet<String>,
     /// Items of the task at hand that are lost, with their attempt.
     pub(crate) lost: Vec<(Instance, Option<u64>)>,
     pub(crate) occurrences: HashMap<(StepId, String, u32, Option<u32>), u32>,

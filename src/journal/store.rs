@@ -15,6 +15,7 @@ use super::record::Record;
 use super::seal::{KeyFolder, RunKey};
 use super::signature::Signer;
 use super::storage::{Disk, sync_dir};
+use super::volume;
 use super::writer::{Clock, Writer};
 
 /// Names the newest run wherever an id may stand.
@@ -184,6 +185,13 @@ impl RunStore {
             Some(key) => Ok(Some(key)),
             None => Err(Error::NotKey { path: path.clone() }),
         }
+    }
+
+    /// Why runs are less safe here than on a disk of this machine, where they are.
+    pub fn doubt(&self) -> Option<String> {
+        let why = volume::doubt(volume::kind_of(&self.root)?)?;
+        let root = self.root.display();
+        Some(format!("the folder of runs `{root}`: {why}"))
     }
 
     /// The folder of all runs.

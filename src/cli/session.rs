@@ -93,22 +93,7 @@ pub(super) fn load(args: &RunArgs) -> Result<Loaded, u8> {
         .parent()
         .map(Path::to_owned)
         .unwrap_or_default();
-    let expressions = InventoryExpressions::default();
-    let read = match args.manners {
-        Manners::Own => Inventory::read_with(
-            &args.inventory,
-            Some(&folder),
-            &mut loader.sources,
-            Some(&expressions),
-        ),
-        Manners::Ansible => Inventory::read_forgiving(
-            &args.inventory,
-            Some(&folder),
-            &mut loader.sources,
-            Some(&expressions),
-            super::defaults::unparsed(&args.config),
-        ),
-    };
+    let read = inventory(args, &folder, &mut loader.sources);
     let (inventory, warnings) = read.map_err(|problems| failed(problems, &loader))?;
     let mut told = loader.take_warnings();
     told.extend(warnings);
@@ -134,6 +119,23 @@ pub(super) fn load(args: &RunArgs) -> Result<Loaded, u8> {
         hashes: (project_hash, inventory_hash),
         files,
     })
+}
+
+/// The inventory, with what it warns of.
+fn inventory(
+    args: &RunArgs,
+    folder: &Path,
+    sources: &mut SourceMap,
+) -> Result<(Inventory, Vec<Diagnostic>), Vec<Diagnostic>> {
+    let (given, expressions) = (&args.inventory, InventoryExpressions::default());
+    let (folder, expressions) = (Some(folder), Some(&expressions as _));
+    match args.manners {
+        Manners::Own => Inventory::read_with(given, folder, sources, expressions),
+        Manners::Ansible => {
+            let forgives = super::defaults::unparsed(&args.config);
+            Inventory::read_forgiving(given, folder, sources, expressions, forgives)
+        }
+    }
 }
 
 /// The store of runs; where there is none, the run itself has said why it cannot begin.

@@ -13,7 +13,7 @@ use super::progress::Watcher;
 use super::run::Run;
 use crate::event::Status;
 use crate::journal::{Issued, Record};
-use crate::script::attempt::{self, Fate, Refusal, Seen, WINDOW_BYTES_MAX};
+use crate::script::attempt::{self, Fate, Refusal, Seen};
 use crate::script::{Reply, Script};
 use crate::transport::{Failed, Target};
 
@@ -90,7 +90,7 @@ impl<'a> Course<'a> {
         (so_far.stdout.len() as u64, so_far.stderr.len() as u64)
     }
 
-    fn status(&self) -> Script {
+    pub(super) fn status(&self) -> Script {
         let (out, err) = self.offsets();
         self.issued.spot.status(out, err)
     }
@@ -98,6 +98,18 @@ impl<'a> Course<'a> {
     fn resolve(&self) -> Script {
         let (out, err) = self.offsets();
         self.issued.spot.resolve(out, err)
+    }
+
+    /// Takes output in without showing it; whether there may be more at once.
+    pub(super) fn add(&mut self, seen: &Seen) -> bool {
+        self.so_far.stdout.extend_from_slice(&seen.out);
+        self.so_far.stderr.extend_from_slice(&seen.err);
+        seen.has_more()
+    }
+
+    /// What it has said, with this status.
+    pub(super) fn reply(self, rc: i32) -> Reply {
+        Reply { rc, ..self.so_far }
     }
 }
 
@@ -135,7 +147,7 @@ impl Run {
     async fn conclude(&self, mut course: Course<'_>, mut seen: Seen) -> Flow<Tried> {
         // It has the output from the beginning; some of it may have been fetched on the way.
         let (out, err) = course.offsets();
-        let is_cut = seen.out.len() >= WINDOW_BYTES_MAX || seen.err.len() >= WINDOW_BYTES_MAX;
+        let is_cut = seen.has_more();
         let rest = |bytes: &mut Vec<u8>, known: u64| {
             let known = usize::try_from(known).unwrap_or(usize::MAX);
             bytes.drain(..known.min(bytes.len()));
@@ -144,8 +156,10 @@ impl Run {
         rest(&mut seen.err, err);
         self.take(&mut course, &seen).await?;
         match seen.fate {
+            Fate::Running { .. } | Fate::Finished { .. } if course.issued.is_job => {
+                Ok(Tried::Begun)
+            }
             Fate::Finished { rc, is_late } if !is_cut => Ok(course.ended(rc, is_late)),
-            Fate::Running { .. } if course.issued.is_job => Ok(Tried::Begun),
             Fate::Refused(refusal) => Ok(refused(refusal)),
             Fate::Never => Ok(Tried::Never),
             _ => self.find_again(course, None).await,
@@ -259,7 +273,7 @@ impl Run {
             };
             self.record(vec![record], false).await?;
         }
-        Ok(seen.out.len() >= WINDOW_BYTES_MAX || seen.err.len() >= WINDOW_BYTES_MAX)
+        Ok(seen.has_more())
     }
 
     /// Says that a process does not go on by itself, once until it does.
@@ -344,7 +358,9 @@ impl Course<'_> {
             return None;
         }
         match &seen.fate {
-            Fate::Running { .. } if self.issued.is_job => Some(Tried::Begun),
+            Fate::Running { .. } | Fate::Finished { .. } if self.issued.is_job => {
+                Some(Tried::Begun)
+            }
             // A host without room for the claim will have some, or the time of the start is over.
             Fate::Running { .. }
             | Fate::Claimed
@@ -355,15 +371,7 @@ impl Course<'_> {
                 Some(Tried::Ended(reply, *is_late))
             }
             Fate::Never => Some(Tried::Never),
-            Fate::Lost { why } => {
-                let why = match why.as_str() {
-                    "reboot" => "the host was restarted while it ran",
-                    "killed" => "what watched over it was killed while it ran",
-                    "gone-back" => "the volume with its files was put back to a snapshot",
-                    _ => "how it ended was not written down in full",
-                };
-                Some(Tried::Lost(why.to_owned(), said()))
-            }
+            Fate::Lost { why } => Some(Tried::Lost(lost_why(why), said())),
             Fate::Refused(Refusal::OtherSpool) => {
                 let why = "the place of its files on the host is gone or another one";
                 Some(Tried::Lost(why.to_owned(), said()))
@@ -371,6 +379,17 @@ impl Course<'_> {
             Fate::Refused(other) => Some(Tried::Lost(format!("{other:?}"), said())),
         }
     }
+}
+
+/// Why an attempt is lost, of the host's word for it.
+pub(super) fn lost_why(why: &str) -> String {
+    let why = match why {
+        "reboot" => "the host was restarted while it ran",
+        "killed" => "what watched over it was killed while it ran",
+        "gone-back" => "the volume with its files was put back to a snapshot",
+        _ => "how it ended was not written down in full",
+    };
+    why.to_owned()
 }
 
 fn refused(refusal: Refusal) -> Tried {

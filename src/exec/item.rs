@@ -6,10 +6,12 @@ use std::fmt::Write as _;
 use std::rc::Rc;
 
 use super::controller::{Problem, View};
-use super::end::{ItemEnd, failure_end, message, outcome_end, unreachable_end};
-use super::foretell::{foretell_in_words, foretold};
+use super::decide::Looking;
+use super::end::{ItemEnd, message, unreachable_end};
+use super::foretell::foretold;
 use super::frame::Frame;
 use super::halt::{Flow, Halt};
+use super::job::{self, Async};
 use super::run::Run;
 use super::secrets::hide_secret_lines;
 use super::synchronize::SYNCHRONIZE;
@@ -53,6 +55,10 @@ pub(crate) struct Ready {
     pub(crate) target: Target,
     pub(crate) environment: Vec<(String, String)>,
     pub(crate) args: Value,
+    /// What `async` and `poll` say, where it is a job.
+    pub(super) job: Option<Async>,
+    /// What the module said of a job that has nothing to do.
+    pub(super) settled: Option<Outcome>,
 }
 
 /// Why an item ends early, on the way to a decision.
@@ -97,7 +103,9 @@ impl Item {
             Some([Cond::Literal(false)])
         );
         let says_more = self.undo().is_some() || self.task.point_of_no_return.is_some();
-        !self.reads(effect) && (!is_literal_false || says_more)
+        let wants_job = self.task.r#async.as_ref();
+        let is_job = wants_job.is_some_and(|field| field.value.as_int() != Some(0));
+        is_job || !self.reads(effect) && (!is_literal_false || says_more)
     }
 }
 
@@ -164,7 +172,12 @@ impl Run {
                 Problem::new(format!("there is no module `{name}`")).into()
             ));
         };
-        self.look(item, module, args).await
+        let looked = self.look(item, module, args).await?;
+        Ok(match looked {
+            Ok(Planned::Ended(end)) => Ok(Planned::Ended(Box::new(self.foretell_job(item, *end)))),
+            Err(Early::End(end)) => Err(Early::End(Box::new(self.foretell_job(item, *end)))),
+            other => other,
+        })
     }
 
     /// The rendered arguments: defaults of the module, `args:` as a whole, then each by name.
@@ -237,6 +250,10 @@ impl Run {
             Ok(pair) => pair,
             Err(problem) => return Ok(Err(problem.into())),
         };
+        let job = match self.async_of(item) {
+            Ok(job) => job.filter(|_| !item.is_check),
+            Err(problem) => return Ok(Err(problem.into())),
+        };
         // The first contact of a step that may change something takes the lock of the host.
         if !item.is_check
             && !item.reads(prepared.effect())
@@ -249,48 +266,37 @@ impl Run {
             Err(early) => return Ok(Err(early)),
         };
         let probe = prepared.probe(&inputs);
-        let mut seen = Vec::new();
-        let mut next = probe.clone();
-        loop {
-            if let Some(script) = next.take() {
-                let job = self.job(item, &with_environment(&environment, &script.sh), None);
-                match self.port.trip(&target, job, None).await {
-                    Ok(reply) => seen.push(reply),
-                    Err(failed) => return Ok(Err(probe_failed(failed).into())),
-                }
-            }
-            match prepared.decide(&inputs, &seen) {
-                Err(failure) => {
-                    let end = self.planned_end(item, &failure, &args);
-                    return Ok(Err(end.unwrap_or_else(|| failure_end(failure)).into()));
-                }
-                Ok(Decision::Unchanged(outcome)) if module.name() == "setup" => {
-                    return Ok(Ok(Planned::Ended(Box::new(setup_end(outcome)))));
-                }
-                Ok(Decision::Unchanged(mut outcome)) => {
-                    if item.is_check {
-                        foretell_in_words(&mut outcome.result);
-                    }
-                    return Ok(Ok(Planned::Ended(Box::new(outcome_end(outcome)))));
-                }
-                Ok(Decision::Ask(script)) => next = Some(script),
-                Ok(Decision::Change(mut change)) => {
-                    hide_secret_lines(&mut change, &inputs, &args);
-                    let ready = Ready {
-                        module,
-                        prepared,
-                        inputs,
-                        probe,
-                        seen,
-                        change,
-                        target,
-                        environment,
-                        args,
-                    };
-                    return Ok(self.may_change(item, ready));
-                }
-            }
+        let looking = Looking {
+            item,
+            module,
+            prepared: prepared.as_ref(),
+            inputs: &inputs,
+            target: &target,
+            environment: &environment,
+            args: &args,
+            is_job: job.is_some(),
+        };
+        let (seen, change, settled) = match self.decide(&looking, probe.clone()).await {
+            Ok(decided) => decided,
+            Err(early) => return Ok(Err(early)),
+        };
+        let ready = Ready {
+            module,
+            prepared,
+            inputs,
+            probe,
+            seen,
+            change,
+            target,
+            environment,
+            args,
+            job,
+            settled,
+        };
+        if let Some(why) = ready.no_job().filter(|_| !item.is_check) {
+            return Ok(Err(ItemEnd::failed(why).into()));
         }
+        Ok(self.may_change(item, ready))
     }
 
     /// The change that was decided when the probe saw this; none where that cannot be had again.
@@ -323,8 +329,13 @@ impl Run {
                 stderr: Vec::new(),
             })
             .collect();
-        let Ok(Decision::Change(mut change)) = prepared.decide(&inputs, &seen) else {
-            return Ok(None);
+        let job = self.async_of(item).ok().flatten();
+        let (mut change, settled) = match prepared.decide(&inputs, &seen) {
+            Ok(Decision::Change(change)) => (change, None),
+            Ok(Decision::Unchanged(outcome)) if job.is_some() => {
+                (job::nothing_to_do(), Some(outcome))
+            }
+            _ => return Ok(None),
         };
         hide_secret_lines(&mut change, &inputs, &args);
         let probe = prepared.probe(&inputs);
@@ -338,6 +349,8 @@ impl Run {
             target,
             environment,
             args,
+            job,
+            settled,
         }))
     }
 
@@ -365,21 +378,6 @@ impl Run {
             return Err(Early::Refused(refusal));
         }
         Ok(Planned::Change(Box::new(ready)))
-    }
-
-    /// Target and environment of an item with this module.
-    fn place(
-        &self,
-        item: &Item,
-        module: &str,
-        args: &Value,
-    ) -> Result<(Target, Vec<(String, String)>), Problem> {
-        let (target, environment) = self.where_and_how(item)?;
-        let other = match module {
-            SYNCHRONIZE => self.synchronize_target(item, args)?,
-            _ => None,
-        };
-        Ok((other.unwrap_or(target), environment))
     }
 
     /// Target and environment of an item; a delegate's own connection variables count.
@@ -558,19 +556,6 @@ fn refused_arguments(module: &dyn AnyModule, args: &Value, why: &str) -> ItemEnd
         None if why.starts_with("Unsupported parameters") => why.to_owned(),
         None => format!("{name}: {why}"),
     })
-}
-
-/// The end of `setup`: `register` sees the facts with their prefix, as Ansible's module gives them.
-fn setup_end(outcome: Outcome) -> ItemEnd {
-    let prefixed = outcome.facts.iter().map(|(key, value)| {
-        let is_bare = matches!(key.as_str(), "gather_subset" | "module_setup");
-        let lead = if is_bare { "" } else { "ansible_" };
-        (format!("{lead}{key}"), value.clone())
-    });
-    let facts = Value::from(prefixed.collect::<Map>());
-    let mut end = outcome_end(outcome);
-    end.result.insert("ansible_facts".into(), facts);
-    end
 }
 
 /// A probe changes nothing, so losing it means only that the host cannot be reached.

@@ -10,6 +10,7 @@ use crate::event::Status;
 use crate::journal::{Issued, Record};
 use crate::model::Action;
 use crate::script::Reply;
+use crate::transport::Target;
 use crate::value::Value;
 
 /// What has become of an item that an earlier process began.
@@ -103,6 +104,9 @@ impl Run {
             return Ok(TakenUp::Ended(end));
         }
         let tried = self.find_again(course, None).await?;
+        if !matches!(tried, Tried::Lost(..) | Tried::NotSent(_) | Tried::Begun) {
+            self.leave_files(item, &target, issued).await?;
+        }
         let attempt = Some(issued.attempt);
         match tried {
             Tried::Lost(why, reply) if !may_repeat => {
@@ -111,6 +115,7 @@ impl Run {
                 end.is_hidden = item.is_hidden;
                 Ok(TakenUp::Ended(Box::new(end)))
             }
+            Tried::Begun => Ok(TakenUp::Ended(Box::new(self.begun(item, &target, issued)))),
             Tried::Ended(reply, is_late) if !open.converges => {
                 let mut end = self.revive(item, issued, reply, is_late).await?;
                 end.duration_ms = self.port.now().millis.saturating_sub(began);
@@ -125,16 +130,31 @@ impl Run {
         }
     }
 
+    /// Lets the files of an attempt of an earlier process go, once its end is in the journal.
+    async fn leave_files(&self, item: &Item, target: &Target, issued: &Issued) -> Flow<()> {
+        if let Ok(ground) = self.ground(target).await? {
+            let mut state = self.state.borrow_mut();
+            let unrecorded = (issued.attempt, item.instance.clone());
+            state.unrecorded.extend([unrecorded]);
+            let ended = (issued.attempt, issued.spot.id.clone());
+            ground.gone.borrow_mut().push(ended);
+        }
+        Ok(())
+    }
+
     /// The end of an attempt whose reply came to a later process: the module makes it of what the
     /// probe saw then.
-    async fn revive(
+    pub(super) async fn revive(
         &self,
         item: &Item,
         issued: &Issued,
         reply: Reply,
         is_late: bool,
     ) -> Flow<ItemEnd> {
-        let mut end = if is_late {
+        let job = self.async_of(item).ok().flatten();
+        let mut end = if is_late && job.is_some() {
+            issued.late_job(&reply)
+        } else if is_late {
             let limit = self.job(item, "", None).timeout.unwrap_or_default();
             late_end(limit.as_secs(), &reply)
         } else {
@@ -148,6 +168,9 @@ impl Run {
                 None => plain_end(&reply),
             }
         };
+        if job.is_some() {
+            issued.tell(&mut end.result, true);
+        }
         end.attempt = Some(issued.attempt);
         end.module_changed = true;
         end.is_hidden = item.is_hidden;

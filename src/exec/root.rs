@@ -98,6 +98,11 @@ impl Run {
     /// The last record and the last event; returns the exit code, which tells of a journal that
     /// fails only now. A run that may go on keeps its locks, unless it has changed nothing.
     pub(crate) async fn finish(&self, exit_code: u8) -> u8 {
+        // A run that failed may go on, and ask about its jobs again.
+        let is_last = matches!(exit_code, code::OK | code::ABORTED | code::ROLLED_BACK);
+        if let Err(halt) = self.settle_jobs(is_last).await {
+            self.notice(true, format!("the journal cannot be written: {halt:?}"));
+        }
         let is_untouched = self.state.borrow().replay.next_attempt == 0;
         self.leave_hosts(is_over(exit_code) || is_untouched).await;
         let at = self.port.now().wall;

@@ -123,6 +123,9 @@ pub fn replay_of(journal: &RunState) -> Replay {
             })
             .chain(lost_without_intent(journal))
             .collect(),
+        jobs: (journal.jobs.values())
+            .filter_map(|job| Some((job.attempt, (job.issued.clone()?, job.ended.is_some()))))
+            .collect(),
         locks: journal.locks.clone(),
         without: journal.without.clone(),
         lock_count: journal.locks.len(),

@@ -1,6 +1,6 @@
 //! All state of a run, owned by the core and by nobody else.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::end::ItemEnd;
 use super::frame::Frame;
 use super::ground::Ground;
+use super::job::Begun;
 use super::tracked::Tracked;
 use crate::event::Stats;
 use crate::inventory::Inventory;
@@ -116,6 +117,8 @@ pub struct Replay {
     pub done: HashMap<Instance, Record>,
     /// Intents without an end.
     pub open: HashMap<Instance, Open>,
+    /// Jobs that were begun, by attempt, and whether they were seen to be over.
+    pub jobs: HashMap<u64, (Issued, bool)>,
     /// Locks that were taken or about to be: host, token, machine.
     pub locks: Vec<(String, String, String)>,
     /// Hosts that a takeover left out of the run.
@@ -229,6 +232,8 @@ pub(crate) struct State {
     pub(crate) ended: HashMap<Instance, ItemEnd>,
     /// Attempts whose end is not in the journal yet: their files on the host must stay.
     pub(crate) unrecorded: HashMap<u64, Instance>,
+    /// Jobs that were begun and are not awaited, by id.
+    pub(crate) jobs: BTreeMap<String, Rc<Begun>>,
     /// Items of the task at hand that are lost, with their attempt.
     pub(crate) lost: Vec<(Instance, Option<u64>)>,
     pub(crate) occurrences: HashMap<(StepId, String, u32, Option<u32>), u32>,

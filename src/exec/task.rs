@@ -300,6 +300,7 @@ impl Run {
         mut planned: Option<Planned>,
     ) -> Flow<ItemEnd> {
         if let Some(end) = self.replayed(item) {
+            self.take_up_job(item, &end);
             return Ok(end);
         }
         if let Some(end) = self.injected_failure(run) {

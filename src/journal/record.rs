@@ -176,6 +176,15 @@ pub enum Record {
         /// Bytes of standard error.
         err: u64,
     },
+    /// A job that is not awaited (`poll: 0`) was seen to be over. Synced.
+    JobEnded {
+        /// The attempt.
+        attempt: u64,
+        /// How, in a few words.
+        how: String,
+        /// Whether its files stay on the host, so that it can be asked about again.
+        is_kept: bool,
+    },
     /// The locks of hosts were taken over for this run. Synced.
     TakenOver {
         /// Who did it.
@@ -285,6 +294,9 @@ pub struct Issued {
     /// Whether it is not awaited (`poll: 0`).
     #[serde(default)]
     pub is_job: bool,
+    /// Where the host keeps its files; empty in a journal that did not say.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub place: String,
 }
 
 impl Record {

@@ -54,6 +54,8 @@ pub struct Attempt {
     pub issued: Option<Issued>,
     /// How far its output was shown: bytes of standard output and of standard error.
     pub shown: (u64, u64),
+    /// How it ended, where it is a job and was seen to be over.
+    pub ended: Option<String>,
 }
 
 /// A question that was answered.
@@ -84,6 +86,8 @@ pub struct RunState {
     pub done: HashMap<Instance, Outcome>,
     /// Intents without an end, by attempt.
     pub open: BTreeMap<u64, Attempt>,
+    /// Jobs that were begun and are not awaited, by attempt, as long as their files are kept.
+    pub jobs: BTreeMap<u64, Attempt>,
     /// The undo stack, newest first.
     pub undo: Vec<UndoEntry>,
     /// The newest point of no return that stands: its attempt. No rollback of the stack goes to
@@ -196,6 +200,7 @@ impl RunState {
             | Record::HostReady { .. }
             | Record::Issued(_)
             | Record::Seen { .. }
+            | Record::JobEnded { .. }
             | Record::Undone { .. }
             | Record::TakenOver { .. } => self.add_of_hosts(record),
             Record::Released { host, by, .. } => self.release(host, by),
@@ -258,6 +263,11 @@ impl RunState {
                     open.shown = (*out, *err);
                 }
             }
+            Record::JobEnded {
+                attempt,
+                how,
+                is_kept,
+            } => self.end_job(*attempt, how, *is_kept),
             Record::TakenOver { without, .. } => self.without.extend(without.iter().cloned()),
             Record::HostReady {
                 host,
@@ -270,6 +280,14 @@ impl RunState {
                 self.places.push(place);
             }
             _ => {}
+        }
+    }
+
+    fn end_job(&mut self, attempt: u64, how: &str, is_kept: bool) {
+        if !is_kept {
+            self.jobs.remove(&attempt);
+        } else if let Some(job) = self.jobs.get_mut(&attempt) {
+            job.ended = Some(how.to_owned());
         }
     }
 
@@ -288,7 +306,11 @@ impl RunState {
         else {
             return;
         };
-        if attempt.is_some() {
+        if let Some(attempt) = attempt {
+            let is_job = |open: &Attempt| open.issued.as_ref().is_some_and(|i| i.is_job);
+            if let Some(job) = self.open.get(attempt).filter(|open| is_job(open)) {
+                self.jobs.insert(*attempt, job.clone());
+            }
             // Its earlier attempts (`until`, an interruption) are settled with it.
             self.open.retain(|_, open| open.instance != *instance);
         }
@@ -340,6 +362,7 @@ impl Attempt {
             summary: summary.clone(),
             issued: None,
             shown: (0, 0),
+            ended: None,
         })
     }
 }

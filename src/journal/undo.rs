@@ -132,6 +132,7 @@ impl Stack {
             | Record::HostReady { .. }
             | Record::Issued(_)
             | Record::Seen { .. }
+            | Record::JobEnded { .. }
             | Record::TakenOver { .. }
             | Record::Answered { .. }
             | Record::Done { .. }

@@ -188,6 +188,13 @@ pub struct Seen {
     pub err: Vec<u8>,
 }
 
+impl Seen {
+    /// Whether this is not all that there is to fetch.
+    pub fn has_more(&self) -> bool {
+        self.out.len() >= WINDOW_BYTES_MAX || self.err.len() >= WINDOW_BYTES_MAX
+    }
+}
+
 /// Reads the reply to a start, a look, a resolution or a cancellation; `None` if it is none.
 pub fn seen(reply: &Reply) -> Option<Seen> {
     let fields = reply.fields();

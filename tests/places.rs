@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops where it stands")]
 
 #[path = "support/target.rs"]
+#[expect(dead_code, reason = "each test uses a part of it")]
 mod target;
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};

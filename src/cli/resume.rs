@@ -65,6 +65,31 @@ pub(super) fn told(error: &Error) -> u8 {
     }
 }
 
+/// A run whose own process lives: its id, its folder, what it has come to so far, and the
+/// arguments of its command line. `None` where nobody works on it.
+///
+/// # Errors
+/// The exit code; the reason was told.
+pub(super) fn look_at(name: &str) -> Result<Option<(String, PathBuf, RunState, RunArgs)>, u8> {
+    let store = store().map_err(|e| told(&e))?;
+    let (id, mut recovered) = store.read(name).map_err(|e| told(&e))?;
+    if !store.is_held(&id) {
+        return Ok(None);
+    }
+    if let Some(key) = store.key(&id).map_err(|e| told(&e))? {
+        recovered.open(&key).map_err(|e| told(&e))?;
+    }
+    let records: Vec<Record> = (recovered.records.into_iter())
+        .map(|entry| entry.record)
+        .collect();
+    let state = journal::fold(&records);
+    let Some(args) = state.opened.as_ref().and_then(args_of) else {
+        tell(&format!("error: run `{name}` has not begun"));
+        return Err(exit::ERROR);
+    };
+    Ok(Some((id.clone(), store.folder(&id), state, args)))
+}
+
 fn taken_up(store: &RunStore, name: &str) -> Result<TakenUp, u8> {
     let (run, writer, recovered) = store
         .open(name, &operator(), Box::new(Utc::now))

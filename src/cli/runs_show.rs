@@ -207,6 +207,14 @@ fn host_lines(record: &Record, intents: &HashMap<u64, Intended<'_>>) -> Vec<Stri
             epoch: Some(epoch),
             ..
         } => vec![format!("{host} is locked (lock {epoch}, in {place})")],
+        Record::Cancelled { attempts, by, .. } => attempts
+            .iter()
+            .map(|attempt| {
+                let what = intents.get(attempt);
+                let what = what.map(|i| format!("{} {}", i.acts_on, i.name));
+                format!("{by} cancelled {}", what.unwrap_or_default())
+            })
+            .collect(),
         Record::TakenOver {
             by, hosts, without, ..
         } => {

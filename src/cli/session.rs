@@ -64,7 +64,7 @@ pub(super) fn complain(problems: &[Diagnostic], sources: &SourceMap) {
 fn tell_problems(args: &RunArgs, problems: &[Diagnostic], sources: &SourceMap) {
     match args.manners {
         Manners::Own => complain(problems, sources),
-        Manners::Ansible => super::face::complain(problems, sources),
+        Manners::Ansible => super::face_words::complain(problems, sources),
     }
 }
 
@@ -105,12 +105,21 @@ pub(super) fn load(args: &RunArgs) -> Result<Loaded, u8> {
         .map(Path::to_owned)
         .unwrap_or_default();
     let expressions = InventoryExpressions::default();
-    let read = Inventory::read_with(
-        &args.inventory,
-        Some(&folder),
-        &mut loader.sources,
-        Some(&expressions),
-    );
+    let read = match args.manners {
+        Manners::Own => Inventory::read_with(
+            &args.inventory,
+            Some(&folder),
+            &mut loader.sources,
+            Some(&expressions),
+        ),
+        Manners::Ansible => Inventory::read_forgiving(
+            &args.inventory,
+            Some(&folder),
+            &mut loader.sources,
+            Some(&expressions),
+            super::defaults::unparsed(&args.config),
+        ),
+    };
     let (inventory, warnings) = read.map_err(|problems| failed(problems, &loader))?;
     let mut told = loader.take_warnings();
     told.extend(warnings);
@@ -287,6 +296,7 @@ fn settings(
             .lost_after
             .or((!is_interactive).then_some(LOST_AFTER_S)),
         window_spent_s: 0,
+        fact_cache: super::fact_cache::of(&args.config, inventory, args.flush_cache),
     })
 }
 
@@ -527,6 +537,7 @@ fn shown(args: &RunArgs, relay: &Relay, look: Look, is_data: bool) -> Box<dyn Re
                 shows_custom_stats: config.flag("show_custom_stats", false),
                 is_yaml: config.text("result_format") == Some("yaml"),
                 is_check: args.check,
+                is_debug: config.flag("debug", false),
             };
             Box::new(Ansible::new(screen, relay.end(true), look, options))
         }

@@ -3,10 +3,10 @@
 //! Invariants: nothing is sent that changes a host before its intent is on disk; an apply first
 //! compares what the probe saw.
 
-use super::attempt::{Course, Tried};
+use super::attempt::{Course, Ending, Tried};
 use super::controller::Problem;
 use super::effect::Live;
-use super::end::{ItemEnd, failure_end, message, outcome_end, unreachable_end};
+use super::end::{ItemEnd, cancelled_end, failure_end, message, outcome_end, unreachable_end};
 use super::ground::Ground;
 use super::guard::{MOVED, guarded, is_moved};
 use super::halt::{Flow, Halt};
@@ -17,7 +17,7 @@ use crate::journal::{Issued, Record};
 use crate::modules::{Act, Effect, Source};
 use crate::script::attempt::{self, Spot, Start};
 use crate::script::{Reply, Script};
-use crate::transport::{Failed, Job, Target};
+use crate::transport::{Connection, Failed, Job, Target};
 use crate::value::{Map, Value};
 
 /// How often an attempt is sent anew that never started.
@@ -68,6 +68,7 @@ impl Run {
                     (Some(_), Some(issued)) => issued.late_job(&reply),
                     _ => late_end(limit, &reply),
                 },
+                Applied::Cancelled(reply, who) => cancelled_end(&who, &reply),
                 Applied::Begun(target, issued) => {
                     let mut end = self.begun(item, &target, &issued);
                     end.duration_ms = self.port.now().millis.saturating_sub(began);
@@ -128,10 +129,17 @@ impl Run {
         {
             end.result.extend(self.times(took));
         }
+        if ready.module.name() == "wait_for_connection" {
+            let seconds = i64::try_from(took / 1000).unwrap_or(i64::MAX);
+            end.result.insert("elapsed".into(), Value::Int(seconds));
+        }
         end.duration_ms = took;
         end.attempt = attempt;
         end.module_changed = end.status != Status::Ok && end.status != Status::Skipped;
         end.is_hidden = item.is_hidden;
+        end.invocation = self
+            .invocation(&ready.args)
+            .filter(|_| end.status != Status::Unreachable);
         self.tell_diff(item, ready, end);
         end.summary = self.redact(&ready.change.summary);
         end.diff = ready.diffs().iter().map(|d| self.redact(d)).collect();
@@ -210,7 +218,18 @@ impl Run {
                     Ok(()) => Ok(Reply::default()),
                     Err(why) => return Ok(Applied::Refused(why)),
                 },
-                Act::Reconnect { timeout_s } => self.wait_for_host(ready, *timeout_s).await,
+                Act::Reconnect {
+                    timeout_s,
+                    delay_s,
+                    restarts,
+                } => {
+                    self.port.sleep(u64::from(*delay_s) * 1000).await;
+                    if *restarts || ready.target.connection != Connection::Local {
+                        self.wait_for_host(ready, *timeout_s).await
+                    } else {
+                        Ok(Reply::default())
+                    }
+                }
                 Act::Script { script, on } => {
                     let target = match self.act_target(item, ready, on.as_deref()) {
                         Ok(target) => target,
@@ -397,8 +416,9 @@ impl Run {
         limit_s: Option<u64>,
     ) -> Flow<Result<Reply, Applied>> {
         Ok(match tried {
-            Tried::Ended(reply, false) => Ok(reply),
-            Tried::Ended(reply, true) => Err(Applied::Late(reply, limit_s.unwrap_or(0))),
+            Tried::Ended(reply, Ending::Itself) => Ok(reply),
+            Tried::Ended(reply, Ending::Late) => Err(Applied::Late(reply, limit_s.unwrap_or(0))),
+            Tried::Ended(reply, Ending::Cancelled(who)) => Err(Applied::Cancelled(reply, who)),
             Tried::Begun => {
                 let begun = (Box::new(step.target.clone()), Box::new(issued.clone()));
                 Err(Applied::Begun(begun.0, begun.1))
@@ -508,6 +528,8 @@ enum Applied {
     Refused(String),
     Lost(String, Reply),
     Late(Reply, u64),
+    /// Somebody ended it.
+    Cancelled(Reply, String),
     /// A job that is not awaited has begun there.
     Begun(Box<Target>, Box<Issued>),
 }
@@ -515,7 +537,7 @@ enum Applied {
 impl Ready {
     /// Whether this act runs as an attempt that outlives its connection. What restarts the host is
     /// waited for, and is no attempt.
-    fn is_durable(&self, index: usize) -> bool {
+    pub(super) fn is_durable(&self, index: usize) -> bool {
         let acts = &self.change.acts;
         matches!(acts.get(index), Some(Act::Script { .. }))
             && !matches!(acts.get(index + 1), Some(Act::Reconnect { .. }))

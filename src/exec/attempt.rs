@@ -25,16 +25,39 @@ const LOOK_MS: (u64, u64) = (100, 2000);
 const REACH_MS_MAX: u64 = 10_000;
 /// Milliseconds between two words about a host that cannot be reached.
 const SAY_MS: u64 = 60_000;
+/// An offset behind all output.
+const PAST_THE_END: u64 = 1 << 50;
 /// Looks in a row at which a process waits for a device before that is said.
 const STUCK_LOOKS: u32 = 5;
 /// Seconds that two clocks of a host may differ without it having gone back in time.
 const BACK_S_MAX: u64 = 2;
 
+/// Why an attempt ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// By itself.
+    Itself,
+    /// Its time was over, and the host ended it.
+    Late,
+    /// Somebody ended it.
+    Cancelled(String),
+}
+
+impl Ending {
+    pub(super) fn of(seen: &Seen, is_late: bool) -> Self {
+        match &seen.cancelled {
+            _ if is_late => Self::Late,
+            Some(who) => Self::Cancelled(who.clone()),
+            None => Self::Itself,
+        }
+    }
+}
+
 /// What an attempt came to.
 #[derive(Debug)]
 pub(super) enum Tried {
-    /// It ended; whether the host ended it because its time was over.
-    Ended(Reply, bool),
+    /// It ended, and why.
+    Ended(Reply, Ending),
     /// It runs, and nobody awaits it.
     Begun,
     /// It never started and never will.
@@ -159,7 +182,10 @@ impl Run {
             Fate::Running { .. } | Fate::Finished { .. } if course.issued.is_job => {
                 Ok(Tried::Begun)
             }
-            Fate::Finished { rc, is_late } if !is_cut => Ok(course.ended(rc, is_late)),
+            Fate::Finished { rc, is_late } if !is_cut => {
+                let ending = Ending::of(&seen, is_late);
+                Ok(Tried::Ended(course.reply(rc), ending))
+            }
             Fate::Refused(refusal) => Ok(refused(refusal)),
             Fate::Never => Ok(Tried::Never),
             _ => self.find_again(course, None).await,
@@ -238,6 +264,36 @@ impl Run {
                 .await?;
             self.port.sleep(reach).await;
             reach = (reach * 2).min(REACH_MS_MAX);
+        }
+    }
+
+    /// Waits until an attempt no longer runs, and leaves its output to who takes it up.
+    pub(super) async fn wait_out(&self, course: &Course<'_>) -> Flow<()> {
+        let (mut since, mut said, mut pause) = (None, None, LOOK_MS.0);
+        loop {
+            let script = course.issued.spot.status(PAST_THE_END, PAST_THE_END);
+            let reply = self.port.trip(course.target, plain(script), None).await;
+            let reason = match reply.map(|reply| (attempt::seen(&reply), reply)) {
+                Ok((Some(seen), _)) if !matches!(seen.fate, Fate::Running { .. }) => return Ok(()),
+                Ok((Some(_), _)) => None,
+                Ok((None, reply)) => Some(format!("the host said: {}", reply.stderr_text().trim())),
+                Err(failed) => Some(failed.to_string()),
+            };
+            let what = match &reason {
+                None => {
+                    (since, said) = (None, None);
+                    "runs"
+                }
+                Some(reason) => {
+                    let began = *since.get_or_insert(self.port.now().millis);
+                    self.give_up_late(course, began, reason)?;
+                    self.say_unreachable(course, reason, &mut said);
+                    "is unreachable, and the task may be running"
+                }
+            };
+            self.pause_here(course, what).await?;
+            self.port.sleep(pause).await;
+            pause = (pause * 2).min(LOOK_MS.1);
         }
     }
 
@@ -343,10 +399,6 @@ impl Run {
 }
 
 impl Course<'_> {
-    fn ended(self, rc: i32, is_late: bool) -> Tried {
-        Tried::Ended(Reply { rc, ..self.so_far }, is_late)
-    }
-
     /// What a look decides; nothing while it runs or has more to say.
     fn outcome(&mut self, seen: &Seen, has_more: bool) -> Option<Tried> {
         let said = || Reply::clone(&self.so_far);
@@ -368,7 +420,7 @@ impl Course<'_> {
             | Fate::Refused(Refusal::NoSpace) => None,
             Fate::Finished { rc, is_late } => {
                 let reply = Reply { rc: *rc, ..said() };
-                Some(Tried::Ended(reply, *is_late))
+                Some(Tried::Ended(reply, Ending::of(seen, *is_late)))
             }
             Fate::Never => Some(Tried::Never),
             Fate::Lost { why } => Some(Tried::Lost(lost_why(why), said())),

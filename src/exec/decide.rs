@@ -56,6 +56,7 @@ impl Run {
                     return Err(setup_end(outcome).into());
                 }
                 Ok(Decision::Unchanged(mut outcome)) => {
+                    self.tell_same(item, look.module.name(), &mut outcome);
                     if item.is_check {
                         foretell_in_words(&mut outcome.result);
                     }

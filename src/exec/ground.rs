@@ -245,7 +245,7 @@ impl Run {
 
     /// The tokens of this run on this machine, of all hosts: two names may be one host. A copy of
     /// the journal has not got the locks, wherever it is.
-    fn own_tokens(&self) -> Vec<String> {
+    pub(super) fn own_tokens(&self) -> Vec<String> {
         let from = self.locks_from();
         let state = self.state.borrow();
         let own = state.replay.locks.iter().filter(|(_, _, by)| *by == from);

@@ -18,10 +18,15 @@ use super::synchronize::SYNCHRONIZE;
 use crate::event::Status;
 use crate::journal::Instance;
 use crate::model::{Action, Cond, Task, UndoSpec};
-use crate::modules::{AnyModule, Change, Decision, Effect, Foretell, Outcome, Prepared, Resolved};
+use crate::modules::{
+    AnyModule, CHECK_WARNINGS, Change, Decision, Effect, Foretell, Outcome, Prepared, Resolved,
+};
 use crate::script::{Reply, Script};
 use crate::transport::{Failed, Target};
 use crate::value::{Map, Value};
+
+/// `-v`, how often, from which on results tell the arguments of their module.
+const INVOCATION_VERBOSITY: u8 = 3;
 
 /// One item of a task on one host.
 #[derive(Clone)]
@@ -122,6 +127,10 @@ impl Run {
             }
         };
         if let Planned::Ended(end) = &mut planned {
+            let warnings = end.result.shift_remove(CHECK_WARNINGS);
+            if let Some(warnings) = warnings.filter(|_| item.is_check) {
+                end.result.insert("warnings".into(), warnings);
+            }
             end.duration_ms = self.port.now().millis.saturating_sub(began);
             end.is_hidden = item.is_hidden;
         }
@@ -150,6 +159,9 @@ impl Run {
                 return Ok(Err(problem.into()));
             }
         }
+        if let Err(problem) = self.check_keywords(item) {
+            return Ok(Err(problem.into()));
+        }
         let Action::Module { name, args, .. } = &item.task.action else {
             return Ok(Err(Problem::new(
                 "an include cannot be planned as a module",
@@ -172,12 +184,21 @@ impl Run {
                 Problem::new(format!("there is no module `{name}`")).into()
             ));
         };
-        let looked = self.look(item, module, args).await?;
-        Ok(match looked {
+        let shown = self.invocation(&args);
+        let mut looked = match self.look(item, module, args).await? {
             Ok(Planned::Ended(end)) => Ok(Planned::Ended(Box::new(self.foretell_job(item, *end)))),
             Err(Early::End(end)) => Err(Early::End(Box::new(self.foretell_job(item, *end)))),
             other => other,
-        })
+        };
+        if let Ok(Planned::Ended(end)) | Err(Early::End(end)) = &mut looked {
+            end.invocation = shown.filter(|_| end.status != Status::Unreachable);
+        }
+        Ok(looked)
+    }
+
+    /// The arguments as listeners see them, where they want to.
+    pub(super) fn invocation(&self, args: &Value) -> Option<Value> {
+        (self.settings.verbosity >= INVOCATION_VERBOSITY).then(|| args.clone())
     }
 
     /// The rendered arguments: defaults of the module, `args:` as a whole, then each by name.
@@ -230,10 +251,25 @@ impl Run {
         if name == "fetch" {
             map.insert("_inventory_hostname".into(), item.host.as_str().into());
         }
+        if name == crate::modules::LIBRARY_MODULE
+            && let Some(python) = self.python_of(item)?
+        {
+            map.insert("_python".into(), python.into());
+        }
         if name == SYNCHRONIZE {
             self.complete_synchronize(item, &mut map)?;
         }
         Ok(Value::from(map))
+    }
+
+    /// The host's Python, where its variables name one.
+    fn python_of(&self, item: &Item) -> Result<Option<String>, Problem> {
+        let named = item.view.scope.get("ansible_python_interpreter").cloned();
+        let Some(named) = named else { return Ok(None) };
+        let python = self.controller.render(&named, &item.view)?;
+        let python = python.as_ref().and_then(super::run::plain_text);
+        // `auto`, `auto_silent` and their like leave the choice to Ansible.
+        Ok(python.filter(|path| path.starts_with('/')))
     }
 
     async fn look(
@@ -546,6 +582,12 @@ fn refused_arguments(module: &dyn AnyModule, args: &Value, why: &str) -> ItemEnd
                 .filter(|k| !k.starts_with('_'))
                 .collect();
             known.sort_unstable();
+            if name == "wait_for_connection" {
+                return ItemEnd::failed(format!(
+                    "Invalid options for {name}: {}",
+                    unknown.join(", ")
+                ));
+            }
             format!(
                 "Unsupported parameters for ({name}) module: {}. Supported parameters include: {}.",
                 unknown.join(", "),

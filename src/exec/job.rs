@@ -9,18 +9,19 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use super::attempt::Course;
+use super::attempt::Ending;
 use super::controller::Problem;
 use super::end::{ItemEnd, message};
 use super::ground::plain;
 use super::halt::Flow;
 use super::item::{Item, Ready, probe_failed};
+use super::look::Looked;
 use super::run::{Run, plain_text};
 use crate::event::Status;
 use crate::journal::{Issued, Record};
 use crate::modules::{Act, Change, Foretell, Undo};
 use crate::script::Reply;
-use crate::script::attempt::{Fate, Spot, gone, seen};
+use crate::script::attempt::{Spot, gone};
 use crate::transport::{Failed, Target};
 use crate::value::{Map, Value};
 
@@ -56,11 +57,10 @@ impl std::fmt::Debug for Begun {
     }
 }
 
-/// A look at a job.
-enum Looked {
+/// What has become of a job.
+enum Fared {
     Runs,
-    /// Its output and status, and whether its time was over.
-    Ended(Reply, bool),
+    Ended(Reply, Ending),
     Lost(String, Reply),
     Away(Failed),
 }
@@ -196,14 +196,14 @@ impl Run {
     }
 
     async fn status_of(&self, job: &Begun) -> Flow<ItemEnd> {
-        let mut end = match self.look_at(job).await {
-            Looked::Away(failed) => return Ok(probe_failed(failed)),
-            Looked::Runs => {
+        let mut end = match self.look_at_job(job).await {
+            Fared::Away(failed) => return Ok(probe_failed(failed)),
+            Fared::Runs => {
                 let mut end = ItemEnd::new(Status::Ok, Map::new());
                 job.issued.tell(&mut end.result, false);
                 return Ok(end);
             }
-            Looked::Lost(why, reply) => {
+            Fared::Lost(why, reply) => {
                 self.note_over(job, &format!("lost: {why}"), true).await?;
                 let lost = super::apply::lost_end(&why, &reply);
                 let verified = Box::pin(self.verify(&job.item, lost)).await?;
@@ -215,9 +215,9 @@ impl Run {
                 }
                 end
             }
-            Looked::Ended(reply, is_late) => {
-                self.note_over(job, &how(reply.rc, is_late), true).await?;
-                self.revive(&job.item, &job.issued, reply, is_late).await?
+            Fared::Ended(reply, ending) => {
+                self.note_over(job, &how(reply.rc, &ending), true).await?;
+                self.revive(&job.item, &job.issued, reply, ending).await?
             }
         };
         // The attempt belongs to the task that began it.
@@ -231,18 +231,18 @@ impl Run {
 
     async fn clean_up(&self, job: &Begun) -> Flow<ItemEnd> {
         let issued = &job.issued;
-        match self.look_at(job).await {
-            Looked::Away(failed) => return Ok(probe_failed(failed)),
-            Looked::Runs => {
+        match self.look_at_job(job).await {
+            Fared::Away(failed) => return Ok(probe_failed(failed)),
+            Fared::Runs => {
                 let mut end =
                     ItemEnd::failed("the job runs: what tells how it ends cannot be removed");
                 issued.tell(&mut end.result, false);
                 return Ok(end);
             }
-            Looked::Ended(reply, is_late) => {
-                self.drop_job(job, &how(reply.rc, is_late)).await?;
+            Fared::Ended(reply, ending) => {
+                self.drop_job(job, &how(reply.rc, &ending)).await?;
             }
-            Looked::Lost(why, _) => self.drop_job(job, &format!("lost: {why}")).await?,
+            Fared::Lost(why, _) => self.drop_job(job, &format!("lost: {why}")).await?,
         }
         Ok(erased(issued))
     }
@@ -273,35 +273,15 @@ impl Run {
         self.record(vec![record], true).await
     }
 
-    /// Asks the host about a job, and fetches all its output if it has ended.
-    async fn look_at(&self, job: &Begun) -> Looked {
-        let mut course = Course::new(&job.target, &job.issued, String::new(), None, (0, 0));
-        loop {
-            let script = course.status();
-            let reply = self.port.trip(&job.target, plain(script), None).await;
-            let seen = match reply.map(|reply| (seen(&reply), reply)) {
-                Ok((Some(seen), _)) => seen,
-                Ok((None, reply)) => {
-                    let reason = format!("the host said: {}", reply.stderr_text().trim());
-                    return Looked::Away(Failed::Lost { reason });
-                }
-                Err(failed) => return Looked::Away(failed),
-            };
-            let has_more = course.add(&seen);
-            match seen.fate {
-                Fate::Running { .. } => return Looked::Runs,
-                _ if has_more => {}
-                Fate::Finished { rc, is_late } => {
-                    return Looked::Ended(course.reply(rc), is_late);
-                }
-                Fate::Lost { why } => {
-                    return Looked::Lost(super::attempt::lost_why(&why), course.reply(0));
-                }
-                Fate::Absent | Fate::Claimed | Fate::Never | Fate::Refused(_) => {
-                    let why = "its files on the host are gone".to_owned();
-                    return Looked::Lost(why, course.reply(0));
-                }
-            }
+    /// What has become of a job; what it left behind may be gone.
+    async fn look_at_job(&self, job: &Begun) -> Fared {
+        let gone = "its files on the host are gone".to_owned();
+        match self.look_at(&job.target, &job.issued).await {
+            Looked::Runs(_) => Fared::Runs,
+            Looked::Ended(reply, ending) => Fared::Ended(reply, ending),
+            Looked::Lost(why, reply) => Fared::Lost(why, reply),
+            Looked::Away(failed) => Fared::Away(failed),
+            Looked::NotStarted | Looked::Refused(_) => Fared::Lost(gone, Reply::default()),
         }
     }
 
@@ -311,15 +291,15 @@ impl Run {
         let jobs: Vec<Rc<Begun>> = self.state.borrow().jobs.values().cloned().collect();
         for job in jobs.into_iter().filter(|job| job.foretold.is_none()) {
             let (host, id) = (&job.target.host, &job.issued.spot.id);
-            let how = match self.look_at(&job).await {
-                Looked::Ended(reply, is_late) => how(reply.rc, is_late),
-                Looked::Lost(why, _) => format!("lost: {why}"),
-                Looked::Runs => {
+            let how = match self.look_at_job(&job).await {
+                Fared::Ended(reply, ending) => how(reply.rc, &ending),
+                Fared::Lost(why, _) => format!("lost: {why}"),
+                Fared::Runs => {
                     let line = format!("{host}: job {id} of `{}` still runs", job.item.task.id);
                     self.state.borrow_mut().open.push(line);
                     continue;
                 }
-                Looked::Away(failed) => {
+                Fared::Away(failed) => {
                     let name = &job.item.task.id;
                     let line = format!("{host}: job {id} of `{name}` may still run: {failed}");
                     self.state.borrow_mut().open.push(line);
@@ -402,11 +382,11 @@ fn erased(issued: &Issued) -> ItemEnd {
     end
 }
 
-fn how(rc: i32, is_late: bool) -> String {
-    if is_late {
-        "its time was over".to_owned()
-    } else {
-        format!("rc {rc}")
+fn how(rc: i32, ending: &Ending) -> String {
+    match ending {
+        Ending::Itself => format!("rc {rc}"),
+        Ending::Late => "its time was over".to_owned(),
+        Ending::Cancelled(who) => format!("cancelled by {who}"),
     }
 }
 

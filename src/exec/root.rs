@@ -1,6 +1,6 @@
 //! The outermost coroutine of a run or of a rollback: begin, end, exit code.
 
-use super::halt::Halt;
+use super::halt::{Flow, Halt};
 use super::run::Run;
 use crate::event::Event;
 use crate::journal::Record;
@@ -54,8 +54,9 @@ impl Run {
             is_check: self.settings.is_check,
             journal: self.settings.journal.clone(),
         });
+        self.recall_facts();
         let result = match self.prepare_change(playbook.change.as_ref()) {
-            Ok(()) => self.run_playbook(&playbook).await,
+            Ok(()) => self.take_up_and_run(&playbook).await,
             Err(halt) => Err(halt),
         };
         if matches!(result, Err(Halt::RollBack)) {
@@ -69,6 +70,11 @@ impl Run {
             exit_code: self.finish(exit_code).await,
             wants_rollback: false,
         }
+    }
+
+    async fn take_up_and_run(&self, playbook: &Playbook) -> Flow<()> {
+        self.wait_for_delegated().await?;
+        self.run_playbook(playbook).await
     }
 
     /// Resolves the hosts that the change protects, and takes up guards and ways back.
@@ -103,6 +109,7 @@ impl Run {
         if let Err(halt) = self.settle_jobs(is_last).await {
             self.notice(true, format!("the journal cannot be written: {halt:?}"));
         }
+        self.leave_facts().await;
         let is_untouched = self.state.borrow().replay.next_attempt == 0;
         self.leave_hosts(is_over(exit_code) || is_untouched).await;
         let at = self.port.now().wall;

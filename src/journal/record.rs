@@ -114,6 +114,10 @@ pub enum Record {
         become_method: Option<String>,
         /// Whether it may simply run again.
         converges: bool,
+        /// Whether what it sends first is a durable attempt, whose [`Record::Issued`] follows and is
+        /// synced with it: without that record nothing was sent.
+        #[serde(default)]
+        is_durable: bool,
         /// One line for a person.
         summary: String,
         /// Tags of the task, for seals.
@@ -184,6 +188,15 @@ pub enum Record {
         how: String,
         /// Whether its files stay on the host, so that it can be asked about again.
         is_kept: bool,
+    },
+    /// Somebody ends attempts that run. Synced before the first signal.
+    Cancelled {
+        /// The attempts.
+        attempts: Vec<u64>,
+        /// Who.
+        by: String,
+        /// When.
+        at: DateTime<Utc>,
     },
     /// The locks of hosts were taken over for this run. Synced.
     TakenOver {

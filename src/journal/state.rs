@@ -46,8 +46,14 @@ pub struct Attempt {
     pub module: String,
     /// The host it acts on.
     pub acts_on: String,
+    /// The user to become there.
+    pub become_user: Option<String>,
+    /// By which method.
+    pub become_method: Option<String>,
     /// Whether it may simply run again.
     pub converges: bool,
+    /// Whether what it sends first is a durable attempt.
+    pub is_durable: bool,
     /// One line for a person.
     pub summary: String,
     /// How it was sent, where it is durable; of several tries the last.
@@ -218,6 +224,7 @@ impl RunState {
                 }
                 self.rolled_back.push((way.clone(), *is_complete));
             }
+            Record::Cancelled { .. } => {}
             Record::Closed { exit_code, .. } => self.closed = Some(*exit_code),
         }
     }
@@ -338,6 +345,21 @@ fn is_bad(status: Status) -> bool {
 }
 
 impl Attempt {
+    /// Whether it was provably never sent: the record of how it is sent did not come to the disk,
+    /// and nothing leaves before that.
+    pub fn is_unsent(&self) -> bool {
+        self.is_durable && self.issued.is_none()
+    }
+
+    /// The task's name, or where it stands.
+    pub fn title(&self) -> String {
+        if self.name.is_empty() {
+            self.instance.step.0.clone()
+        } else {
+            self.name.clone()
+        }
+    }
+
     fn of(record: &Record) -> Option<Self> {
         let Record::Intent {
             attempt,
@@ -345,7 +367,10 @@ impl Attempt {
             name,
             module,
             acts_on,
+            become_user,
+            become_method,
             converges,
+            is_durable,
             summary,
             ..
         } = record
@@ -358,7 +383,10 @@ impl Attempt {
             name: name.clone(),
             module: module.clone(),
             acts_on: acts_on.clone(),
+            become_user: become_user.clone(),
+            become_method: become_method.clone(),
             converges: *converges,
+            is_durable: *is_durable,
             summary: summary.clone(),
             issued: None,
             shown: (0, 0),

@@ -257,6 +257,11 @@ impl RunStore {
         Ok((id, recovered))
     }
 
+    /// Whether a process works on a run.
+    pub fn is_held(&self, id: &str) -> bool {
+        holder_of(&self.folder(id)).is_some()
+    }
+
     /// The exit code of a run that has ended, and the locks that it took: token, and where from.
     /// `None` where there is no such run, where somebody works on it, where its last process did not
     /// end in an orderly way, and where its journal cannot be read: nothing is known of it then.

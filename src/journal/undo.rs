@@ -133,6 +133,7 @@ impl Stack {
             | Record::Issued(_)
             | Record::Seen { .. }
             | Record::JobEnded { .. }
+            | Record::Cancelled { .. }
             | Record::TakenOver { .. }
             | Record::Answered { .. }
             | Record::Done { .. }

@@ -175,7 +175,12 @@ pub struct Outcome {
     pub result: Map,
     /// Facts to set on the host (`ansible_facts`).
     pub facts: Map,
+    /// What stands in a diff where nothing was changed: before and after alike.
+    pub same: Option<Diff>,
 }
+
+/// The key under which a result holds warnings that are only for check mode.
+pub const CHECK_WARNINGS: &str = "_check_warnings";
 
 impl Outcome {
     /// A result with nothing changed.

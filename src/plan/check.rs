@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::actions::ACTIONS;
 use crate::diag::{Diagnostic, Span, suggest};
-use crate::model::read::is_variable_name;
+use crate::model::read::{is_variable_name, reserved};
 use crate::model::{
     Action, Args, Condition, Item, Keywords, Play, Playbook, Steps, Task, UndoSpec,
 };
@@ -233,6 +233,20 @@ impl Check {
         if name == "set_fact" {
             self.fact_names(args);
         }
+        let internal = args.fields.keys().find(|key| key.starts_with("_ansible_"));
+        if let Some(key) = internal {
+            self.problems.push(
+                Diagnostic::error(
+                    "SB0127",
+                    format!(
+                        "invalid parameter specified beginning with keyword `_ansible_` for \
+                         action `{name}`: `{key}`. The prefix `_ansible_` is reserved for internal \
+                         use only."
+                    ),
+                )
+                .at(args.span(&format!("{key}:key")), "given here"),
+            );
+        }
         if args.whole.is_some() || has_defaults || self.problems.len() > before {
             return;
         }
@@ -257,6 +271,8 @@ impl Check {
 
     fn fact_names(&mut self, args: &Args) {
         for key in args.fields.keys() {
+            self.problems
+                .extend(reserved(key, args.span(&format!("{key}:key"))));
             if !key.contains("{{") && key != "_raw_params" && !is_variable_name(key) {
                 self.problems.push(
                     Diagnostic::error("SB0117", format!("invalid variable name `{key}`"))

@@ -111,13 +111,16 @@ impl Spot {
         ))
     }
 
-    /// Sends a signal to the command and to what it started in its session.
-    pub fn cancel(&self, signal: &str, who: &str) -> Script {
+    /// Sends a signal to the command and to what it started in its session, unless another run
+    /// has the lock of the host; `tokens` name the locks of this one.
+    pub fn cancel(&self, signal: &str, who: &str, run: &str, tokens: &[String]) -> Script {
         Script::new(format!(
-            "sb_cancel {} {} {}\n",
+            "sb_cancel {} {} {} {}{}\n",
             self.words(),
             quote(signal),
-            quote(who)
+            quote(who),
+            quote(run),
+            words(tokens),
         ))
     }
 }
@@ -186,6 +189,10 @@ pub struct Seen {
     pub out: Vec<u8>,
     /// Standard error from the offset on.
     pub err: Vec<u8>,
+    /// Who wanted it to end, if somebody did.
+    pub cancelled: Option<String>,
+    /// Whether a signal was sent to it just now.
+    pub is_signalled: bool,
 }
 
 impl Seen {
@@ -229,6 +236,8 @@ pub fn seen(reply: &Reply) -> Option<Seen> {
         up: text("up").parse().unwrap_or(0),
         out: reply.body().to_vec(),
         err: reply.stderr.clone(),
+        cancelled: fields.get("cancelled").cloned(),
+        is_signalled: fields.contains_key("sent"),
     })
 }
 

@@ -164,7 +164,11 @@ sb_report() {
   sb_observe
   printf 'st=%s\nrc=%s\nwhy=%s\npid=%s\nps=%s\nboot=%s\nup=%s\n' \
     "$SB_st" "$SB_rc" "$SB_why" "$SB_pid" "$SB_ps" "$SB_boot" "$SB_up"
-  if [ -e "$SB_A.cancel" ]; then printf 'cancelled=1\n'; fi
+  if [ -e "$SB_A.cancel" ]; then
+    SB_y=
+    read -r SB_x SB_y <"$SB_A.cancel"
+    printf 'cancelled=%s\n' "$SB_y"
+  fi
   sb_body
   sb_window "$SB_A.out" "$1" "$3"
   sb_window "$SB_A.err" "$2" "$3" >&2
@@ -273,17 +277,36 @@ sb_resolve() {
   sb_report "$4" "$5" "$6"
 }
 
-# sb_cancel PLACE ID SPOOL-ID SIGNAL WHO: ends the command and what it started in its session.
+# sb_cancel PLACE ID SPOOL-ID SIGNAL WHO RUN TOKEN...: ends the command and what it started in its
+# session, unless another one has the lock of the host. TOKENs are the locks of this run.
 sb_cancel() {
   sb_at "$1" "$2" "$3"
+  SB_signal=$4 SB_who=$5
+  shift 5
+  sb_yields "$@" || sb_fenced
   sb_observe
   if [ "$SB_st" = running ] && [ -n "$SB_pid" ]; then
-    printf '%s %s\n' "$4" "$5" >>"$SB_A.cancel"
     if sb_alive "$SB_pid" "$SB_y"; then
-      kill -s "$4" -- "-$SB_pid" 2>/dev/null || kill -s "$4" "$SB_pid" 2>/dev/null
+      # Whoever sees it end sees why.
+      printf '%s %s\n' "$SB_signal" "$SB_who" >>"$SB_A.cancel"
+      kill -s "$SB_signal" -- "-$SB_pid" 2>/dev/null || kill -s "$SB_signal" "$SB_pid" 2>/dev/null
+      printf 'sent=1\n'
     fi
   fi
   sb_report 0 0 0
+}
+# sb_yields RUN TOKEN...: whether nobody else has the lock of the host. A run without any has taken
+# none, and is not kept from what is its own.
+sb_yields() {
+  [ $# -gt 1 ] || return 0
+  sb_ruler
+  [ "$SB_epoch" -gt 0 ] && [ ! -e "$SB_LOCKS/e/$SB_epoch.free" ] || return 0
+  SB_run=$1
+  shift
+  for SB_x; do
+    case $SB_line in "$SB_run $SB_x "*) return 0 ;; esac
+  done
+  return 1
 }
 
 # sb_gone PLACE SPOOL-ID ID...: removes the files of attempts whose results are kept elsewhere.

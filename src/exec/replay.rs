@@ -75,14 +75,11 @@ impl Run {
         let may_repeat = open.converges || self.state.borrow().is_undoing;
         let again = open.attempt.map_or(TakenUp::Runs, TakenUp::RunsAgain);
         let Some(issued) = &open.issued else {
-            return Ok(if may_repeat || item.task.reads {
-                again
+            let is_lost = !may_repeat && !item.task.reads;
+            return Ok(if is_lost {
+                unknown_end(open.attempt)
             } else {
-                let why =
-                    "an earlier process of this run started it, and nobody can say how it ended";
-                let mut end = ItemEnd::new(Status::Lost, message(why));
-                end.attempt = open.attempt;
-                TakenUp::Ended(Box::new(end))
+                again
             });
         };
         let target = match self.where_and_how(item) {
@@ -261,4 +258,12 @@ fn is_set_fact(item: &Item) -> bool {
 fn is_repeated(item: &Item) -> bool {
     matches!(&item.task.action, Action::Module { name, .. }
         if matches!(name.as_str(), "include_vars" | "add_host" | "group_by" | "set_stats"))
+}
+
+/// The end of what is not durable and began in an earlier process.
+fn unknown_end(attempt: Option<u64>) -> TakenUp {
+    let why = "an earlier process of this run started it, and nobody can say how it ended";
+    let mut end = ItemEnd::new(Status::Lost, message(why));
+    end.attempt = attempt;
+    TakenUp::Ended(Box::new(end))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::session::written;
+use super::stage::written;
 use super::start::tell;
 use crate::console;
 use crate::report::Relay;

@@ -16,5 +16,5 @@ mod schema;
 pub use actions::{ACTIONS, Action, action_name, action_names, manual};
 pub use find::find_file;
 pub use lint::{lint, tags, unknown_tags};
-pub use load::{Included, Loader, Renderer};
+pub use load::{Included, Loader, Renderer, collection_playbooks};
 pub use schema::schema;

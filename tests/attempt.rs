@@ -275,7 +275,11 @@ fn a_restart_and_a_reused_process_id_are_noticed() {
         let lost = Fate::Lost {
             why: "killed".into(),
         };
-        assert_eq!(target.fate(&two.cancel("KILL", "alice")), lost, "{shell}");
+        assert_eq!(
+            target.fate(&two.cancel("KILL", "alice", "run", &[])),
+            lost,
+            "{shell}"
+        );
         assert!(
             bystander.try_wait().unwrap().is_none(),
             "{shell}: a bystander was hit"
@@ -312,9 +316,9 @@ fn a_command_is_ended_with_what_it_started() {
         let stubborn = "trap '' TERM\n(while :; do sleep 0.1; done) &\necho $! >\"$T/inner\"\nwhile :; do sleep 0.1; done";
         let child = target.begin(&start(&footing, &one, stubborn).script());
         until("it started", || target.text("inner").ends_with('\n'));
-        let after = target.fate(&one.cancel("TERM", "alice"));
+        let after = target.fate(&one.cancel("TERM", "alice", "run", &[]));
         assert!(matches!(after, Fate::Running { .. }), "{shell} {after:?}");
-        target.fate(&one.cancel("KILL", "alice"));
+        target.fate(&one.cancel("KILL", "alice", "run", &[]));
         let ended = seen(&reply(child)).unwrap().fate;
         assert_eq!(
             ended,

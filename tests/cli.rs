@@ -112,7 +112,7 @@ fn bad_input_is_told_with_its_place() {
         &["nothing", "site.yml:4:7"],
     );
     fails(
-        &play("    - shell: sleep 1\n      async: 5\n"),
+        &play("    - debug: msg=x\n      async: 5\n"),
         &[],
         3,
         &["async", "site.yml:5:"],

@@ -437,6 +437,21 @@ fn what_goes_out_is_dropped() {
     Net::new("sbout", "10.213.3.2", prefix, 3).survives(&cut, NO_FILTER);
 }
 
+/// fault 41: a link of 56 kbit/s is slow, and nothing else.
+#[test]
+fn a_slow_link_is_usable() {
+    let prefix = &["ip", "netns", "exec", "sbslow"];
+    let mut net = Net::new("sbslow", "10.213.5.2", prefix, 5);
+    let shape = "root tbf rate 56kbit burst 1600 latency 4s";
+    sh(&format!(
+        "tc qdisc add dev sbslow {shape}; ip netns exec sbslow tc qdisc add dev eth0 {shape}"
+    ));
+    net.scene.begin();
+    net.scene.goes_on();
+    let said = net.scene.text("out");
+    assert!(!said.contains("may be running"), "{said}");
+}
+
 /// fault 27: the connection is reset.
 #[test]
 fn the_connection_is_reset() {

@@ -692,3 +692,102 @@ fn a_prompted_secret_appears_nowhere_and_survives_a_resume() {
     let told = world.all_told();
     assert!(!told.contains("hunter2"), "{told}");
 }
+
+const JOBS: &str = r#"
+    - shell: "echo {{ item }} >> $T/count; echo out {{ item }}"
+      async: 60
+      poll: 0
+      loop: [one, two]
+      register: jobs
+    - async_status: {jid: "{{ item.ansible_job_id }}"}
+      loop: "{{ jobs.results }}"
+      register: ends
+      until: ends.finished
+      retries: 1000
+    - copy: {content: "{{ ends.results | map(attribute='stdout') | join(',') }}", dest: $T/f}
+"#;
+
+/// The files of attempts that the host keeps, by what they end with.
+fn kept(world: &World) -> Vec<String> {
+    let folder = world.path("place/u/0/a");
+    let names = std::fs::read_dir(folder).unwrap();
+    let end = |name: std::ffi::OsString| {
+        let name = name.into_string().unwrap();
+        name.rsplit('.').next().unwrap().to_owned()
+    };
+    names.map(|name| end(name.unwrap().file_name())).collect()
+}
+
+/// Jobs begin once each, and a later process reads how they ended.
+#[test]
+fn jobs_are_found_by_a_later_process() {
+    let mut whole = World::new(&play(JOBS));
+    assert_eq!(whole.run(), Some(0), "{:#?}", whole.events);
+    assert_eq!(whole.text("f"), "out one,out two");
+    assert_eq!(kept(&whole), Vec::<String>::new());
+    for dies_at in 1..=whole.effects {
+        let mut world = World::new(&play(JOBS));
+        world.dies_at = Some(dies_at);
+        if world.run().is_some() {
+            continue;
+        }
+        world.dies_at = None;
+        assert_eq!(
+            world.resume(),
+            Some(0),
+            "killed before effect {dies_at}: {:#?}",
+            world.events
+        );
+        assert_eq!(world.text("f"), "out one,out two", "{dies_at}");
+        let text = world.text("count");
+        let mut count: Vec<&str> = text.lines().collect();
+        count.sort_unstable();
+        assert_eq!(count, ["one", "two"], "{dies_at}");
+    }
+}
+
+/// What runs at the end is said, its files stay, and the journal knows it.
+#[test]
+fn a_job_that_still_runs_is_said_at_the_end() {
+    let job = "    - shell: until [ -e $T/go ]; do sleep 0.05; done; echo ran >> $T/count\n\
+               \x20     async: 60\n      poll: 0\n";
+    let mut world = World::new(&play(job));
+    assert_eq!(world.run(), Some(0), "{:#?}", world.events);
+    assert!(world.all_told().contains("still runs"), "{:?}", world.log);
+    let journal = fold(&world.records);
+    assert_eq!(journal.jobs.len(), 1);
+    assert!(journal.open.is_empty() && journal.jobs.values().all(|job| job.ended.is_none()));
+    assert!(kept(&world).iter().any(|end| end == "claim"));
+    std::fs::write(world.path("go"), "").unwrap();
+    let limit = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while !kept(&world).iter().any(|end| end == "rc") {
+        assert!(std::time::Instant::now() < limit);
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    assert_eq!(world.resume(), Some(0));
+    assert_eq!(world.text("count"), "ran\n");
+    assert!(fold(&world.records).jobs.is_empty());
+    assert_eq!(kept(&world), Vec::<String>::new());
+}
+
+/// The host was restarted while a job ran: who asks is told that it is lost.
+#[test]
+fn a_job_can_be_lost() {
+    let job = "    - shell: sleep 60\n      async: 90\n      poll: 0\n      register: job\n";
+    let restart = "    - shell: |\n        until read -r pid x <$T/place/u/0/a/run-1-0-0.pid; do \
+                   sleep 0.05; done\n        kill -s KILL -- -$pid\n        while [ ! -e $T/place/u/0/a/run-1-0-0.rc ]; do sleep \
+                   0.05; done\n        rm -f $T/place/u/0/a/run-1-0-0.rc\n        echo 1 1 \
+                   another-boot . >$T/place/u/0/a/run-1-0-0.sup\n";
+    let ask = "    - async_status: {jid: \"{{ job.ansible_job_id }}\"}\n      register: r\n      until: \
+               r.finished\n";
+    for (verify, code) in [("", 9), ("0", 0), ("1", 2)] {
+        let verify = match verify {
+            "" => String::new(),
+            rc => format!("      verify: {{name: it ran, shell: exit {rc}, reads: true}}\n"),
+        };
+        let text = play(&format!("{job}{verify}{restart}{ask}{COPY}"));
+        let mut world = World::new(&text);
+        assert_eq!(world.run(), Some(code), "{verify} {:#?}", world.events);
+        assert_eq!(world.path("f").exists(), code == 0, "{verify}");
+    }
+}

@@ -177,3 +177,42 @@ fn the_password_of_becoming_is_asked_for_and_kept_nowhere() {
     assert!(!world.made("words").is_empty());
     assert_nothing_readable(&world);
 }
+
+/// What a template makes of a password that it looks up itself is in no diff, no result and no
+/// record, and the password is known from then on.
+#[test]
+fn a_secret_that_a_template_makes_is_in_no_diff() {
+    let look = "lookup('password', 'TARGET/pw length=24')";
+    let tasks = "\
+- template: {src: conf.j2, dest: TARGET/conf}
+  register: made
+- debug: {var: made}
+- copy: {content: \"a = {{ LOOK[:9] }}\\nb = 2\\n\", dest: TARGET/copy}
+- shell: grep whole TARGET/conf
+";
+    let world = World::new(&tasks.replace("LOOK", look));
+    let template = "# by hand\nuser = app\nwhole = {{ LOOK }}\nhash = {{ LOOK | hash('md5') }}\nport = {{ port }}\n";
+    world.write("conf.j2", &template.replace("LOOK", look));
+    let mut said_all = String::new();
+    for port in ["1111", "2222"] {
+        let port = format!("port={port}");
+        let (code, text) = said(&world.run(&["-vvv", "--diff", "-e", &port]));
+        assert_eq!(code, 0, "{text}");
+        said_all.push_str(&text);
+    }
+    let password = world.made("pw").trim_end().to_owned();
+    let conf = world.made("conf");
+    let hash = conf.lines().find_map(|line| line.strip_prefix("hash = "));
+    assert!(conf.contains(&password), "{conf}");
+    let secrets = [&password, &password[..9], hash.unwrap()];
+    for secret in secrets {
+        assert!(!said_all.contains(secret), "{said_all}");
+        for (name, bytes) in world.files("runs") {
+            let text = String::from_utf8_lossy(&bytes);
+            assert!(!text.contains(secret), "{}: {text}", name.display());
+        }
+    }
+    // What its author wrote shows, and that another line has changed.
+    assert!(said_all.contains("user = app"), "{said_all}");
+    assert!(said_all.contains("(as it was)"), "{said_all}");
+}

@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Rollback(RollbackArgs),
     /// Release a protected host of a run
     Release(ReleaseArgs),
+    /// End what runs of a run on its hosts
+    Cancel(CancelArgs),
     /// Take over the hosts of a run whose controller is gone or must not act any more
     Takeover(TakeoverArgs),
     /// List runs, or show one
@@ -405,6 +407,22 @@ pub(crate) struct ReleaseArgs {
     pub(crate) host: String,
 }
 
+/// Arguments of `cancel`.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct CancelArgs {
+    /// The run: its id, a start of it, or `latest`
+    pub(crate) run: String,
+    /// Only on this host
+    #[arg(long, value_name = "HOST")]
+    pub(crate) host: Vec<String>,
+    /// End with KILL what does not end by TERM
+    #[arg(long)]
+    pub(crate) kill: bool,
+    /// Do not ask for the run's id to be typed
+    #[arg(short = 'y', long)]
+    pub(crate) yes: bool,
+}
+
 /// Arguments of `takeover`.
 #[derive(Args, Debug, Clone)]
 pub(crate) struct TakeoverArgs {
@@ -413,6 +431,9 @@ pub(crate) struct TakeoverArgs {
     /// Leave this host, which cannot be reached, out of the run
     #[arg(long, value_name = "HOST")]
     pub(crate) without: Vec<String>,
+    /// The run's key, as `runs key` gave it where the run began
+    #[arg(long, value_name = "FILE")]
+    pub(crate) run_key: Option<PathBuf>,
     /// Do not ask for the run's id to be typed
     #[arg(short = 'y', long)]
     pub(crate) yes: bool,

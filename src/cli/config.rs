@@ -87,6 +87,12 @@ const KNOWN: &[Known] = &[
         "ANSIBLE_CACHE_PLUGIN_PREFIX",
     ),
     known(
+        "cache_timeout",
+        "defaults",
+        "fact_caching_timeout",
+        "ANSIBLE_CACHE_PLUGIN_TIMEOUT",
+    ),
+    known(
         "check_mode_markers",
         "defaults",
         "check_mode_markers",
@@ -98,6 +104,7 @@ const KNOWN: &[Known] = &[
         "collections_path",
         "ANSIBLE_COLLECTIONS_PATH",
     ),
+    known("debug", "defaults", "debug", "ANSIBLE_DEBUG"),
     known("diff_always", "diff", "always", "ANSIBLE_DIFF_ALWAYS"),
     known(
         "display_ok_hosts",
@@ -304,7 +311,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "ANSIBLE_LOCAL_TEMP",
     "ANSIBLE_REMOTE_TEMP",
     "ANSIBLE_KEEP_REMOTE_FILES",
-    "ANSIBLE_DEBUG",
     "ANSIBLE_ASYNC_DIR",
     "ANSIBLE_TEST_",
     "retry_files_enabled",

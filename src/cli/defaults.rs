@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::args::RunArgs;
 use super::config::Config;
 use crate::exec::Defaults;
+use crate::inventory::Unparsed;
 use crate::plan::collection_playbooks;
 use crate::value::{Map, Text, Value};
 
@@ -21,6 +22,14 @@ pub(super) fn of_plays(config: &Config) -> Defaults {
         hides_facts: !config.flag("inject_facts", true),
         refuses_unmatched_patterns: is("host_pattern_mismatch", "error"),
         allows_broken_conditionals: config.flag("broken_conditionals", false),
+    }
+}
+
+/// What the configuration says of sources of the inventory that cannot be parsed.
+pub(super) fn unparsed(config: &Config) -> Unparsed {
+    Unparsed {
+        any_is_failed: config.flag("inventory_any_unparsed_is_failed", false),
+        all_is_failed: config.flag("inventory_unparsed_failed", false),
     }
 }
 

@@ -58,7 +58,7 @@ pub(crate) const TABLE: &[Exit] = &[
     },
     Exit {
         code: 13,
-        meaning: "the rollback is incomplete",
+        meaning: "the rollback is incomplete, or was refused",
     },
     Exit {
         code: 14,

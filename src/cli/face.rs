@@ -9,7 +9,6 @@ use super::args::{AdhocArgs, Manners, Output, PlaybookArgs, RunArgs};
 use super::config::Config;
 use super::exit;
 use super::start::{give, tell};
-use crate::diag::{Diagnostic, Severity, SourceMap};
 
 /// Exit codes of Ansible that differ from ours.
 pub(super) mod code {
@@ -151,111 +150,6 @@ fn adhoc_playbook(args: &AdhocArgs, pattern: &str) -> String {
         "tasks": [task],
     });
     Json::Array(vec![play]).to_string()
-}
-
-/// Diagnostics with Ansible's marks and its way of quoting.
-pub(super) fn complain(problems: &[Diagnostic], sources: &SourceMap) {
-    for problem in problems {
-        let mark = match problem.severity {
-            Severity::Error => "ERROR",
-            Severity::Warning => "WARNING",
-        };
-        let text = in_ansibles_words(&problem.message);
-        let mut letters = text.chars();
-        let first: String = letters
-            .next()
-            .map(|c| c.to_uppercase().collect())
-            .unwrap_or_default();
-        tell(&format!("[{mark}]: {first}{}", letters.as_str()));
-        let place = problem
-            .labels
-            .first()
-            .and_then(|label| sources.place(label.0));
-        if let Some(place) = place {
-            tell(&format!("Origin: {place}"));
-            if let Some((span, _)) = problem.labels.first()
-                && let Some(text) = sources.text(span.file)
-            {
-                tell(&excerpt(text, place.line));
-            }
-        }
-        if let Some(label) = problem.labels.first().filter(|l| !l.1.is_empty()) {
-            tell(&label.1);
-        }
-        if problem.message.contains("needs `hosts`") {
-            // What Ansible makes of a task among the plays.
-            let line = place_line(problem, sources);
-            let key = line.trim_start_matches(['-', ' ']).split(':').next();
-            let key = key.unwrap_or_default();
-            tell(&format!("'{key}' is not a valid attribute for a Play"));
-        }
-        if let Some(help) = &problem.help {
-            tell(help);
-        }
-    }
-}
-
-fn place_line(problem: &Diagnostic, sources: &SourceMap) -> String {
-    let Some((span, _)) = problem.labels.first() else {
-        return String::new();
-    };
-    let place = sources.place(*span);
-    let line = place.map_or(1, |place| place.line);
-    let text = sources.text(span.file);
-    let index = usize::try_from(line).unwrap_or(1).saturating_sub(1);
-    text.and_then(|text| text.lines().nth(index).map(str::to_owned))
-        .unwrap_or_default()
-}
-
-/// A message with the words for which people search.
-fn in_ansibles_words(message: &str) -> String {
-    let mut text = message.replace('`', "'");
-    for (ours, theirs) in [
-        (
-            "A block cannot be a handler",
-            "Using a block as a handler is not supported.",
-        ),
-        (
-            "a block cannot be a handler",
-            "Using a block as a handler is not supported.",
-        ),
-        (
-            "'include_role' cannot be a handler",
-            "Using 'include_role' as a handler is not supported.",
-        ),
-        (
-            "'import_role' cannot be a handler",
-            "Using 'import_role' as a handler is not supported.",
-        ),
-        (
-            "is not a keyword of a play",
-            "is not a valid attribute for a Play",
-        ),
-        (
-            "is not a keyword of a task",
-            "is not a valid attribute for a Task",
-        ),
-        (
-            "is not a keyword of a block",
-            "is not a valid attribute for a Block",
-        ),
-        (
-            "is not a keyword of a handler",
-            "is not a valid attribute for a Handler",
-        ),
-    ] {
-        text = text.replace(ours, theirs);
-    }
-    text
-}
-
-/// A line with the two before it.
-fn excerpt(text: &str, line: u32) -> String {
-    let last = usize::try_from(line).unwrap_or(usize::MAX);
-    let lines = text.lines().enumerate().take(last);
-    let shown = lines.skip(last.saturating_sub(3));
-    let shown: Vec<String> = shown.map(|(n, line)| format!("{} {line}", n + 1)).collect();
-    shown.join("\n")
 }
 
 /// What the configuration says where the command line says nothing.

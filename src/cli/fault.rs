@@ -103,6 +103,12 @@ impl Fault {
         }))
     }
 
+    /// As a scenario calls it.
+    pub(super) fn name(&self) -> &'static str {
+        let known = KINDS.iter().find(|(_, kind)| *kind == self.kind);
+        known.map_or("none", |(name, _)| *name)
+    }
+
     /// Whether the lab's playbook of faults is needed for it.
     pub(super) fn needs_lab(&self) -> bool {
         self.kind != Kind::ControllerKilled
@@ -219,8 +225,7 @@ impl Fault {
     /// The fault itself, to be awaited beside the change.
     fn inject(&self, exe: &std::path::Path, pid: Option<u32>, faults: &str) -> Work {
         let after = Duration::from_secs(self.after_s);
-        let name = KINDS.iter().find(|(_, kind)| *kind == self.kind);
-        let name = name.map_or("", |(name, _)| *name);
+        let name = self.name();
         let mut play = Command::new(exe);
         play.args(["run", "--yes", faults])
             .args(["-e", &format!("fault={name} fault_host={}", self.host)])

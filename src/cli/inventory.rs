@@ -62,14 +62,15 @@ fn show(args: &InventoryArgs) -> Result<String, u8> {
     }
     let folder = args.playbook_dir.as_deref();
     let expressions = InventoryExpressions::default();
-    let read = Inventory::read_with(&given, folder, &mut texts, Some(&expressions));
+    let unparsed = super::defaults::unparsed(&config);
+    let read = Inventory::read_forgiving(&given, folder, &mut texts, Some(&expressions), unparsed);
     let (inventory, warnings) = read.map_err(|problems| {
-        face::complain(&problems, &texts);
+        super::face_words::complain(&problems, &texts);
         face::code::ERROR
     })?;
-    face::complain(&warnings, &texts);
+    super::face_words::complain(&warnings, &texts);
     let refuse = |problem: Diagnostic| {
-        face::complain(
+        super::face_words::complain(
             &[Diagnostic {
                 severity: Severity::Error,
                 ..problem

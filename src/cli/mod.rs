@@ -1,6 +1,7 @@
 //! The command line: arguments, one file per command, exit codes.
 
 mod args;
+mod cancel;
 mod completions;
 mod config;
 mod defaults;
@@ -10,6 +11,8 @@ mod exit;
 mod explain;
 mod extra_vars;
 mod face;
+mod face_words;
+mod fact_cache;
 mod fault;
 mod harden;
 mod inventory;
@@ -26,6 +29,7 @@ mod runs_show;
 mod runs_verify;
 mod session;
 mod signals;
+mod stage;
 mod start;
 mod takeover;
 mod vault;

@@ -154,6 +154,8 @@ impl<'a> Rehearsal<'a> {
                 "rehearsal_way={}",
                 self.scenario.way.as_deref().unwrap_or("none")
             ));
+            let fault = self.scenario.fault.as_ref().map_or("none", Fault::name);
+            args.extra_vars.push(format!("rehearsal_fault={fault}"));
             let checked = self.one(&args, None, &checks).await;
             if code == exit::OK {
                 code = checked.code;

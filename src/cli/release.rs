@@ -11,7 +11,7 @@ use crate::journal::Record;
 
 /// Releases a protected host of a run, after its name was typed.
 pub(super) fn run(args: &ReleaseArgs) -> u8 {
-    let mut taken_up = match take_up(&args.run) {
+    let mut taken_up = match take_up(&args.run, None) {
         Ok(taken_up) => taken_up,
         Err(code) => return code,
     };

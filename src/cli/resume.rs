@@ -40,12 +40,14 @@ pub(super) fn take_up_open(name: &str, key_file: Option<PathBuf>) -> Result<Take
     Ok(taken_up)
 }
 
-/// Takes up a run: locks it, reads its journal, and parses its command line again.
+/// Takes up a run: locks it, reads its journal, and parses its command line again. What is kept
+/// secret stays so where there is no key.
 ///
 /// # Errors
 /// The exit code; the reason was told.
-pub(super) fn take_up(name: &str) -> Result<TakenUp, u8> {
-    taken_up(&store().map_err(|e| told(&e))?, name)
+pub(super) fn take_up(name: &str, key_file: Option<PathBuf>) -> Result<TakenUp, u8> {
+    let store = store().map_err(|e| told(&e))?;
+    taken_up(&store.with_key_file(key_file), name)
 }
 
 fn store() -> Result<RunStore, Error> {
@@ -61,6 +63,31 @@ pub(super) fn told(error: &Error) -> u8 {
     } else {
         exit::ERROR
     }
+}
+
+/// A run whose own process lives: its id, its folder, what it has come to so far, and the
+/// arguments of its command line. `None` where nobody works on it.
+///
+/// # Errors
+/// The exit code; the reason was told.
+pub(super) fn look_at(name: &str) -> Result<Option<(String, PathBuf, RunState, RunArgs)>, u8> {
+    let store = store().map_err(|e| told(&e))?;
+    let (id, mut recovered) = store.read(name).map_err(|e| told(&e))?;
+    if !store.is_held(&id) {
+        return Ok(None);
+    }
+    if let Some(key) = store.key(&id).map_err(|e| told(&e))? {
+        recovered.open(&key).map_err(|e| told(&e))?;
+    }
+    let records: Vec<Record> = (recovered.records.into_iter())
+        .map(|entry| entry.record)
+        .collect();
+    let state = journal::fold(&records);
+    let Some(args) = state.opened.as_ref().and_then(args_of) else {
+        tell(&format!("error: run `{name}` has not begun"));
+        return Err(exit::ERROR);
+    };
+    Ok(Some((id.clone(), store.folder(&id), state, args)))
 }
 
 fn taken_up(store: &RunStore, name: &str) -> Result<TakenUp, u8> {

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use chrono::Utc;
 
 use super::args::RunArgs;
-use super::session::{Loaded, Stage, load, operator};
+use super::session::{Loaded, load, operator};
+use super::stage::Stage;
 use super::start::tell;
 use super::{exit, listing};
 use crate::exec::{Replay, Wanted, start, start_rollback};
@@ -113,6 +114,11 @@ fn open_journal(
     loaded: &Loaded,
 ) -> Result<Opened, String> {
     let store = RunStore::from_env(&|name| std::env::var_os(name)).map_err(|e| e.to_string())?;
+    if let Some(doubt) = store.doubt() {
+        tell(&format!(
+            "warning: {doubt}; `SWITCHBACK_RUNS` names another one"
+        ));
+    }
     let id = RunStore::new_id();
     let (run, mut writer) = store
         .create(&id, &operator(), Box::new(Utc::now))
@@ -274,6 +280,7 @@ pub(super) async fn drive(
         }
     }
     driver.pool.close().await;
+    stage.told().await;
     ended.exit_code
 }
 

@@ -189,19 +189,32 @@ fn lines(entry: &Entry, intents: &HashMap<u64, Intended<'_>>) -> Vec<String> {
             vec![format!("rollback by `{way}` {how}")]
         }
         Record::Closed { exit_code, .. } => vec![format!("ended with {exit_code}")],
-        other => lock_lines(other),
+        other => host_lines(other, intents),
     }
 }
 
-/// What a record says of the locks of hosts, if it does.
-fn lock_lines(record: &Record) -> Vec<String> {
+/// What a record says of what is on hosts, if it does: locks and jobs.
+fn host_lines(record: &Record, intents: &HashMap<u64, Intended<'_>>) -> Vec<String> {
     match record {
+        Record::JobEnded { attempt, how, .. } => {
+            let what = intents.get(attempt);
+            let what = what.map(|i| format!("{} {}", i.acts_on, i.name));
+            vec![format!("job {} is over: {how}", what.unwrap_or_default())]
+        }
         Record::HostReady {
             host,
             place,
             epoch: Some(epoch),
             ..
         } => vec![format!("{host} is locked (lock {epoch}, in {place})")],
+        Record::Cancelled { attempts, by, .. } => attempts
+            .iter()
+            .map(|attempt| {
+                let what = intents.get(attempt);
+                let what = what.map(|i| format!("{} {}", i.acts_on, i.name));
+                format!("{by} cancelled {}", what.unwrap_or_default())
+            })
+            .collect(),
         Record::TakenOver {
             by, hosts, without, ..
         } => {

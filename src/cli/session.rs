@@ -1,37 +1,26 @@
-//! What every command that runs tasks sets up: the project, the inventory, the terminal, the
-//! journal, the listeners.
+//! What every command that runs tasks loads: the project, the inventory, the settings, and who asks.
 
-use std::cell::RefCell;
 use std::collections::HashSet;
-use std::fs::File;
-use std::io::Write;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
 
 use chrono::Utc;
-use tokio::sync::{Mutex, mpsc};
 
-use super::args::{Manners, OnFailure, Output, RunArgs};
+use super::args::{Manners, RunArgs};
 use super::defaults::{collections_path, of_connections, of_plays};
 use super::exit;
 use super::start::tell;
-use crate::console::{self, Console, Policy};
+use crate::console::{self, Console};
 use crate::diag::{Diagnostic, Severity, SourceMap, render};
-use crate::event::Event;
-use crate::exec::ask::{Answer, Question, TextQuestion, WordQuestion};
-use crate::exec::{Driver, InventoryExpressions, LocalFuture, Project, Settings, Terminal};
+use crate::exec::ask::{Answer, Question, WordQuestion};
+use crate::exec::{InventoryExpressions, Project, Settings};
 use crate::inventory::Inventory;
-use crate::journal::{RunStore, Writer};
+use crate::journal::RunStore;
 use crate::model::Playbook;
 use crate::plan::Loader;
-use crate::report::{
-    Ansible, AnsibleOptions, Human, Junit, Look, Minimal, Ndjson, Plain, Reporter,
-};
-use crate::transport::{Pool, Settings as PoolSettings};
-use crate::value::{Map, Text, Value};
+use crate::report::Look;
+use crate::value::Map;
 
 /// Everything loaded and checked, before the first host is contacted.
 pub(super) struct Loaded {
@@ -64,7 +53,7 @@ pub(super) fn complain(problems: &[Diagnostic], sources: &SourceMap) {
 fn tell_problems(args: &RunArgs, problems: &[Diagnostic], sources: &SourceMap) {
     match args.manners {
         Manners::Own => complain(problems, sources),
-        Manners::Ansible => super::face::complain(problems, sources),
+        Manners::Ansible => super::face_words::complain(problems, sources),
     }
 }
 
@@ -105,12 +94,21 @@ pub(super) fn load(args: &RunArgs) -> Result<Loaded, u8> {
         .map(Path::to_owned)
         .unwrap_or_default();
     let expressions = InventoryExpressions::default();
-    let read = Inventory::read_with(
-        &args.inventory,
-        Some(&folder),
-        &mut loader.sources,
-        Some(&expressions),
-    );
+    let read = match args.manners {
+        Manners::Own => Inventory::read_with(
+            &args.inventory,
+            Some(&folder),
+            &mut loader.sources,
+            Some(&expressions),
+        ),
+        Manners::Ansible => Inventory::read_forgiving(
+            &args.inventory,
+            Some(&folder),
+            &mut loader.sources,
+            Some(&expressions),
+            super::defaults::unparsed(&args.config),
+        ),
+    };
     let (inventory, warnings) = read.map_err(|problems| failed(problems, &loader))?;
     let mut told = loader.take_warnings();
     told.extend(warnings);
@@ -128,17 +126,19 @@ pub(super) fn load(args: &RunArgs) -> Result<Loaded, u8> {
         tell_problems(args, &[problem], &loader.sources);
         exit::USAGE
     })?;
-    // Where there is no store, the run itself says why it cannot begin.
-    let runs = (!args.check).then(|| RunStore::from_env(&|name| std::env::var_os(name)).ok());
-    let runs = runs.flatten();
     Ok(Loaded {
-        project: Rc::new(Project::new(loader).with_runs(runs)),
+        project: Rc::new(Project::new(loader).with_runs(Box::new(runs))),
         playbook,
         inventory,
         settings,
         hashes: (project_hash, inventory_hash),
         files,
     })
+}
+
+/// The store of runs; where there is none, the run itself has said why it cannot begin.
+fn runs() -> Option<RunStore> {
+    RunStore::from_env(&|name| std::env::var_os(name)).ok()
 }
 
 /// A path as another process finds it.
@@ -285,6 +285,7 @@ fn settings(
             .lost_after
             .or((!is_interactive).then_some(LOST_AFTER_S)),
         window_spent_s: 0,
+        fact_cache: super::fact_cache::of(&args.config, inventory, args.flush_cache),
     })
 }
 
@@ -331,242 +332,3 @@ fn machine() -> String {
 
 /// Seconds for which a run without a person waits for a host on which a task may be running.
 const LOST_AFTER_S: u64 = 900;
-
-/// The terminal of a run, with what shows its events.
-pub(super) struct Stage {
-    terminal: Rc<StageTerminal>,
-    console: Option<Console>,
-    reporters: Vec<Box<dyn Reporter>>,
-}
-
-struct StageTerminal {
-    console: Option<console::Handle>,
-    /// Whether a person answers; with `--yes` only where one has asked for the pause.
-    asks: bool,
-    policy: RefCell<Policy>,
-    operator: String,
-    pauses: Mutex<mpsc::UnboundedReceiver<String>>,
-}
-
-impl Terminal for StageTerminal {
-    fn ask(&self, question: Question) -> LocalFuture<'_, (Answer, String)> {
-        Box::pin(async move {
-            match &self.console {
-                Some(console) if self.asks || matches!(question, Question::Pause(_)) => {
-                    (console.ask_async(question).await, self.operator.clone())
-                }
-                _ => (
-                    self.policy.borrow_mut().answer(&question),
-                    "policy".to_owned(),
-                ),
-            }
-        })
-    }
-
-    fn pause_wanted(&self) -> LocalFuture<'_, String> {
-        Box::pin(async move {
-            match self.pauses.lock().await.recv().await {
-                Some(why) => why,
-                None => std::future::pending().await,
-            }
-        })
-    }
-}
-
-impl Stage {
-    /// A stage for these options.
-    ///
-    /// # Errors
-    /// A report that cannot be written.
-    pub(super) fn new(args: &RunArgs, listeners: Vec<Box<dyn Reporter>>) -> Result<Self, String> {
-        let (sender, pauses) = mpsc::unbounded_channel();
-        let is_interactive = console::is_interactive();
-        let look = look(args.verbose, args.diff);
-        let mut reporters = listeners;
-        let mut console = None;
-        let stream = matches!(args.events.as_deref(), Some(path) if path == Path::new("-"));
-        if is_interactive && args.output != Output::Plain {
-            let requests = sender.clone();
-            let options = console::Options::stdout(look, move |request| {
-                if request == console::Request::Pause {
-                    // A run that has ended needs no pause.
-                    drop(requests.send("asked for by key".to_owned()));
-                }
-            });
-            console =
-                Some(Console::new(options).map_err(|error| format!("the terminal: {error}"))?);
-        } else if args.output == Output::Ansible {
-            let (config, err) = (&args.config, std::io::stderr());
-            let options = AnsibleOptions {
-                shows_skipped: config.flag("display_skipped_hosts", true),
-                shows_ok: config.flag("display_ok_hosts", true),
-                marks_check_mode: config.flag("check_mode_markers", false),
-                shows_custom_stats: config.flag("show_custom_stats", false),
-                is_yaml: config.text("result_format") == Some("yaml"),
-                is_check: args.check,
-            };
-            reporters.push(Box::new(Ansible::new(screen(stream), err, look, options)));
-        } else if args.output == Output::Minimal {
-            reporters.push(Box::new(Minimal::new(
-                screen(stream),
-                std::io::stderr(),
-                look,
-            )));
-        } else if args.output == Output::Human {
-            reporters.push(Box::new(Human::new(screen(stream), look)));
-        } else {
-            reporters.push(Box::new(Plain::new(
-                screen(stream),
-                Box::new(chrono::Utc::now),
-                look,
-            )));
-        }
-        if let Some(path) = &args.junit {
-            reporters.push(Box::new(Junit::new(create(path)?)));
-        }
-        if let Some(path) = &args.events {
-            let to: Box<dyn Write + Send> = if stream {
-                Box::new(std::io::stdout())
-            } else {
-                Box::new(create(path)?)
-            };
-            reporters.push(Box::new(Ndjson::new(to, Box::new(chrono::Utc::now))));
-        }
-        let terminal = StageTerminal {
-            console: console.as_ref().map(Console::handle),
-            asks: !args.yes,
-            policy: RefCell::new(policy(args)),
-            operator: operator(),
-            pauses: Mutex::new(pauses),
-        };
-        super::signals::watch(sender, terminal.console.clone());
-        Ok(Self {
-            terminal: Rc::new(terminal),
-            console,
-            reporters,
-        })
-    }
-
-    /// Asks for the passwords that `-k` and `-K` promise, as variables below all others.
-    ///
-    /// # Errors
-    /// The exit code, where there is no answer; it was told.
-    pub(super) async fn ask_passwords(
-        &self,
-        args: &RunArgs,
-        settings: &mut Settings,
-    ) -> Result<(), u8> {
-        let wanted = [
-            (args.ask_pass, "SSH password", "ansible_password"),
-            (
-                args.ask_become_pass,
-                "BECOME password",
-                "ansible_become_password",
-            ),
-        ];
-        for (_, prompt, variable) in wanted.into_iter().filter(|(is_wanted, ..)| *is_wanted) {
-            let question = TextQuestion {
-                prompt: prompt.to_owned(),
-                is_secret: true,
-                ..TextQuestion::default()
-            };
-            let (answer, _) = self.terminal.ask(Question::Text(question)).await;
-            let Answer::Text(password) = answer else {
-                tell(&format!(
-                    "error: there is no {prompt}; `--answer '{prompt}=…'` gives it"
-                ));
-                return Err(exit::UNDECIDED);
-            };
-            let password = Value::Str(Text::data(password).into_secret());
-            Arc::make_mut(&mut settings.connection_defaults).insert(variable.to_owned(), password);
-        }
-        Ok(())
-    }
-
-    /// A driver for one machine.
-    ///
-    /// # Errors
-    /// When no connections can be had.
-    pub(super) fn driver(
-        &mut self,
-        journal: Option<Writer>,
-        run_folder: Option<&Path>,
-    ) -> Result<Driver, String> {
-        let mut settings = PoolSettings::new(control_dir(run_folder)?);
-        settings.local_umask = super::harden::umask_of_tasks();
-        let pool = Pool::new(settings).map_err(|e| e.to_string())?;
-        let mut reporters = std::mem::take(&mut self.reporters);
-        let console = self.console.as_ref().map(Console::handle);
-        let listener = move |event: &Event| {
-            if let Some(console) = &console {
-                console.show(event);
-            }
-            for reporter in &mut reporters {
-                reporter.on(event);
-            }
-        };
-        Ok(Driver {
-            pool,
-            journal,
-            terminal: self.terminal.clone(),
-            listener: Box::new(listener),
-            began: Instant::now(),
-        })
-    }
-}
-
-/// Where the run is shown: standard output, or standard error when that carries data.
-fn screen(is_data: bool) -> Box<dyn Write + Send> {
-    if is_data {
-        Box::new(std::io::stderr())
-    } else {
-        Box::new(std::io::stdout())
-    }
-}
-
-fn create(path: &Path) -> Result<File, String> {
-    File::create(path).map_err(|error| format!("{}: {error}", path.display()))
-}
-
-fn policy(args: &RunArgs) -> Policy {
-    let answers = args
-        .answer
-        .iter()
-        .filter_map(|pair| pair.split_once('='))
-        .map(|(question, answer)| (question.to_owned(), answer.to_owned()))
-        .collect();
-    let mut policy = Policy::default();
-    policy.yes = true;
-    policy.on_failure = Some(match args.on_failure {
-        OnFailure::Continue => console::OnFailure::Continue,
-        OnFailure::Stop => console::OnFailure::Stop,
-        OnFailure::Rollback => console::OnFailure::RollBack,
-    });
-    policy.on_point_of_no_return = args
-        .accept_point_of_no_return
-        .then_some(console::Gate::Accept);
-    policy.answers = answers;
-    policy
-}
-
-/// The folder of control sockets: in the run's own folder if its path is short enough for a socket.
-fn control_dir(run_folder: Option<&Path>) -> Result<PathBuf, String> {
-    const PATH_MAX: usize = 60;
-    if let Some(folder) = run_folder
-        .map(|f| f.join("ssh"))
-        .filter(|f| f.as_os_str().len() <= PATH_MAX)
-    {
-        return Ok(folder);
-    }
-    let base = std::env::var_os("XDG_RUNTIME_DIR")
-        .map(PathBuf::from)
-        .filter(|dir| dir.is_dir())
-        .or_else(|| std::env::home_dir().map(|home| home.join(".ssh")))
-        .ok_or("neither XDG_RUNTIME_DIR nor HOME is set")?;
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&base)
-        .map_err(|error| format!("{}: {error}", base.display()))?;
-    Ok(base.join(format!("sb-{}", std::process::id())))
-}

@@ -1,13 +1,25 @@
 //! Signals of a run: pause, detach.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use tokio::sync::mpsc;
 
+use super::stage::written;
 use super::start::tell;
 use crate::console;
+use crate::report::Relay;
+
+/// How long a detach waits for what was said to be read.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Ctrl-C asks for a pause; a second one, SIGTERM and SIGHUP detach: the journal is consistent at
 /// any moment, and what runs on hosts is found again by `resume`.
-pub(super) fn watch(pauses: mpsc::UnboundedSender<String>, console: Option<console::Handle>) {
+pub(super) fn watch(
+    pauses: mpsc::UnboundedSender<String>,
+    console: Option<console::Handle>,
+    relay: Arc<Relay>,
+) {
     let watch = async move {
         use tokio::signal::unix::{SignalKind, signal};
         let streams = (
@@ -38,6 +50,8 @@ pub(super) fn watch(pauses: mpsc::UnboundedSender<String>, console: Option<conso
                 _ = hangup.recv() => {}
             }
             console::restore_terminal();
+            // Who does not read does not hold us either.
+            drop(tokio::time::timeout(LAST_WORDS, written(&relay)).await);
             leave();
         }
     };

@@ -55,6 +55,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Resume(args) => super::resume::run(&args),
         Command::Rollback(args) => super::rollback::run(&args),
         Command::Release(args) => super::release::run(&args),
+        Command::Cancel(args) => super::cancel::run(&args),
         Command::Takeover(args) => super::takeover::run(&args),
         Command::Runs(args) => super::runs::run(&args),
         Command::Inventory(args) => super::inventory::run(&args),

@@ -4,9 +4,11 @@ use super::args::TakeoverArgs;
 use super::exit;
 use super::resume::{TakenUp, take_up};
 use super::run::in_runtime;
-use super::session::{Stage, is_typed, load};
+use super::session::{Loaded, is_typed};
+use super::stage::{Scene, play};
 use super::start::tell;
 use crate::exec::start_takeover;
+use crate::value::MASK;
 
 /// Takes over the locks of a run's hosts, after the run's id was typed.
 pub(super) fn run(args: &TakeoverArgs) -> u8 {
@@ -14,7 +16,7 @@ pub(super) fn run(args: &TakeoverArgs) -> u8 {
 }
 
 async fn take_over(args: &TakeoverArgs) -> u8 {
-    let taken_up = match take_up(&args.run) {
+    let taken_up = match take_up(&args.run, args.run_key.clone()) {
         Ok(taken_up) => taken_up,
         Err(code) => return code,
     };
@@ -32,34 +34,32 @@ async fn take_over(args: &TakeoverArgs) -> u8 {
     }
     let mut run_args = taken_up.args.clone();
     run_args.yes = true;
-    let loaded = match load(&run_args) {
-        Ok(loaded) => loaded,
-        Err(code) => return code,
-    };
+    // Without the key nobody knows what was given on the command line; a takeover runs nothing, so
+    // that it matters only where the connection depends on it.
+    let is_known = |given: &String| !given.contains(MASK);
+    run_args.extra_vars.retain(is_known);
+    run_args.answer.retain(is_known);
     let TakenUp {
         run, writer, state, ..
     } = taken_up;
-    let told = |why: String| {
-        tell(&format!("error: {why}"));
-        exit::ERROR
+    let scene = Scene {
+        run: &id,
+        folder: &run.folder,
+        writer: Some(writer),
     };
-    let mut stage = match Stage::new(&run_args, Vec::new()) {
-        Ok(stage) => stage,
-        Err(why) => return told(why),
-    };
-    let mut driver = match stage.driver(Some(writer), Some(&run.folder)) {
-        Ok(driver) => driver,
-        Err(why) => return told(why),
-    };
-    let mut settings = loaded.settings;
-    settings.run.clone_from(&id);
-    settings.journal = Some(run.folder.display().to_string());
     let without = args.without.clone();
-    let machine = start_takeover(loaded.project, settings, loaded.inventory, state, without);
-    let ended = driver.drive(machine).await;
-    driver.pool.close().await;
-    if ended.exit_code == exit::OK {
+    let code = play(&run_args, scene, Vec::new(), |loaded| {
+        let Loaded {
+            project,
+            settings,
+            inventory,
+            ..
+        } = loaded;
+        start_takeover(project, settings, inventory, state, without)
+    })
+    .await;
+    if code == exit::OK {
         tell(&format!("taken over; go on with `switchback resume {id}`"));
     }
-    ended.exit_code
+    code
 }

@@ -55,6 +55,8 @@ impl std::fmt::Display for Place {
 struct Source {
     path: PathBuf,
     text: Arc<str>,
+    /// What is in the file, where that is not what may be shown of it.
+    sealed: Option<Arc<str>>,
 }
 
 /// Opens texts that are encrypted.
@@ -102,8 +104,23 @@ impl SourceMap {
         self.files.push(Source {
             path: path.into(),
             text: text.into(),
+            sealed: None,
         });
         FileId(id)
+    }
+
+    /// Adds an encrypted file: what is in it, and a text with the same places that may be shown.
+    pub fn add_sealed(
+        &mut self,
+        path: impl Into<PathBuf>,
+        shown: impl Into<Arc<str>>,
+        sealed: impl Into<Arc<str>>,
+    ) -> FileId {
+        let id = self.add(path, shown);
+        if let Some(source) = self.files.last_mut() {
+            source.sealed = Some(sealed.into());
+        }
+        id
     }
 
     /// The path of a file, as it was given to [`Self::add`].
@@ -111,11 +128,13 @@ impl SourceMap {
         self.files.get(file.0 as usize).map(|s| s.path.as_path())
     }
 
-    /// All files in the order in which they were read.
+    /// All files in the order in which they were read, with what is in them; an encrypted one stays
+    /// encrypted.
     pub fn files(&self) -> impl Iterator<Item = (&Path, &str)> {
-        self.files
-            .iter()
-            .map(|source| (source.path.as_path(), &*source.text))
+        self.files.iter().map(|source| {
+            let text = source.sealed.as_ref().unwrap_or(&source.text);
+            (source.path.as_path(), &**text)
+        })
     }
 
     /// The text of a file.

@@ -126,6 +126,19 @@ pub enum Event {
         /// The label of the item, where the include is a loop.
         label: Option<String>,
     },
+    /// A `meta` task did what it does.
+    Meta {
+        /// The step; none where the end of a section implies it.
+        step: Option<StepId>,
+        /// The task's name.
+        name: String,
+        /// Where it stands.
+        place: Option<Place>,
+        /// Whether it is a handler.
+        is_handler: bool,
+        /// What it did, a line each.
+        done: Vec<String>,
+    },
     /// No host of the play is left to work on.
     HostsLeft,
     /// A try of `until`/`retries` failed and another follows.

@@ -21,7 +21,9 @@ impl Event {
                 mask(name);
                 mask(why);
             }
-            Self::PlayStarted { name, .. } | Self::TaskStarted { name, .. } => mask(name),
+            Self::PlayStarted { name, .. }
+            | Self::TaskStarted { name, .. }
+            | Self::Meta { name, .. } => mask(name),
             Self::Output { text, .. } | Self::Progress { text, .. } | Self::Notice { text, .. } => {
                 mask(text);
             }

@@ -3,10 +3,10 @@
 //! Invariants: nothing is sent that changes a host before its intent is on disk; an apply first
 //! compares what the probe saw.
 
-use super::attempt::{Course, Tried};
+use super::attempt::{Course, Ending, Tried};
 use super::controller::Problem;
 use super::effect::Live;
-use super::end::{ItemEnd, failure_end, message, outcome_end, unreachable_end};
+use super::end::{ItemEnd, cancelled_end, failure_end, message, outcome_end, unreachable_end};
 use super::ground::Ground;
 use super::guard::{MOVED, guarded, is_moved};
 use super::halt::{Flow, Halt};
@@ -17,7 +17,7 @@ use crate::journal::{Issued, Record};
 use crate::modules::{Act, Effect, Source};
 use crate::script::attempt::{self, Spot, Start};
 use crate::script::{Reply, Script};
-use crate::transport::{Failed, Job, Target};
+use crate::transport::{Connection, Failed, Job, Target};
 use crate::value::{Map, Value};
 
 /// How often an attempt is sent anew that never started.
@@ -35,9 +35,9 @@ impl Run {
                 Ok(declared) => declared,
                 Err(end) => return Ok(Some(*end)),
             };
-            let mut replies = Vec::new();
+            let (mut replies, mut sent) = (Vec::new(), None);
             let applied = self
-                .apply(item, ready, (attempt, issued), &mut replies)
+                .apply(item, ready, (attempt, issued), &mut replies, &mut sent)
                 .await?;
             let mut end = match applied {
                 Applied::Moved => {
@@ -64,9 +64,23 @@ impl Run {
                 Applied::Refused(why) => ItemEnd::failed(why),
                 Applied::Never => ItemEnd::failed("the host did not start it, and gave no reason"),
                 Applied::Lost(why, reply) => lost_end(&why, &reply),
-                Applied::Late(reply, limit) => late_end(limit, &reply),
+                Applied::Late(reply, limit) => match (ready.job, &sent) {
+                    (Some(_), Some(issued)) => issued.late_job(&reply),
+                    _ => late_end(limit, &reply),
+                },
+                Applied::Cancelled(reply, who) => cancelled_end(&who, &reply),
+                Applied::Begun(target, issued) => {
+                    let mut end = self.begun(item, &target, &issued);
+                    end.duration_ms = self.port.now().millis.saturating_sub(began);
+                    return Ok(Some(end));
+                }
                 Applied::Done => ready.finish(&replies),
             };
+            if let (Some(_), Some(issued), Status::Ok | Status::Changed | Status::Failed) =
+                (ready.job, &sent, end.status)
+            {
+                issued.tell(&mut end.result, true);
+            }
             self.dress(item, ready, &mut end, (attempt, began));
             return Ok(Some(end));
         }
@@ -110,14 +124,22 @@ impl Run {
     ) {
         let took = self.port.now().millis.saturating_sub(began);
         if matches!(ready.module.name(), "command" | "shell" | "expect")
+            && end.result.contains_key("rc")
             && end.status != Status::Lost
         {
             end.result.extend(self.times(took));
+        }
+        if ready.module.name() == "wait_for_connection" {
+            let seconds = i64::try_from(took / 1000).unwrap_or(i64::MAX);
+            end.result.insert("elapsed".into(), Value::Int(seconds));
         }
         end.duration_ms = took;
         end.attempt = attempt;
         end.module_changed = end.status != Status::Ok && end.status != Status::Skipped;
         end.is_hidden = item.is_hidden;
+        end.invocation = self
+            .invocation(&ready.args)
+            .filter(|_| end.status != Status::Unreachable);
         self.tell_diff(item, ready, end);
         end.summary = self.redact(&ready.change.summary);
         end.diff = ready.diffs().iter().map(|d| self.redact(d)).collect();
@@ -138,7 +160,8 @@ impl Run {
             probed: ready
                 .probed()
                 .filter(|seen| seen.iter().all(|(_, text)| self.redact(text) == *text)),
-            is_job: false,
+            is_job: ready.job.is_some_and(|job| !job.is_awaited),
+            place: ground.footing.place.clone(),
         }
     }
 
@@ -186,6 +209,7 @@ impl Run {
         ready: &Ready,
         (attempt, mut issued): (Option<u64>, Option<Issued>),
         replies: &mut Vec<Reply>,
+        sent: &mut Option<Issued>,
     ) -> Flow<Applied> {
         for (index, act) in ready.change.acts.iter().enumerate() {
             let guard = (index == 0).then(|| ready.guard()).flatten();
@@ -194,7 +218,18 @@ impl Run {
                     Ok(()) => Ok(Reply::default()),
                     Err(why) => return Ok(Applied::Refused(why)),
                 },
-                Act::Reconnect { timeout_s } => self.wait_for_host(ready, *timeout_s).await,
+                Act::Reconnect {
+                    timeout_s,
+                    delay_s,
+                    restarts,
+                } => {
+                    self.port.sleep(u64::from(*delay_s) * 1000).await;
+                    if *restarts || ready.target.connection != Connection::Local {
+                        self.wait_for_host(ready, *timeout_s).await
+                    } else {
+                        Ok(Reply::default())
+                    }
+                }
                 Act::Script { script, on } => {
                     let target = match self.act_target(item, ready, on.as_deref()) {
                         Ok(target) => target,
@@ -209,7 +244,7 @@ impl Run {
                     };
                     let issued = issued.take();
                     match self
-                        .act_scripted(item, ready, &step, attempt, issued)
+                        .act_scripted(item, ready, &step, (attempt, issued), sent)
                         .await?
                     {
                         Ok(result) => result,
@@ -274,11 +309,11 @@ impl Run {
         item: &Item,
         ready: &Ready,
         step: &Step<'_>,
-        attempt: Option<u64>,
-        issued: Option<Issued>,
+        (attempt, issued): (Option<u64>, Option<Issued>),
+        sent: &mut Option<Issued>,
     ) -> Flow<Result<Result<Reply, Failed>, Applied>> {
         if attempt.is_some() && ready.is_durable(step.number.1) {
-            let acted = self.act_durably(item, ready, step, issued).await?;
+            let acted = self.act_durably(item, ready, step, (issued, sent)).await?;
             return Ok(acted.map(Ok));
         }
         let live = Self::live(item, ready);
@@ -314,14 +349,17 @@ impl Run {
         item: &Item,
         ready: &Ready,
         step: &Step<'_>,
-        mut first: Option<Issued>,
+        (mut first, sent): (Option<Issued>, &mut Option<Issued>),
     ) -> Flow<Result<Reply, Applied>> {
         let mut sh = step.script.sh.clone();
         if sh.contains("sb_") || sh.contains("SB_KEEP") {
             sh = format!("{}{sh}", self.keep(step.number.0));
         }
         let program = with_environment(&ready.environment, &sh);
-        let limit_s = self.limit_s(item);
+        let limit_s = match ready.job {
+            Some(job) => Some(job.limit_s),
+            None => self.limit_s(item),
+        };
         for tries in 0..=TRIES_MAX {
             let ground = match self.ground(step.target).await? {
                 Ok(ground) => ground,
@@ -351,17 +389,20 @@ impl Run {
             };
             let script = Script::new(guarded(step.guard, &start.script().sh));
             let name = item.task.id.0.clone();
-            let live = Self::live(item, ready).map(|live| self.port.masked(live));
+            // Who begins a job does not look at what it says.
+            let live = Self::live(item, ready).filter(|_| !issued.is_job);
+            let live = live.map(|live| self.port.masked(live));
             let course = Course::new(step.target, &issued, name, live, (0, 0));
             let tried = self.try_attempt(course, script).await?;
-            if !matches!(tried, Tried::Lost(..) | Tried::NotSent(_)) {
+            if !matches!(tried, Tried::Lost(..) | Tried::NotSent(_) | Tried::Begun) {
                 let ended = (issued.attempt, issued.spot.id.clone());
                 ground.gone.borrow_mut().push(ended);
             }
             if matches!(tried, Tried::Never) && step.number.1 > 0 {
                 continue;
             }
-            return self.applied(step, tried, limit_s).await;
+            let issued = sent.insert(issued);
+            return self.applied(step, tried, issued, limit_s).await;
         }
         Ok(Err(Applied::Never))
     }
@@ -371,12 +412,17 @@ impl Run {
         &self,
         step: &Step<'_>,
         tried: Tried,
+        issued: &Issued,
         limit_s: Option<u64>,
     ) -> Flow<Result<Reply, Applied>> {
         Ok(match tried {
-            Tried::Ended(reply, false) => Ok(reply),
-            Tried::Ended(reply, true) => Err(Applied::Late(reply, limit_s.unwrap_or(0))),
-            Tried::Begun => Ok(Reply::default()),
+            Tried::Ended(reply, Ending::Itself) => Ok(reply),
+            Tried::Ended(reply, Ending::Late) => Err(Applied::Late(reply, limit_s.unwrap_or(0))),
+            Tried::Ended(reply, Ending::Cancelled(who)) => Err(Applied::Cancelled(reply, who)),
+            Tried::Begun => {
+                let begun = (Box::new(step.target.clone()), Box::new(issued.clone()));
+                Err(Applied::Begun(begun.0, begun.1))
+            }
             Tried::Never => Err(Applied::Never),
             Tried::NotSent(failed) => Err(Applied::Failed(failed)),
             Tried::OtherBoot => {
@@ -482,16 +528,20 @@ enum Applied {
     Refused(String),
     Lost(String, Reply),
     Late(Reply, u64),
+    /// Somebody ended it.
+    Cancelled(Reply, String),
+    /// A job that is not awaited has begun there.
+    Begun(Box<Target>, Box<Issued>),
 }
 
 impl Ready {
     /// Whether this act runs as an attempt that outlives its connection. What restarts the host is
     /// waited for, and is no attempt.
-    fn is_durable(&self, index: usize) -> bool {
+    pub(super) fn is_durable(&self, index: usize) -> bool {
         let acts = &self.change.acts;
         matches!(acts.get(index), Some(Act::Script { .. }))
             && !matches!(acts.get(index + 1), Some(Act::Reconnect { .. }))
-            && (self.effect() == Effect::Once || self.module.is_long())
+            && (self.effect() == Effect::Once || self.module.is_long() || self.job.is_some())
     }
 
     /// What the probe saw, where it is short text.
@@ -511,6 +561,9 @@ impl Ready {
 
     /// The end that the acts' replies make.
     pub(super) fn finish(&self, replies: &[Reply]) -> ItemEnd {
+        if let Some(outcome) = &self.settled {
+            return outcome_end(outcome.clone());
+        }
         let finish = self
             .prepared
             .finish(&self.inputs, &self.seen, &self.change, replies);

@@ -13,7 +13,7 @@ use super::progress::Watcher;
 use super::run::Run;
 use crate::event::Status;
 use crate::journal::{Issued, Record};
-use crate::script::attempt::{self, Fate, Refusal, Seen, WINDOW_BYTES_MAX};
+use crate::script::attempt::{self, Fate, Refusal, Seen};
 use crate::script::{Reply, Script};
 use crate::transport::{Failed, Target};
 
@@ -25,14 +25,39 @@ const LOOK_MS: (u64, u64) = (100, 2000);
 const REACH_MS_MAX: u64 = 10_000;
 /// Milliseconds between two words about a host that cannot be reached.
 const SAY_MS: u64 = 60_000;
+/// An offset behind all output.
+const PAST_THE_END: u64 = 1 << 50;
+/// Looks in a row at which a process waits for a device before that is said.
+const STUCK_LOOKS: u32 = 5;
 /// Seconds that two clocks of a host may differ without it having gone back in time.
 const BACK_S_MAX: u64 = 2;
+
+/// Why an attempt ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// By itself.
+    Itself,
+    /// Its time was over, and the host ended it.
+    Late,
+    /// Somebody ended it.
+    Cancelled(String),
+}
+
+impl Ending {
+    pub(super) fn of(seen: &Seen, is_late: bool) -> Self {
+        match &seen.cancelled {
+            _ if is_late => Self::Late,
+            Some(who) => Self::Cancelled(who.clone()),
+            None => Self::Itself,
+        }
+    }
+}
 
 /// What an attempt came to.
 #[derive(Debug)]
 pub(super) enum Tried {
-    /// It ended; whether the host ended it because its time was over.
-    Ended(Reply, bool),
+    /// It ended, and why.
+    Ended(Reply, Ending),
     /// It runs, and nobody awaits it.
     Begun,
     /// It never started and never will.
@@ -59,6 +84,8 @@ pub(super) struct Course<'a> {
     /// How much of both streams was shown.
     shown: (u64, u64),
     so_far: Reply,
+    /// Looks in a row at which its process was stopped or waited for a device.
+    stuck_looks: u32,
 }
 
 impl<'a> Course<'a> {
@@ -77,6 +104,7 @@ impl<'a> Course<'a> {
             watcher: live.filter(|live| !live.is_hidden).map(Watcher::new),
             shown,
             so_far: Reply::default(),
+            stuck_looks: 0,
         }
     }
 
@@ -85,7 +113,7 @@ impl<'a> Course<'a> {
         (so_far.stdout.len() as u64, so_far.stderr.len() as u64)
     }
 
-    fn status(&self) -> Script {
+    pub(super) fn status(&self) -> Script {
         let (out, err) = self.offsets();
         self.issued.spot.status(out, err)
     }
@@ -93,6 +121,18 @@ impl<'a> Course<'a> {
     fn resolve(&self) -> Script {
         let (out, err) = self.offsets();
         self.issued.spot.resolve(out, err)
+    }
+
+    /// Takes output in without showing it; whether there may be more at once.
+    pub(super) fn add(&mut self, seen: &Seen) -> bool {
+        self.so_far.stdout.extend_from_slice(&seen.out);
+        self.so_far.stderr.extend_from_slice(&seen.err);
+        seen.has_more()
+    }
+
+    /// What it has said, with this status.
+    pub(super) fn reply(self, rc: i32) -> Reply {
+        Reply { rc, ..self.so_far }
     }
 }
 
@@ -130,7 +170,7 @@ impl Run {
     async fn conclude(&self, mut course: Course<'_>, mut seen: Seen) -> Flow<Tried> {
         // It has the output from the beginning; some of it may have been fetched on the way.
         let (out, err) = course.offsets();
-        let is_cut = seen.out.len() >= WINDOW_BYTES_MAX || seen.err.len() >= WINDOW_BYTES_MAX;
+        let is_cut = seen.has_more();
         let rest = |bytes: &mut Vec<u8>, known: u64| {
             let known = usize::try_from(known).unwrap_or(usize::MAX);
             bytes.drain(..known.min(bytes.len()));
@@ -139,8 +179,13 @@ impl Run {
         rest(&mut seen.err, err);
         self.take(&mut course, &seen).await?;
         match seen.fate {
-            Fate::Finished { rc, is_late } if !is_cut => Ok(course.ended(rc, is_late)),
-            Fate::Running { .. } if course.issued.is_job => Ok(Tried::Begun),
+            Fate::Running { .. } | Fate::Finished { .. } if course.issued.is_job => {
+                Ok(Tried::Begun)
+            }
+            Fate::Finished { rc, is_late } if !is_cut => {
+                let ending = Ending::of(&seen, is_late);
+                Ok(Tried::Ended(course.reply(rc), ending))
+            }
             Fate::Refused(refusal) => Ok(refused(refusal)),
             Fate::Never => Ok(Tried::Never),
             _ => self.find_again(course, None).await,
@@ -222,8 +267,39 @@ impl Run {
         }
     }
 
+    /// Waits until an attempt no longer runs, and leaves its output to who takes it up.
+    pub(super) async fn wait_out(&self, course: &Course<'_>) -> Flow<()> {
+        let (mut since, mut said, mut pause) = (None, None, LOOK_MS.0);
+        loop {
+            let script = course.issued.spot.status(PAST_THE_END, PAST_THE_END);
+            let reply = self.port.trip(course.target, plain(script), None).await;
+            let reason = match reply.map(|reply| (attempt::seen(&reply), reply)) {
+                Ok((Some(seen), _)) if !matches!(seen.fate, Fate::Running { .. }) => return Ok(()),
+                Ok((Some(_), _)) => None,
+                Ok((None, reply)) => Some(format!("the host said: {}", reply.stderr_text().trim())),
+                Err(failed) => Some(failed.to_string()),
+            };
+            let what = match &reason {
+                None => {
+                    (since, said) = (None, None);
+                    "runs"
+                }
+                Some(reason) => {
+                    let began = *since.get_or_insert(self.port.now().millis);
+                    self.give_up_late(course, began, reason)?;
+                    self.say_unreachable(course, reason, &mut said);
+                    "is unreachable, and the task may be running"
+                }
+            };
+            self.pause_here(course, what).await?;
+            self.port.sleep(pause).await;
+            pause = (pause * 2).min(LOOK_MS.1);
+        }
+    }
+
     /// Takes output in and shows it; whether there may be more at once.
     async fn take(&self, course: &mut Course<'_>, seen: &Seen) -> Flow<bool> {
+        self.say_stuck(course, seen);
         let mut is_new = false;
         for (is_stderr, bytes) in [(false, &seen.out), (true, &seen.err)] {
             let (all, shown) = if is_stderr {
@@ -253,7 +329,33 @@ impl Run {
             };
             self.record(vec![record], false).await?;
         }
-        Ok(seen.out.len() >= WINDOW_BYTES_MAX || seen.err.len() >= WINDOW_BYTES_MAX)
+        Ok(seen.has_more())
+    }
+
+    /// Says that a process does not go on by itself, once until it does.
+    fn say_stuck(&self, course: &mut Course<'_>, seen: &Seen) {
+        let Fate::Running { pid, state, .. } = &seen.fate else {
+            return;
+        };
+        let (what, looks) = match state.as_str() {
+            "T" | "t" => ("is stopped: it goes on when it gets SIGCONT", 1),
+            "D" => (
+                "waits for a device or a file server, and cannot be ended",
+                STUCK_LOOKS,
+            ),
+            _ => {
+                course.stuck_looks = 0;
+                return;
+            }
+        };
+        course.stuck_looks += 1;
+        if course.stuck_looks == looks {
+            let process = pid
+                .map(|pid| format!(" (process {pid})"))
+                .unwrap_or_default();
+            let (host, name) = (&course.host, &course.name);
+            self.notice(true, format!("{host}: `{name}`{process} {what}"));
+        }
     }
 
     fn say_unreachable(&self, course: &Course<'_>, why: &str, said: &mut Option<u64>) {
@@ -297,10 +399,6 @@ impl Run {
 }
 
 impl Course<'_> {
-    fn ended(self, rc: i32, is_late: bool) -> Tried {
-        Tried::Ended(Reply { rc, ..self.so_far }, is_late)
-    }
-
     /// What a look decides; nothing while it runs or has more to say.
     fn outcome(&mut self, seen: &Seen, has_more: bool) -> Option<Tried> {
         let said = || Reply::clone(&self.so_far);
@@ -312,7 +410,9 @@ impl Course<'_> {
             return None;
         }
         match &seen.fate {
-            Fate::Running { .. } if self.issued.is_job => Some(Tried::Begun),
+            Fate::Running { .. } | Fate::Finished { .. } if self.issued.is_job => {
+                Some(Tried::Begun)
+            }
             // A host without room for the claim will have some, or the time of the start is over.
             Fate::Running { .. }
             | Fate::Claimed
@@ -320,17 +420,10 @@ impl Course<'_> {
             | Fate::Refused(Refusal::NoSpace) => None,
             Fate::Finished { rc, is_late } => {
                 let reply = Reply { rc: *rc, ..said() };
-                Some(Tried::Ended(reply, *is_late))
+                Some(Tried::Ended(reply, Ending::of(seen, *is_late)))
             }
             Fate::Never => Some(Tried::Never),
-            Fate::Lost { why } => {
-                let why = match why.as_str() {
-                    "reboot" => "the host was restarted while it ran",
-                    "killed" => "what watched over it was killed while it ran",
-                    _ => "how it ended was not written down in full",
-                };
-                Some(Tried::Lost(why.to_owned(), said()))
-            }
+            Fate::Lost { why } => Some(Tried::Lost(lost_why(why), said())),
             Fate::Refused(Refusal::OtherSpool) => {
                 let why = "the place of its files on the host is gone or another one";
                 Some(Tried::Lost(why.to_owned(), said()))
@@ -338,6 +431,17 @@ impl Course<'_> {
             Fate::Refused(other) => Some(Tried::Lost(format!("{other:?}"), said())),
         }
     }
+}
+
+/// Why an attempt is lost, of the host's word for it.
+pub(super) fn lost_why(why: &str) -> String {
+    let why = match why {
+        "reboot" => "the host was restarted while it ran",
+        "killed" => "what watched over it was killed while it ran",
+        "gone-back" => "the volume with its files was put back to a snapshot",
+        _ => "how it ended was not written down in full",
+    };
+    why.to_owned()
 }
 
 fn refused(refusal: Refusal) -> Tried {

@@ -249,6 +249,7 @@ fn read_file(path: &Path, kind: InputKind) -> Result<Resolved, String> {
         size,
         mode,
         tree: None,
+        secret_of: None,
     })
 }
 

@@ -29,16 +29,25 @@ pub(crate) struct ItemEnd {
     pub(crate) delegate: Option<String>,
     /// A failure that a rescue or `ignore_errors` deals with.
     pub(crate) is_handled: bool,
+    /// The module's arguments, where listeners want to see them (`-vvv`).
+    pub(crate) invocation: Option<Value>,
 }
 
+/// The field that says who ended an attempt.
+const CANCELLED: &str = "cancelled_by";
+
 impl ItemEnd {
-    /// No try met `until`: failed after these retries, unless nobody knows how it ended.
+    /// No try met `until`: failed after these retries, unless nobody knows how it ended. Where
+    /// `failed_when` says that it has not failed, the result is a failure and the task is none.
     pub(crate) fn give_up(&mut self, retries: u32) {
         self.result
             .insert("attempts".into(), Value::Int(i64::from(retries)));
-        if self.status != Status::Lost {
+        if self.status == Status::Lost {
+            return;
+        }
+        self.result.insert("failed".into(), Value::Bool(true));
+        if self.result.get("failed_when_result") != Some(&Value::Bool(false)) {
             self.status = Status::Failed;
-            self.result.insert("failed".into(), Value::Bool(true));
         }
     }
 
@@ -77,6 +86,7 @@ impl ItemEnd {
             is_hidden: false,
             delegate: None,
             is_handled: false,
+            invocation: None,
         }
     }
 
@@ -89,6 +99,11 @@ impl ItemEnd {
         end.attempt = attempt;
         end.module_changed = true;
         end
+    }
+
+    /// Whether somebody ended it: then no `until` tries again.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.result.contains_key(CANCELLED)
     }
 
     /// Makes all that `no_log` hides secret: what is made of it later is hidden too.
@@ -167,6 +182,10 @@ impl ItemEnd {
                 .iter()
                 .filter(|(key, _)| !key.starts_with("_switchback"))
                 .map(|(key, value)| (key.clone(), value.clone()))
+                .chain(self.invocation.iter().map(|args| {
+                    let args = Map::from([("module_args".to_owned(), args.clone())]);
+                    ("invocation".to_owned(), Value::from(args))
+                }))
                 .collect::<Map>(),
         )
     }
@@ -224,7 +243,8 @@ pub(crate) fn aggregate(items: &[ItemEnd]) -> ItemEnd {
         Value::from(items.iter().map(ItemEnd::value).collect::<Vec<_>>()),
     );
     result.insert("changed".into(), is_changed.into());
-    let is_failed = any(Status::Failed) || any(Status::Lost);
+    let says_failed = |end: &ItemEnd| end.result.get("failed") == Some(&Value::Bool(true));
+    let is_failed = any(Status::Failed) || any(Status::Lost) || items.iter().any(says_failed);
     let msg = match status {
         _ if all_skipped => "All items skipped",
         _ if is_failed => "One or more items failed",
@@ -233,7 +253,9 @@ pub(crate) fn aggregate(items: &[ItemEnd]) -> ItemEnd {
     result.insert("msg".into(), msg.into());
     result.insert("skipped".into(), all_skipped.into());
     let mut end = ItemEnd::new(status, result);
-    if !is_failed {
+    if is_failed {
+        end.result.insert("failed".into(), true.into());
+    } else {
         end.result.shift_remove("failed");
     }
     end.is_hidden = items.iter().any(|e| e.is_hidden);
@@ -277,6 +299,14 @@ pub(crate) fn failure_end(failure: Failure) -> ItemEnd {
     let mut result = failure.result;
     result.insert("msg".into(), failure.msg.into());
     result.insert("changed".into(), failure.is_changed.into());
+    ItemEnd::new(Status::Failed, result)
+}
+
+/// The end of an attempt that somebody ended, with what it had said.
+pub(crate) fn cancelled_end(who: &str, reply: &crate::script::Reply) -> ItemEnd {
+    let mut result = message(format!("cancelled by {who}"));
+    result.insert(CANCELLED.into(), who.into());
+    result.extend(crate::modules::output_of(reply));
     ItemEnd::new(Status::Failed, result)
 }
 

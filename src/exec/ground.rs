@@ -72,6 +72,9 @@ impl Run {
             Ok(ground) => Rc::new(ground),
             Err(end) => return Ok(Err(end)),
         };
+        if let Some(twin) = self.twin(&ground).await {
+            return Ok(Err(twin));
+        }
         let ready = Record::HostReady {
             host: target.host.clone(),
             user: key.1.clone(),
@@ -85,6 +88,37 @@ impl Run {
         self.record(vec![ready], false).await?;
         self.state.borrow_mut().grounds.insert(key, ground.clone());
         Ok(Ok(ground))
+    }
+
+    /// Why a host is no host of its own: another machine of this run has a copy of its place. Two
+    /// names of one host are not two machines.
+    async fn twin(&self, ground: &Ground) -> Option<Unfit> {
+        let (host, footing) = (&ground.target.host, &ground.footing);
+        let others: Vec<Rc<Ground>> = {
+            let state = self.state.borrow();
+            let is_other = |other: &&Rc<Ground>| {
+                let (there, known) = (&other.target.host, &other.footing);
+                there != host
+                    && known.spool == footing.spool
+                    && (&known.boot, &known.inode) != (&footing.boot, &footing.inode)
+            };
+            state.grounds.values().filter(is_other).cloned().collect()
+        };
+        for other in others {
+            // It may have been restarted since, and be this one under its other name.
+            let script = attempt::whereabouts(other.is_home);
+            let reply = self.port.trip(&other.target, plain(script), None).await;
+            if reply.is_ok_and(|reply| attempt::is_there(&reply, footing)) {
+                continue;
+            }
+            return Some(Box::new(ItemEnd::failed(format!(
+                "nothing is changed on `{host}`, as what is kept there is kept by `{}` too: one of \
+                 the two is a copy of the other, or they share a folder; remove the folder above \
+                 `{}` where it does not belong",
+                other.target.host, footing.place
+            ))));
+        }
+        None
     }
 
     /// Forgets what was known of a host: it was restarted.
@@ -115,8 +149,9 @@ impl Run {
                     }
                 }
                 Ok(Met::Locked(line)) => return Err(self.locked(target, &line)),
+                Ok(unfit @ Met::Unfit(_)) => return self.not_met(target, unfit),
                 // Who may not become root keeps things in the home.
-                Ok(Met::NeedsRoot(_) | Met::Unfit(_)) | Err(Failed::Unreachable { .. }) => {}
+                Ok(Met::NeedsRoot(_)) | Err(Failed::Unreachable { .. }) => {}
                 Err(failed) => return Ok(Err(Box::new(not_reached(failed)))),
             }
         }
@@ -174,7 +209,13 @@ impl Run {
         let mut words = line.splitn(3, ' ');
         let run = words.next().unwrap_or_default();
         let who = words.nth(1).unwrap_or_default();
-        let text = if run == self.settings.run {
+        let text = if run.is_empty() {
+            format!(
+                "the lock of `{}` is gone: somebody removed it, or its volume was put back to a \
+                 snapshot; nothing more is changed there until `switchback resume {}` meets it anew",
+                target.host, self.settings.run
+            )
+        } else if run == self.settings.run {
             format!(
                 "`{}` was taken over by {who}, or this journal is a copy: `switchback takeover {run}` \
                  takes it (back)",
@@ -204,7 +245,7 @@ impl Run {
 
     /// The tokens of this run on this machine, of all hosts: two names may be one host. A copy of
     /// the journal has not got the locks, wherever it is.
-    fn own_tokens(&self) -> Vec<String> {
+    pub(super) fn own_tokens(&self) -> Vec<String> {
         let from = self.locks_from();
         let state = self.state.borrow();
         let own = state.replay.locks.iter().filter(|(_, _, by)| *by == from);

@@ -10,6 +10,7 @@ use std::collections::HashSet;
 use super::halt::Flow;
 use super::list::Place;
 use super::run::{Run, plain_text};
+use crate::event::Event;
 use crate::model::{Item, Task};
 
 impl Run {
@@ -46,6 +47,35 @@ impl Run {
             index += 1;
         }
         Ok(())
+    }
+
+    /// The end of a section runs what was notified.
+    pub(crate) async fn end_section(&self, hosts: &[String]) -> Flow<()> {
+        let notified = {
+            let state = self.state.borrow();
+            let has_any = |host: &&String| {
+                state.play.notified.contains_key(*host)
+                    || state
+                        .play
+                        .pending_handlers
+                        .get(*host)
+                        .is_some_and(|p| !p.is_empty())
+            };
+            let notified = hosts.iter().filter(has_any);
+            notified
+                .map(|host| format!("triggered running handlers for {host}"))
+                .collect::<Vec<String>>()
+        };
+        if !notified.is_empty() {
+            self.port.emit(Event::Meta {
+                step: None,
+                name: String::new(),
+                place: None,
+                is_handler: false,
+                done: notified,
+            });
+        }
+        self.flush_handlers(hosts).await
     }
 
     /// Turns the names that were notified since into handlers.

@@ -82,7 +82,7 @@ impl Run {
         Ok(failures)
     }
 
-    fn ignores_errors(&self, run: &TaskRun, host: &str) -> bool {
+    pub(super) fn ignores_errors(&self, run: &TaskRun, host: &str) -> bool {
         let view = self.task_view(host, &run.task, &run.frame);
         let field = run.frame.keyword(|k| k.ignore_errors.as_ref());
         self.flag(field, &view, false).unwrap_or(false)
@@ -300,7 +300,7 @@ impl Run {
             .collect()
     }
 
-    fn finish_host(&self, run: &TaskRun, end: &HostEnd) {
+    pub(super) fn finish_host(&self, run: &TaskRun, end: &HostEnd) {
         let report = end.end.report(end.is_ignored, &Value::clone);
         self.count(run, &end.host, &report);
         self.port.emit(Event::HostFinished {
@@ -344,12 +344,47 @@ impl Run {
         Ok(chosen)
     }
 
+    /// Says what a `meta` does.
+    fn tell_meta(&self, run: &TaskRun, what: &str, hosts: &[String], is_handler: bool) {
+        let each = |text: &dyn Fn(&String) -> String| hosts.iter().map(text).collect();
+        let done: Vec<String> = match what {
+            "flush_handlers" => each(&|host| format!("triggered running handlers for {host}")),
+            "end_host" => each(&|host| format!("ending play for {host}")),
+            "end_role" => {
+                let role = run.task.role.as_ref().map_or("", |role| &role.name);
+                each(&|host| format!("ending role {role} for {host}"))
+            }
+            "noop" => each(&|_| "noop".to_owned()),
+            "reset_connection" => each(&|_| "reset connection".to_owned()),
+            "refresh_inventory" => vec!["inventory successfully refreshed".to_owned()],
+            "clear_facts" => vec!["facts cleared".to_owned()],
+            "clear_host_errors" => vec!["cleared host errors".to_owned()],
+            "end_batch" => vec!["ending batch".to_owned()],
+            "end_play" => vec!["ending play".to_owned()],
+            other => vec![other.to_owned()],
+        };
+        self.port.emit(Event::Meta {
+            step: Some(run.task.id.clone()),
+            name: run.name.clone(),
+            place: self.controller.place(run.task.span),
+            is_handler,
+            done,
+        });
+    }
+
     /// `meta: …`.
-    pub(crate) async fn run_meta(&self, run: &TaskRun, what: &str, hosts: &[String]) -> Flow<()> {
+    pub(crate) async fn run_meta(
+        &self,
+        run: &TaskRun,
+        what: &str,
+        hosts: &[String],
+        is_handler: bool,
+    ) -> Flow<()> {
         let chosen = self.chosen_for_meta(run, what, hosts)?;
         if chosen.is_empty() {
             return Ok(());
         }
+        self.tell_meta(run, what, &chosen, is_handler);
         match what {
             "noop" | "refresh_inventory" => Ok(()),
             "flush_handlers" => Box::pin(self.flush_handlers(&chosen)).await,
@@ -374,6 +409,7 @@ impl Run {
                 let mut state = self.state.borrow_mut();
                 for host in hosts {
                     state.hosts.entry(host.clone()).or_default().clear_facts();
+                    state.facts_learnt.insert(host.clone());
                 }
                 Ok(())
             }

@@ -6,19 +6,27 @@ use std::fmt::Write as _;
 use std::rc::Rc;
 
 use super::controller::{Problem, View};
-use super::end::{ItemEnd, failure_end, message, outcome_end, unreachable_end};
-use super::foretell::{foretell_in_words, foretold};
+use super::decide::Looking;
+use super::end::{ItemEnd, message, unreachable_end};
+use super::foretell::foretold;
 use super::frame::Frame;
 use super::halt::{Flow, Halt};
+use super::job::{self, Async};
 use super::run::Run;
+use super::secrets::hide_secret_lines;
 use super::synchronize::SYNCHRONIZE;
 use crate::event::Status;
 use crate::journal::Instance;
 use crate::model::{Action, Cond, Task, UndoSpec};
-use crate::modules::{AnyModule, Change, Decision, Effect, Foretell, Outcome, Prepared, Resolved};
+use crate::modules::{
+    AnyModule, CHECK_WARNINGS, Change, Decision, Effect, Foretell, Outcome, Prepared, Resolved,
+};
 use crate::script::{Reply, Script};
 use crate::transport::{Failed, Target};
 use crate::value::{Map, Value};
+
+/// `-v`, how often, from which on results tell the arguments of their module.
+const INVOCATION_VERBOSITY: u8 = 3;
 
 /// One item of a task on one host.
 #[derive(Clone)]
@@ -52,6 +60,10 @@ pub(crate) struct Ready {
     pub(crate) target: Target,
     pub(crate) environment: Vec<(String, String)>,
     pub(crate) args: Value,
+    /// What `async` and `poll` say, where it is a job.
+    pub(super) job: Option<Async>,
+    /// What the module said of a job that has nothing to do.
+    pub(super) settled: Option<Outcome>,
 }
 
 /// Why an item ends early, on the way to a decision.
@@ -96,7 +108,9 @@ impl Item {
             Some([Cond::Literal(false)])
         );
         let says_more = self.undo().is_some() || self.task.point_of_no_return.is_some();
-        !self.reads(effect) && (!is_literal_false || says_more)
+        let wants_job = self.task.r#async.as_ref();
+        let is_job = wants_job.is_some_and(|field| field.value.as_int() != Some(0));
+        is_job || !self.reads(effect) && (!is_literal_false || says_more)
     }
 }
 
@@ -113,6 +127,10 @@ impl Run {
             }
         };
         if let Planned::Ended(end) = &mut planned {
+            let warnings = end.result.shift_remove(CHECK_WARNINGS);
+            if let Some(warnings) = warnings.filter(|_| item.is_check) {
+                end.result.insert("warnings".into(), warnings);
+            }
             end.duration_ms = self.port.now().millis.saturating_sub(began);
             end.is_hidden = item.is_hidden;
         }
@@ -141,6 +159,9 @@ impl Run {
                 return Ok(Err(problem.into()));
             }
         }
+        if let Err(problem) = self.check_keywords(item) {
+            return Ok(Err(problem.into()));
+        }
         let Action::Module { name, args, .. } = &item.task.action else {
             return Ok(Err(Problem::new(
                 "an include cannot be planned as a module",
@@ -163,7 +184,21 @@ impl Run {
                 Problem::new(format!("there is no module `{name}`")).into()
             ));
         };
-        self.look(item, module, args).await
+        let shown = self.invocation(&args);
+        let mut looked = match self.look(item, module, args).await? {
+            Ok(Planned::Ended(end)) => Ok(Planned::Ended(Box::new(self.foretell_job(item, *end)))),
+            Err(Early::End(end)) => Err(Early::End(Box::new(self.foretell_job(item, *end)))),
+            other => other,
+        };
+        if let Ok(Planned::Ended(end)) | Err(Early::End(end)) = &mut looked {
+            end.invocation = shown.filter(|_| end.status != Status::Unreachable);
+        }
+        Ok(looked)
+    }
+
+    /// The arguments as listeners see them, where they want to.
+    pub(super) fn invocation(&self, args: &Value) -> Option<Value> {
+        (self.settings.verbosity >= INVOCATION_VERBOSITY).then(|| args.clone())
     }
 
     /// The rendered arguments: defaults of the module, `args:` as a whole, then each by name.
@@ -216,10 +251,25 @@ impl Run {
         if name == "fetch" {
             map.insert("_inventory_hostname".into(), item.host.as_str().into());
         }
+        if name == crate::modules::LIBRARY_MODULE
+            && let Some(python) = self.python_of(item)?
+        {
+            map.insert("_python".into(), python.into());
+        }
         if name == SYNCHRONIZE {
             self.complete_synchronize(item, &mut map)?;
         }
         Ok(Value::from(map))
+    }
+
+    /// The host's Python, where its variables name one.
+    fn python_of(&self, item: &Item) -> Result<Option<String>, Problem> {
+        let named = item.view.scope.get("ansible_python_interpreter").cloned();
+        let Some(named) = named else { return Ok(None) };
+        let python = self.controller.render(&named, &item.view)?;
+        let python = python.as_ref().and_then(super::run::plain_text);
+        // `auto`, `auto_silent` and their like leave the choice to Ansible.
+        Ok(python.filter(|path| path.starts_with('/')))
     }
 
     async fn look(
@@ -236,6 +286,10 @@ impl Run {
             Ok(pair) => pair,
             Err(problem) => return Ok(Err(problem.into())),
         };
+        let job = match self.async_of(item) {
+            Ok(job) => job.filter(|_| !item.is_check),
+            Err(problem) => return Ok(Err(problem.into())),
+        };
         // The first contact of a step that may change something takes the lock of the host.
         if !item.is_check
             && !item.reads(prepared.effect())
@@ -248,47 +302,37 @@ impl Run {
             Err(early) => return Ok(Err(early)),
         };
         let probe = prepared.probe(&inputs);
-        let mut seen = Vec::new();
-        let mut next = probe.clone();
-        loop {
-            if let Some(script) = next.take() {
-                let job = self.job(item, &with_environment(&environment, &script.sh), None);
-                match self.port.trip(&target, job, None).await {
-                    Ok(reply) => seen.push(reply),
-                    Err(failed) => return Ok(Err(probe_failed(failed).into())),
-                }
-            }
-            match prepared.decide(&inputs, &seen) {
-                Err(failure) => {
-                    let end = self.planned_end(item, &failure, &args);
-                    return Ok(Err(end.unwrap_or_else(|| failure_end(failure)).into()));
-                }
-                Ok(Decision::Unchanged(outcome)) if module.name() == "setup" => {
-                    return Ok(Ok(Planned::Ended(Box::new(setup_end(outcome)))));
-                }
-                Ok(Decision::Unchanged(mut outcome)) => {
-                    if item.is_check {
-                        foretell_in_words(&mut outcome.result);
-                    }
-                    return Ok(Ok(Planned::Ended(Box::new(outcome_end(outcome)))));
-                }
-                Ok(Decision::Ask(script)) => next = Some(script),
-                Ok(Decision::Change(change)) => {
-                    let ready = Ready {
-                        module,
-                        prepared,
-                        inputs,
-                        probe,
-                        seen,
-                        change,
-                        target,
-                        environment,
-                        args,
-                    };
-                    return Ok(self.may_change(item, ready));
-                }
-            }
+        let looking = Looking {
+            item,
+            module,
+            prepared: prepared.as_ref(),
+            inputs: &inputs,
+            target: &target,
+            environment: &environment,
+            args: &args,
+            is_job: job.is_some(),
+        };
+        let (seen, change, settled) = match self.decide(&looking, probe.clone()).await {
+            Ok(decided) => decided,
+            Err(early) => return Ok(Err(early)),
+        };
+        let ready = Ready {
+            module,
+            prepared,
+            inputs,
+            probe,
+            seen,
+            change,
+            target,
+            environment,
+            args,
+            job,
+            settled,
+        };
+        if let Some(why) = ready.no_job().filter(|_| !item.is_check) {
+            return Ok(Err(ItemEnd::failed(why).into()));
         }
+        Ok(self.may_change(item, ready))
     }
 
     /// The change that was decided when the probe saw this; none where that cannot be had again.
@@ -321,9 +365,15 @@ impl Run {
                 stderr: Vec::new(),
             })
             .collect();
-        let Ok(Decision::Change(change)) = prepared.decide(&inputs, &seen) else {
-            return Ok(None);
+        let job = self.async_of(item).ok().flatten();
+        let (mut change, settled) = match prepared.decide(&inputs, &seen) {
+            Ok(Decision::Change(change)) => (change, None),
+            Ok(Decision::Unchanged(outcome)) if job.is_some() => {
+                (job::nothing_to_do(), Some(outcome))
+            }
+            _ => return Ok(None),
         };
+        hide_secret_lines(&mut change, &inputs, &args);
         let probe = prepared.probe(&inputs);
         Ok(Some(Ready {
             module,
@@ -335,6 +385,8 @@ impl Run {
             target,
             environment,
             args,
+            job,
+            settled,
         }))
     }
 
@@ -362,21 +414,6 @@ impl Run {
             return Err(Early::Refused(refusal));
         }
         Ok(Planned::Change(Box::new(ready)))
-    }
-
-    /// Target and environment of an item with this module.
-    fn place(
-        &self,
-        item: &Item,
-        module: &str,
-        args: &Value,
-    ) -> Result<(Target, Vec<(String, String)>), Problem> {
-        let (target, environment) = self.where_and_how(item)?;
-        let other = match module {
-            SYNCHRONIZE => self.synchronize_target(item, args)?,
-            _ => None,
-        };
-        Ok((other.unwrap_or(target), environment))
     }
 
     /// Target and environment of an item; a delegate's own connection variables count.
@@ -466,7 +503,10 @@ impl Run {
             if input.kind == crate::modules::InputKind::Template {
                 let text = String::from_utf8_lossy(&file.bytes).into_owned();
                 match self.controller.render_file(&path, &text, args, &item.view) {
-                    Ok(Value::Str(text)) => file.bytes = text.as_str().as_bytes().to_vec(),
+                    Ok(Value::Str(rendered)) => {
+                        file.bytes = rendered.as_str().as_bytes().to_vec();
+                        file.secret_of = rendered.is_secret().then_some(text);
+                    }
                     Ok(_) => {}
                     Err(problem) => return Ok(Err(problem.into())),
                 }
@@ -542,6 +582,12 @@ fn refused_arguments(module: &dyn AnyModule, args: &Value, why: &str) -> ItemEnd
                 .filter(|k| !k.starts_with('_'))
                 .collect();
             known.sort_unstable();
+            if name == "wait_for_connection" {
+                return ItemEnd::failed(format!(
+                    "Invalid options for {name}: {}",
+                    unknown.join(", ")
+                ));
+            }
             format!(
                 "Unsupported parameters for ({name}) module: {}. Supported parameters include: {}.",
                 unknown.join(", "),
@@ -552,19 +598,6 @@ fn refused_arguments(module: &dyn AnyModule, args: &Value, why: &str) -> ItemEnd
         None if why.starts_with("Unsupported parameters") => why.to_owned(),
         None => format!("{name}: {why}"),
     })
-}
-
-/// The end of `setup`: `register` sees the facts with their prefix, as Ansible's module gives them.
-fn setup_end(outcome: Outcome) -> ItemEnd {
-    let prefixed = outcome.facts.iter().map(|(key, value)| {
-        let is_bare = matches!(key.as_str(), "gather_subset" | "module_setup");
-        let lead = if is_bare { "" } else { "ansible_" };
-        (format!("{lead}{key}"), value.clone())
-    });
-    let facts = Value::from(prefixed.collect::<Map>());
-    let mut end = outcome_end(outcome);
-    end.result.insert("ansible_facts".into(), facts);
-    end
 }
 
 /// A probe changes nothing, so losing it means only that the host cannot be reached.

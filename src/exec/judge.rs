@@ -16,7 +16,8 @@ const NO_TRACEBACK: &str = "(traceback unavailable)";
 impl Run {
     /// A failed result has an exception, as in Ansible.
     pub(super) fn note_exception(end: &mut ItemEnd) {
-        if end.status == Status::Failed {
+        let says_failed = end.result.get("failed") == Some(&Value::Bool(true));
+        if end.status == Status::Failed || says_failed {
             end.result.insert("exception".into(), NO_TRACEBACK.into());
         }
     }

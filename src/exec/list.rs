@@ -159,7 +159,10 @@ impl Run {
     fn tasks_run(&self, host: &str) -> u32 {
         let state = self.state.borrow();
         let counts = state.stats.hosts.get(host);
-        counts.map_or(0, |s| s.ok + s.failed + s.rescued)
+        let unmet = state.play.unmet.get(host).copied().unwrap_or(0);
+        counts
+            .map_or(0, |s| s.ok + s.failed + s.rescued)
+            .saturating_sub(unmet)
     }
 
     /// A role counts as done where a task of it really ran.
@@ -222,7 +225,7 @@ impl Run {
     }
 
     /// Any task: module, include or meta.
-    async fn run_any_task(
+    pub(super) async fn run_any_task(
         &self,
         task: &Rc<Task>,
         hosts: &[String],
@@ -236,6 +239,9 @@ impl Run {
         // Handlers run whatever their tags (ansible-core 2.19 filters the sections only).
         if !place.is_handler && !self.is_selected(&frame, task, hosts) {
             return Ok(Vec::new());
+        }
+        if task.action.templated_name().is_some() {
+            return Box::pin(self.run_templated(task, hosts, place)).await;
         }
         self.pause_if_wanted(&task.id).await?;
         let run = TaskRun {
@@ -260,7 +266,7 @@ impl Run {
                 Box::pin(self.run_include(&run, hosts, place)).await
             }
             Action::Meta { what, .. } => {
-                self.run_meta(&run, what, hosts).await?;
+                self.run_meta(&run, what, hosts, place.is_handler).await?;
                 Ok(Vec::new())
             }
         }

@@ -244,6 +244,7 @@ impl Run {
     }
 
     pub(super) fn item(&self, run: &TaskRun, host: &str, view: View, index: Option<usize>) -> Item {
+        let view = self.with_delegate(run, view);
         let is_hidden = self
             .flag(run.frame.keyword(|k| k.no_log.as_ref()), &view, false)
             .unwrap_or(true);

@@ -417,13 +417,13 @@ impl Run {
                     Ok(failures) => self.fail_hosts(&failures),
                     Err(halt) => {
                         if forces {
-                            self.flush_handlers(hosts).await?;
+                            self.end_section(hosts).await?;
                         }
                         return Err(halt);
                     }
                 }
             }
-            self.flush_handlers(hosts).await?;
+            self.end_section(hosts).await?;
         }
         Ok(())
     }
@@ -452,7 +452,7 @@ impl Run {
             let state = self.state.borrow();
             let has_facts = |host: &String| {
                 let known = state.hosts.get(host);
-                known.is_some_and(|known| !known.facts.is_empty())
+                known.is_some_and(|known| known.facts.contains_key("module_setup"))
             };
             let missing = batch.iter().filter(|host| !is_smart || !has_facts(host));
             missing.cloned().collect()

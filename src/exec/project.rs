@@ -22,8 +22,11 @@ pub(crate) const SMALL_INPUT_MAX: u64 = 32 * 1024;
 pub struct Project {
     engine: Engine,
     loader: RefCell<Loader>,
-    runs: Option<RunStore>,
+    runs: Option<FindRuns>,
 }
+
+/// Where runs are kept; asked only when that matters, as a store is made by it.
+type FindRuns = Box<dyn Fn() -> Option<RunStore>>;
 
 impl Project {
     /// A project whose files `loader` reads.
@@ -35,10 +38,10 @@ impl Project {
         }
     }
 
-    /// The same project, where runs are kept in `runs`.
+    /// The same project, where `runs` tells where runs are kept.
     #[must_use]
-    pub fn with_runs(mut self, runs: Option<RunStore>) -> Self {
-        self.runs = runs;
+    pub fn with_runs(mut self, runs: FindRuns) -> Self {
+        self.runs = Some(runs);
         self
     }
 
@@ -281,7 +284,7 @@ impl Controller for Project {
     }
 
     fn ended_run(&self, run: &str) -> Option<EndedRun> {
-        let store = self.runs.as_ref()?;
+        let store = self.runs.as_ref()?()?;
         let (exit_code, locks) = store.ended(run)?;
         Some(EndedRun {
             exit_code,

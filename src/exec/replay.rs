@@ -1,8 +1,8 @@
 //! Going on where an earlier process of the same run ended: what is done is not done again.
 
 use super::apply::{late_end, lost_end};
-use super::attempt::{Course, Tried};
-use super::end::{ItemEnd, message};
+use super::attempt::{Course, Ending, Tried};
+use super::end::{ItemEnd, cancelled_end, message};
 use super::halt::Flow;
 use super::item::Item;
 use super::run::Run;
@@ -66,6 +66,10 @@ impl Run {
         let Some(open) = open else {
             return Ok(TakenUp::Runs);
         };
+        if open.is_unsent {
+            self.withdraw(open.attempt).await?;
+            return Ok(TakenUp::Runs);
+        }
         // An undo of which nobody can say how it ended may run twice.
         let may_repeat = open.converges || self.state.borrow().is_undoing;
         let again = open.attempt.map_or(TakenUp::Runs, TakenUp::RunsAgain);
@@ -111,8 +115,11 @@ impl Run {
                 end.is_hidden = item.is_hidden;
                 Ok(TakenUp::Ended(Box::new(end)))
             }
-            Tried::Ended(reply, is_late) if !open.converges => {
-                let mut end = self.revive(item, issued, reply, is_late).await?;
+            Tried::Begun => Ok(TakenUp::Ended(Box::new(self.begun(item, &target, issued)))),
+            Tried::Ended(reply, ending)
+                if !open.converges || matches!(ending, Ending::Cancelled(_)) =>
+            {
+                let mut end = self.revive(item, issued, reply, ending).await?;
                 end.duration_ms = self.port.now().millis.saturating_sub(began);
                 Ok(TakenUp::Ended(Box::new(end)))
             }
@@ -127,14 +134,19 @@ impl Run {
 
     /// The end of an attempt whose reply came to a later process: the module makes it of what the
     /// probe saw then.
-    async fn revive(
+    pub(super) async fn revive(
         &self,
         item: &Item,
         issued: &Issued,
         reply: Reply,
-        is_late: bool,
+        ending: Ending,
     ) -> Flow<ItemEnd> {
-        let mut end = if is_late {
+        let job = self.async_of(item).ok().flatten();
+        let mut end = if let Ending::Cancelled(who) = &ending {
+            cancelled_end(who, &reply)
+        } else if ending == Ending::Late && job.is_some() {
+            issued.late_job(&reply)
+        } else if ending == Ending::Late {
             let limit = self.job(item, "", None).timeout.unwrap_or_default();
             late_end(limit.as_secs(), &reply)
         } else {
@@ -148,6 +160,9 @@ impl Run {
                 None => plain_end(&reply),
             }
         };
+        if job.is_some() {
+            issued.tell(&mut end.result, true);
+        }
         end.attempt = Some(issued.attempt);
         end.module_changed = true;
         end.is_hidden = item.is_hidden;

@@ -4,6 +4,7 @@
 //! erases nothing.
 
 use super::ask::{Answer, Question, WayOffer, WaysQuestion, WordQuestion};
+use super::busy::Busy;
 use super::controller::HostScopes as _;
 use super::frame::Frame;
 use super::halt::{Flow, Halt};
@@ -53,8 +54,9 @@ impl Run {
             exit_code,
             wants_rollback: false,
         };
+        let mut journal = journal;
         let result = match self.prepare_change(playbook.change.as_ref()) {
-            Ok(()) => self.roll_back(&journal, &playbook, &wanted).await,
+            Ok(()) => self.roll_back(&mut journal, &playbook, &wanted).await,
             Err(halt) => Err(halt),
         };
         let exit_code = match result {
@@ -93,18 +95,25 @@ impl Run {
 
     async fn roll_back(
         &self,
-        journal: &RunState,
+        journal: &mut RunState,
         playbook: &Playbook,
         wanted: &Wanted,
     ) -> Flow<bool> {
         let ways: &[WayBack] = playbook.change.as_ref().map_or(&[], |c| &c.ways_back);
+        // What a rollback that was cut off has begun itself is found again by its tasks.
+        let busy = if wanted.goes_on {
+            Busy::default()
+        } else {
+            self.settle_open(journal).await?
+        };
+        let journal = &*journal;
         let entries = stack(journal, wanted)?;
         let name = if wanted.goes_on {
             let name = wanted.way.clone().unwrap_or_default();
             self.notice(false, format!("going on with the way back `{name}`"));
             name
         } else {
-            self.begin(journal, ways, &entries, wanted).await?
+            self.begin(journal, ways, &entries, (wanted, &busy)).await?
         };
         let is_complete = match ways.iter().find(|way| way.name == name) {
             None => {
@@ -136,11 +145,16 @@ impl Run {
         journal: &RunState,
         ways: &[WayBack],
         entries: &[&UndoEntry],
-        wanted: &Wanted,
+        (wanted, busy): (&Wanted, &Busy),
     ) -> Flow<String> {
         let mut offers = vec![self.stack_offer(journal, entries, wanted).await];
         for way in ways {
             offers.push(self.offer(way).await?);
+        }
+        for offer in &mut offers {
+            let condition = busy.condition(&self.settings.run, offer.name == UNDO);
+            offer.is_legal &= condition.1;
+            offer.conditions.push(condition);
         }
         let name = self.choose(&offers, wanted).await?;
         let Some(offer) = offers.iter().find(|o| o.name == name) else {

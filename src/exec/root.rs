@@ -1,6 +1,6 @@
 //! The outermost coroutine of a run or of a rollback: begin, end, exit code.
 
-use super::halt::Halt;
+use super::halt::{Flow, Halt};
 use super::run::Run;
 use crate::event::Event;
 use crate::journal::Record;
@@ -54,8 +54,9 @@ impl Run {
             is_check: self.settings.is_check,
             journal: self.settings.journal.clone(),
         });
+        self.recall_facts();
         let result = match self.prepare_change(playbook.change.as_ref()) {
-            Ok(()) => self.run_playbook(&playbook).await,
+            Ok(()) => self.take_up_and_run(&playbook).await,
             Err(halt) => Err(halt),
         };
         if matches!(result, Err(Halt::RollBack)) {
@@ -69,6 +70,11 @@ impl Run {
             exit_code: self.finish(exit_code).await,
             wants_rollback: false,
         }
+    }
+
+    async fn take_up_and_run(&self, playbook: &Playbook) -> Flow<()> {
+        self.wait_for_delegated().await?;
+        self.run_playbook(playbook).await
     }
 
     /// Resolves the hosts that the change protects, and takes up guards and ways back.
@@ -98,6 +104,12 @@ impl Run {
     /// The last record and the last event; returns the exit code, which tells of a journal that
     /// fails only now. A run that may go on keeps its locks, unless it has changed nothing.
     pub(crate) async fn finish(&self, exit_code: u8) -> u8 {
+        // A run that failed may go on, and ask about its jobs again.
+        let is_last = matches!(exit_code, code::OK | code::ABORTED | code::ROLLED_BACK);
+        if let Err(halt) = self.settle_jobs(is_last).await {
+            self.notice(true, format!("the journal cannot be written: {halt:?}"));
+        }
+        self.leave_facts().await;
         let is_untouched = self.state.borrow().replay.next_attempt == 0;
         self.leave_hosts(is_over(exit_code) || is_untouched).await;
         let at = self.port.now().wall;

@@ -110,7 +110,8 @@ impl Run {
         match self.keyword(field, view)? {
             None | Some(Value::Null) => Ok(default),
             Some(value) => value.to_bool().ok_or_else(|| {
-                Problem::new(format!("expected a boolean, found {}", describe(&value)))
+                let what = describe(&value);
+                Problem::new(format!("The value {what} could not be converted to 'bool'"))
             }),
         }
     }
@@ -168,7 +169,8 @@ impl Run {
                 )]
                 Value::Float(f) => Ok(Some(*f as i64)),
                 Value::Str(text) => text.as_str().trim().parse().map(Some).map_err(|_| {
-                    Problem::new(format!("expected a number, found `{}`", text.as_str()))
+                    let what = describe(&value);
+                    Problem::new(format!("invalid literal for int() with base 10: {what}"))
                 }),
                 other => Err(Problem::new(format!(
                     "expected a number, found {}",
@@ -278,7 +280,8 @@ pub(crate) fn plain_text(value: &Value) -> Option<String> {
 
 fn describe(value: &Value) -> String {
     match value {
-        Value::Str(text) if !text.is_secret() => format!("`{}`", text.as_str()),
-        other => other.type_name().to_owned(),
+        Value::Str(text) if !text.is_secret() => format!("'{}'", text.as_str()),
+        Value::Str(_) => "that is secret".to_owned(),
+        other => format!("{} of type '{}'", other.to_masked_json(), other.type_name()),
     }
 }

@@ -67,6 +67,7 @@ impl Run {
             become_user: user.map(|b| b.user.clone()),
             become_method: user.map(|b| method_name(b.method).to_owned()),
             converges: ready.effect() != crate::modules::Effect::Once,
+            is_durable: ready.is_durable(0),
             summary: if item.is_hidden {
                 String::new()
             } else {

@@ -9,7 +9,7 @@ use super::end::ItemEnd;
 use super::item::Item;
 use super::run::Run;
 use crate::journal::{Record, Sealed, UndoRecord};
-use crate::modules::{Act, Source};
+use crate::modules::{Act, Change, Resolved, Source};
 use crate::transport::{Connection, Target};
 use crate::value::{Map, Redactor, Value, exposed};
 
@@ -52,6 +52,18 @@ const SECRET_VARIABLES: &[&str] = &[
 /// Whether a variable of this name is a password.
 pub(crate) fn is_secret_variable(name: &str) -> bool {
     SECRET_VARIABLES.contains(&name)
+}
+
+/// Hides in the diffs of a change what may come from a secret: of a file that was rendered with one,
+/// or is given as one, each line that its author did not write as it stands.
+pub(super) fn hide_secret_lines(change: &mut Change, inputs: &[Resolved], args: &Value) {
+    let rendered = inputs.iter().find_map(|input| input.secret_of.as_deref());
+    let is_given = args.get("content").is_some_and(Value::has_secret);
+    if let Some(written) = rendered.or_else(|| is_given.then_some("")) {
+        for diff in &mut change.diff {
+            diff.hide(written);
+        }
+    }
 }
 
 impl Run {

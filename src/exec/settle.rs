@@ -125,6 +125,9 @@ impl Run {
                 for (name, value) in &end.end.set {
                     facts.set(name, value.clone());
                 }
+                if !end.end.facts.is_empty() {
+                    state.facts_learnt.insert(fact_host);
+                }
                 let known = state.hosts.entry(host.clone()).or_default();
                 if let Some(name) = &run.task.register {
                     known.set(name, end.end.value());
@@ -147,6 +150,9 @@ impl Run {
             state.stats.host(host).rescued += 1;
         } else {
             state.stats.count(host, report);
+            if report.status == Status::Unreachable && report.is_ignored {
+                *state.play.unmet.entry(host.to_owned()).or_default() += 1;
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use super::cancel::Cancel;
 use super::controller::Controller;
 use super::effect::Port;
 use super::machine::Machine;
@@ -84,6 +85,24 @@ pub fn start_takeover(
     Machine::new(port, run.take_over_root(journal, without))
 }
 
+/// A machine that ends what runs of a run on its hosts.
+pub fn start_cancel(
+    controller: Rc<dyn Controller>,
+    settings: Settings,
+    inventory: Inventory,
+    journal: RunState,
+    wanted: Cancel,
+) -> Machine {
+    let port = Port::default();
+    let state = State {
+        inventory,
+        replay: replay_of(&journal),
+        ..State::default()
+    };
+    let run = Run::new(port.clone(), controller, settings, state);
+    Machine::new(port, run.cancel_root(journal, wanted))
+}
+
 /// Masks what earlier processes of the run have learnt to be secret.
 fn know(port: &Port, secrets: &[String]) {
     port.with_redactor(|redactor| {
@@ -116,12 +135,20 @@ pub fn replay_of(journal: &RunState) -> Replay {
                 let open = Open {
                     converges: a.converges,
                     attempt: Some(a.attempt),
+                    is_unsent: a.is_unsent(),
                     issued: a.issued.clone(),
                     shown: a.shown,
                 };
                 (a.instance.clone(), open)
             })
             .chain(lost_without_intent(journal))
+            .collect(),
+        jobs: (journal.jobs.values())
+            .filter_map(|job| Some((job.attempt, (job.issued.clone()?, job.ended.is_some()))))
+            .collect(),
+        delegated: (journal.open.values())
+            .filter(|open| open.acts_on != open.instance.host)
+            .cloned()
             .collect(),
         locks: journal.locks.clone(),
         without: journal.without.clone(),

@@ -1,17 +1,19 @@
 //! All state of a run, owned by the core and by nobody else.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use super::end::ItemEnd;
+use super::fact_cache::FactCache;
 use super::frame::Frame;
 use super::ground::Ground;
+use super::job::Begun;
 use super::tracked::Tracked;
 use crate::event::Stats;
 use crate::inventory::Inventory;
-use crate::journal::{Instance, Issued, Record};
+use crate::journal::{Attempt, Instance, Issued, Record};
 use crate::model::{Condition, RoleScope, StepId, Task};
 use crate::value::{Map, Value};
 use crate::vars::HostVars;
@@ -80,6 +82,8 @@ pub struct Settings {
     pub lost_after_s: Option<u64>,
     /// How many seconds of it earlier processes of the run have used.
     pub window_spent_s: u64,
+    /// Facts that outlive the run, where they are wanted.
+    pub fact_cache: Option<FactCache>,
 }
 
 /// What a configuration says of all plays; the default is what Ansible does without one.
@@ -116,6 +120,10 @@ pub struct Replay {
     pub done: HashMap<Instance, Record>,
     /// Intents without an end.
     pub open: HashMap<Instance, Open>,
+    /// Jobs that were begun, by attempt, and whether they were seen to be over.
+    pub jobs: HashMap<u64, (Issued, bool)>,
+    /// Attempts without an end that act on another host than the one that they are for.
+    pub delegated: Vec<Attempt>,
     /// Locks that were taken or about to be: host, token, machine.
     pub locks: Vec<(String, String, String)>,
     /// Hosts that a takeover left out of the run.
@@ -139,6 +147,8 @@ pub struct Open {
     pub converges: bool,
     /// The attempt; none for a command without an intent.
     pub attempt: Option<u64>,
+    /// Whether it was provably never sent.
+    pub is_unsent: bool,
     /// How it was sent, where it is durable.
     pub issued: Option<Issued>,
     /// How far its output was shown.
@@ -174,6 +184,10 @@ pub(crate) struct PlayState {
     pub(crate) failing: Tracked<HashSet<String>>,
     /// Of those, the ones that `meta: clear_host_errors` forgave: they take part in later plays.
     pub(crate) forgiven: HashSet<String>,
+    /// Places at throttled tasks, which hosts share that go on by themselves (`strategy: free`).
+    pub(crate) throttles: HashMap<StepId, Rc<tokio::sync::Semaphore>>,
+    /// How many tasks a host did not run because it could not be reached, which was ignored.
+    pub(crate) unmet: HashMap<String, u32>,
     /// How often `meta: clear_host_errors` ran.
     pub(crate) clears: u32,
     /// Notified handlers by host.
@@ -229,6 +243,10 @@ pub(crate) struct State {
     pub(crate) ended: HashMap<Instance, ItemEnd>,
     /// Attempts whose end is not in the journal yet: their files on the host must stay.
     pub(crate) unrecorded: HashMap<u64, Instance>,
+    /// Jobs that were begun and are not awaited, by id.
+    pub(crate) jobs: BTreeMap<String, Rc<Begun>>,
+    /// Hosts of which facts were learnt or forgotten in this run.
+    pub(crate) facts_learnt: BTreeSet<String>,
     /// Items of the task at hand that are lost, with their attempt.
     pub(crate) lost: Vec<(Instance, Option<u64>)>,
     pub(crate) occurrences: HashMap<(StepId, String, u32, Option<u32>), u32>,

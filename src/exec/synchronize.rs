@@ -16,6 +16,21 @@ pub(super) const SYNCHRONIZE: &str = "synchronize";
 const CONTROLLER: &str = "localhost";
 
 impl Run {
+    /// Target and environment of an item with this module.
+    pub(super) fn place(
+        &self,
+        item: &Item,
+        module: &str,
+        args: &Value,
+    ) -> Result<(Target, Vec<(String, String)>), Problem> {
+        let (target, environment) = self.where_and_how(item)?;
+        let other = match module {
+            SYNCHRONIZE => self.synchronize_target(item, args)?,
+            _ => None,
+        };
+        Ok((other.unwrap_or(target), environment))
+    }
+
     /// Adds to the arguments what only the engine knows.
     pub(super) fn complete_synchronize(&self, item: &Item, args: &mut Map) -> Result<(), Problem> {
         let delegate = self.text(item.frame.keyword(|k| k.delegate_to.as_ref()), &item.view)?;

@@ -61,6 +61,7 @@ impl Run {
         if stops.is_some_and(|at| is_named(run, at) || run.task.id.0 == *at) {
             return Err(Halt::Stopped);
         }
+        self.throttle(run, hosts.first())?;
         let mut hosts = hosts.to_vec();
         let mut ends: Vec<HostEnd> = Vec::new();
         let whole_batch = hosts.clone();
@@ -169,7 +170,7 @@ impl Run {
         run: &TaskRun,
         looked: Vec<(String, Vec<(Item, Planned)>)>,
     ) -> Flow<Vec<HostEnd>> {
-        let forks = self.forks(run);
+        let forks = self.forks(run, looked.first().map(|(host, _)| host));
         let mut ends: Vec<(usize, HostEnd)> = Vec::new();
         let mut running = stream::iter(looked.into_iter().enumerate().map(
             |(index, (host, mut planned))| async move {
@@ -210,7 +211,7 @@ impl Run {
                 .enumerate()
                 .map(|(index, host)| async move { work(host).await.map(|done| (index, done)) }),
         )
-        .buffer_unordered(self.forks(run));
+        .buffer_unordered(self.forks(run, hosts.first()));
         let mut results = Vec::with_capacity(hosts.len());
         while let Some(result) = running.next().await {
             results.push(result?);
@@ -219,14 +220,11 @@ impl Run {
         Ok(results.into_iter().map(|(_, done)| done).collect())
     }
 
-    fn forks(&self, run: &TaskRun) -> usize {
-        let throttle = run
-            .frame
-            .keyword(|k| k.throttle.as_ref())
-            .and_then(|field| self.number(Some(field), &self.play_view()).ok().flatten())
-            .and_then(|n| usize::try_from(n).ok())
-            .filter(|n| *n > 0);
+    fn forks(&self, run: &TaskRun, host: Option<&String>) -> usize {
+        let throttle = self.throttle(run, host);
         throttle
+            .ok()
+            .flatten()
             .unwrap_or(usize::MAX)
             .min(self.settings.forks.max(1))
     }
@@ -238,6 +236,11 @@ impl Run {
         host: String,
         first: Option<Planned>,
     ) -> Flow<HostEnd> {
+        let gate = self.gate(run, &host)?;
+        let _place = match &gate {
+            Some(gate) => gate.acquire().await.ok(),
+            None => None,
+        };
         self.port.emit(Event::HostStarted {
             host: host.clone(),
             step: run.task.id.clone(),
@@ -277,6 +280,30 @@ impl Run {
             .flatten()
     }
 
+    /// `ansible_delegated_vars`: how the host is reached that does it instead.
+    pub(super) fn with_delegate(&self, run: &TaskRun, view: View) -> View {
+        let Some(delegate) = self.delegate_of(run, &view) else {
+            return view;
+        };
+        let other = self.host_view(&delegate);
+        let mut own = Map::from([("inventory_hostname".to_owned(), delegate.as_str().into())]);
+        for name in [
+            "ansible_host",
+            "ansible_port",
+            "ansible_user",
+            "ansible_connection",
+        ] {
+            if let Some(value) = other.scope.get(name) {
+                own.insert(name.to_owned(), value.clone());
+            }
+        }
+        let all = Map::from([(delegate, Value::from(own))]);
+        view.with(Map::from([(
+            "ansible_delegated_vars".to_owned(),
+            all.into(),
+        )]))
+    }
+
     /// Whether `ignore_errors` or `ignore_unreachable` lets the host go on.
     fn is_ignored(&self, run: &TaskRun, view: &View, end: &ItemEnd) -> bool {
         let keyword = match end.status {
@@ -300,6 +327,7 @@ impl Run {
         mut planned: Option<Planned>,
     ) -> Flow<ItemEnd> {
         if let Some(end) = self.replayed(item) {
+            self.take_up_job(item, &end);
             return Ok(end);
         }
         if let Some(end) = self.injected_failure(run) {
@@ -343,7 +371,8 @@ impl Run {
             Self::note_attempts(run, &mut end);
             self.judge(run, item, &mut end);
             let is_met = self.until_is_met(run, item, &mut end);
-            if is_met || attempts > retries || end.status == Status::Lost {
+            let is_final = end.status == Status::Lost || end.is_cancelled();
+            if is_met || attempts > retries || is_final {
                 if !is_met && attempts > retries && retries > 0 {
                     end.give_up(attempts - 1);
                 }

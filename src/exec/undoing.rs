@@ -450,13 +450,15 @@ fn how(entry: &UndoEntry) -> String {
 
 /// The keywords under which an entry was made: who acted.
 fn become_keywords(entry: &UndoEntry) -> Keywords {
+    as_user(entry.become_user.as_deref(), entry.become_method.as_deref())
+}
+
+/// The keywords that make a task act as this user; none: as who logs in.
+pub(super) fn as_user(user: Option<&str>, method: Option<&str>) -> Keywords {
     Keywords {
-        r#become: Some(field(entry.become_user.is_some().into())),
-        become_user: entry.become_user.as_deref().map(|user| field(user.into())),
-        become_method: entry
-            .become_method
-            .as_deref()
-            .map(|method| field(method.into())),
+        r#become: Some(field(user.is_some().into())),
+        become_user: user.map(|user| field(user.into())),
+        become_method: method.map(|method| field(method.into())),
         ..Keywords::default()
     }
 }

@@ -9,6 +9,7 @@ use super::controller::View;
 use crate::diag::Opener;
 use crate::plan::find_file;
 use crate::template::{PathKind, PathStat, World};
+use crate::value::{Text, Value};
 
 /// The controller as templates see it.
 pub(crate) struct ControllerWorld<'a> {
@@ -28,6 +29,11 @@ impl World for ControllerWorld<'_> {
         let read = std::fs::File::open("/dev/urandom").and_then(|mut f| f.read_exact(&mut bytes));
         read.expect("invariant: the system gives random bytes");
         u64::from_le_bytes(bytes)
+    }
+
+    fn note_secret(&self, secret: &str) {
+        let secret = Value::Str(Text::data(secret).into_secret());
+        self.view.hosts.note_secret(&secret);
     }
 
     fn env(&self, name: &str) -> Option<String> {

@@ -162,6 +162,12 @@ impl Reader<'_> {
                 });
             }
         }
+        // The one call that Python takes for a literal.
+        if word == "set" && rest.trim_start().starts_with('(') {
+            self.rest = rest.trim_start();
+            let (items, _) = self.items('(', ')')?;
+            return items.is_empty().then(|| Value::from(items));
+        }
         let value = match word {
             "True" => Value::Bool(true),
             "False" => Value::Bool(false),
@@ -313,6 +319,13 @@ fn number(token: &str, is_negative: bool) -> Option<Value> {
         }
         let n: i64 = plain.parse().ok()?;
         return Some(Value::Int(if is_negative { -n } else { n }));
+    }
+    // A complex number, which becomes its text.
+    if let Some(real) = lower.strip_suffix('j') {
+        return number(real, false).map(|_| {
+            let sign = if is_negative { "-" } else { "" };
+            Value::Str(Text::data(format!("{sign}{real}j")))
+        });
     }
     let is_float = plain
         .bytes()

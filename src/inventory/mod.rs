@@ -19,4 +19,5 @@ pub use constructed::Expressions;
 pub use data::{Host, Inventory};
 pub use literal::literal_eval;
 pub use pattern::{Selected, limit_patterns, split_patterns};
+pub use source::Unparsed;
 pub use vars_files::vars_folder;

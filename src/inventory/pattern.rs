@@ -77,7 +77,7 @@ pub fn limit_patterns(limit: &str) -> Result<Vec<String>, Diagnostic> {
         };
         let path = Path::new(name);
         let text = if path.is_dir() {
-            Err("it is a folder".to_owned())
+            Err("it must be a file, not a folder".to_owned())
         } else {
             std::fs::read_to_string(path).map_err(|error| error.to_string())
         };

@@ -31,6 +31,36 @@ pub(super) fn expand_host(pattern: &str) -> Result<(Vec<String>, Option<u32>), S
     Ok((names, port))
 }
 
+/// What becomes of sources that cannot be parsed.
+#[derive(Clone, Copy, Debug)]
+pub struct Unparsed {
+    /// One is too many.
+    pub any_is_failed: bool,
+    /// At least one has to be parsed.
+    pub all_is_failed: bool,
+}
+
+/// Codes of problems that only say that a source cannot be parsed.
+const UNPARSABLE: &[&str] = &[
+    "SB0001", "SB0101", "SB0201", "SB0202", "SB0203", "SB0204", "SB0205", "SB0206", "SB0207",
+];
+
+fn unparsable(source: &str) -> Diagnostic {
+    Diagnostic::error(
+        "SB0201",
+        format!("unable to parse {source} as an inventory source"),
+    )
+}
+
+/// Whether a folder, or one in it, holds nothing.
+fn has_empty_folder(path: &Path) -> bool {
+    let Ok(entries) = std::fs::read_dir(path) else {
+        return false;
+    };
+    let paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.is_empty() || paths.iter().any(|path| has_empty_folder(path))
+}
+
 /// What reading a source needs besides the source.
 struct Reading<'a> {
     texts: &'a mut SourceMap,
@@ -88,6 +118,62 @@ impl Inventory {
             return Err(problems);
         }
         Ok((inventory, problems))
+    }
+
+    /// As [`Self::read_with`], but what cannot be parsed is left out with a warning, as in Ansible.
+    ///
+    /// # Errors
+    /// All problems, where they are more than sources that cannot be parsed, or where `unparsed`
+    /// does not forgive those.
+    pub fn read_forgiving(
+        sources: &[String],
+        playbook_folder: Option<&Path>,
+        texts: &mut SourceMap,
+        expressions: Option<&dyn Expressions>,
+        unparsed: Unparsed,
+    ) -> Result<(Self, Vec<Diagnostic>), Vec<Diagnostic>> {
+        if unparsed.any_is_failed {
+            let empty = sources
+                .iter()
+                .find(|source| has_empty_folder(Path::new(source)));
+            if let Some(source) = empty {
+                return Err(vec![unparsable(source)]);
+            }
+        }
+        let problems = match Self::read_with(sources, playbook_folder, texts, expressions) {
+            Ok((inventory, _)) if unparsed.all_is_failed && inventory.hosts().next().is_none() => {
+                return Err(vec![Diagnostic::error("SB0201", "no inventory was parsed")]);
+            }
+            Ok(read) => return Ok(read),
+            Err(problems) => problems,
+        };
+        let (mut fine, mut warnings) = (Vec::new(), Vec::new());
+        for source in sources {
+            let alone = std::slice::from_ref(source);
+            match Self::read_with(alone, None, texts, expressions) {
+                Ok(_) => fine.push(source.clone()),
+                Err(found) if found.iter().all(|p| UNPARSABLE.contains(&p.code)) => {
+                    warnings.push(Diagnostic {
+                        severity: Severity::Warning,
+                        ..unparsable(source)
+                    });
+                }
+                Err(_) => return Err(problems),
+            }
+        }
+        let has_failed = unparsed.any_is_failed || unparsed.all_is_failed && fine.is_empty();
+        if has_failed || warnings.is_empty() {
+            return Err(problems);
+        }
+        if fine.is_empty() {
+            warnings.push(Diagnostic::warning(
+                "SB0201",
+                "no inventory was parsed, only implicit localhost is available",
+            ));
+        }
+        let (inventory, more) = Self::read_with(&fine, playbook_folder, texts, expressions)?;
+        warnings.extend(more);
+        Ok((inventory, warnings))
     }
 
     fn list(&mut self, source: &str) -> Vec<Diagnostic> {
@@ -217,7 +303,9 @@ impl Inventory {
                 ),
             }
         } else if is_mapping {
-            problems.extend(yaml::read(self, &node, source));
+            let text = reading.texts.text(node.span.file).cloned();
+            let text = text.unwrap_or_else(|| "".into());
+            problems.extend(yaml::read(self, &node, source, &text));
         } else if problems.is_empty() {
             problems.push(
                 Diagnostic::error("SB0206", "a YAML inventory must be a mapping of groups")

@@ -11,10 +11,16 @@ use crate::diag::Diagnostic;
 use crate::syntax::{Entry, Kind, Node};
 
 /// Adds what a tree says to the inventory.
-pub(super) fn read(inventory: &mut Inventory, node: &Node, source: &Arc<Path>) -> Vec<Diagnostic> {
+pub(super) fn read(
+    inventory: &mut Inventory,
+    node: &Node,
+    source: &Arc<Path>,
+    text: &str,
+) -> Vec<Diagnostic> {
     let mut reader = Yaml {
         inventory,
         source,
+        text,
         problems: Vec::new(),
     };
     for entry in node.as_map().unwrap_or_default() {
@@ -26,6 +32,8 @@ pub(super) fn read(inventory: &mut Inventory, node: &Node, source: &Arc<Path>) -
 struct Yaml<'a> {
     inventory: &'a mut Inventory,
     source: &'a Arc<Path>,
+    /// The file, where a number shows that is not quoted.
+    text: &'a str,
     problems: Vec<Diagnostic>,
 }
 
@@ -127,6 +135,17 @@ impl Yaml<'_> {
                 return;
             }
         };
+        if entry.key.parse::<f64>().is_ok() && !self.is_quoted(entry) {
+            self.problems.push(
+                Diagnostic::error(
+                    "SB0206",
+                    format!("host pattern {} must be a string", entry.key),
+                )
+                .at(entry.key_span, "a number to YAML")
+                .help("put it in quotes"),
+            );
+            return;
+        }
         match expand_host(&entry.key) {
             Ok((names, port)) => {
                 for name in names {
@@ -140,6 +159,12 @@ impl Yaml<'_> {
                     .at(entry.key_span, why),
             ),
         }
+    }
+
+    fn is_quoted(&self, entry: &Entry) -> bool {
+        let start = usize::try_from(entry.key_span.start).unwrap_or(usize::MAX);
+        let key = self.text.get(start..).unwrap_or_default();
+        key.starts_with(['"', '\''])
     }
 
     fn ignore(&mut self, entry: &Entry, why: &str) {

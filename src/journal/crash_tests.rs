@@ -79,6 +79,7 @@ impl Intent {
             become_user: None,
             become_method: None,
             converges: true,
+            is_durable: false,
             summary: String::new(),
             tags: self.tags.iter().map(|t| (*t).to_owned()).collect(),
             seals: self.seals,

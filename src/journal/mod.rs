@@ -16,6 +16,7 @@ mod state;
 mod storage;
 mod store;
 mod undo;
+mod volume;
 mod writer;
 
 #[cfg(test)]

@@ -114,6 +114,10 @@ pub enum Record {
         become_method: Option<String>,
         /// Whether it may simply run again.
         converges: bool,
+        /// Whether what it sends first is a durable attempt, whose [`Record::Issued`] follows and is
+        /// synced with it: without that record nothing was sent.
+        #[serde(default)]
+        is_durable: bool,
         /// One line for a person.
         summary: String,
         /// Tags of the task, for seals.
@@ -175,6 +179,24 @@ pub enum Record {
         out: u64,
         /// Bytes of standard error.
         err: u64,
+    },
+    /// A job that is not awaited (`poll: 0`) was seen to be over. Synced.
+    JobEnded {
+        /// The attempt.
+        attempt: u64,
+        /// How, in a few words.
+        how: String,
+        /// Whether its files stay on the host, so that it can be asked about again.
+        is_kept: bool,
+    },
+    /// Somebody ends attempts that run. Synced before the first signal.
+    Cancelled {
+        /// The attempts.
+        attempts: Vec<u64>,
+        /// Who.
+        by: String,
+        /// When.
+        at: DateTime<Utc>,
     },
     /// The locks of hosts were taken over for this run. Synced.
     TakenOver {
@@ -285,6 +307,9 @@ pub struct Issued {
     /// Whether it is not awaited (`poll: 0`).
     #[serde(default)]
     pub is_job: bool,
+    /// Where the host keeps its files; empty in a journal that did not say.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub place: String,
 }
 
 impl Record {

@@ -46,14 +46,22 @@ pub struct Attempt {
     pub module: String,
     /// The host it acts on.
     pub acts_on: String,
+    /// The user to become there.
+    pub become_user: Option<String>,
+    /// By which method.
+    pub become_method: Option<String>,
     /// Whether it may simply run again.
     pub converges: bool,
+    /// Whether what it sends first is a durable attempt.
+    pub is_durable: bool,
     /// One line for a person.
     pub summary: String,
     /// How it was sent, where it is durable; of several tries the last.
     pub issued: Option<Issued>,
     /// How far its output was shown: bytes of standard output and of standard error.
     pub shown: (u64, u64),
+    /// How it ended, where it is a job and was seen to be over.
+    pub ended: Option<String>,
 }
 
 /// A question that was answered.
@@ -84,6 +92,8 @@ pub struct RunState {
     pub done: HashMap<Instance, Outcome>,
     /// Intents without an end, by attempt.
     pub open: BTreeMap<u64, Attempt>,
+    /// Jobs that were begun and are not awaited, by attempt, as long as their files are kept.
+    pub jobs: BTreeMap<u64, Attempt>,
     /// The undo stack, newest first.
     pub undo: Vec<UndoEntry>,
     /// The newest point of no return that stands: its attempt. No rollback of the stack goes to
@@ -196,6 +206,7 @@ impl RunState {
             | Record::HostReady { .. }
             | Record::Issued(_)
             | Record::Seen { .. }
+            | Record::JobEnded { .. }
             | Record::Undone { .. }
             | Record::TakenOver { .. } => self.add_of_hosts(record),
             Record::Released { host, by, .. } => self.release(host, by),
@@ -213,6 +224,7 @@ impl RunState {
                 }
                 self.rolled_back.push((way.clone(), *is_complete));
             }
+            Record::Cancelled { .. } => {}
             Record::Closed { exit_code, .. } => self.closed = Some(*exit_code),
         }
     }
@@ -258,6 +270,11 @@ impl RunState {
                     open.shown = (*out, *err);
                 }
             }
+            Record::JobEnded {
+                attempt,
+                how,
+                is_kept,
+            } => self.end_job(*attempt, how, *is_kept),
             Record::TakenOver { without, .. } => self.without.extend(without.iter().cloned()),
             Record::HostReady {
                 host,
@@ -270,6 +287,14 @@ impl RunState {
                 self.places.push(place);
             }
             _ => {}
+        }
+    }
+
+    fn end_job(&mut self, attempt: u64, how: &str, is_kept: bool) {
+        if !is_kept {
+            self.jobs.remove(&attempt);
+        } else if let Some(job) = self.jobs.get_mut(&attempt) {
+            job.ended = Some(how.to_owned());
         }
     }
 
@@ -288,7 +313,11 @@ impl RunState {
         else {
             return;
         };
-        if attempt.is_some() {
+        if let Some(attempt) = attempt {
+            let is_job = |open: &Attempt| open.issued.as_ref().is_some_and(|i| i.is_job);
+            if let Some(job) = self.open.get(attempt).filter(|open| is_job(open)) {
+                self.jobs.insert(*attempt, job.clone());
+            }
             // Its earlier attempts (`until`, an interruption) are settled with it.
             self.open.retain(|_, open| open.instance != *instance);
         }
@@ -316,6 +345,21 @@ fn is_bad(status: Status) -> bool {
 }
 
 impl Attempt {
+    /// Whether it was provably never sent: the record of how it is sent did not come to the disk,
+    /// and nothing leaves before that.
+    pub fn is_unsent(&self) -> bool {
+        self.is_durable && self.issued.is_none()
+    }
+
+    /// The task's name, or where it stands.
+    pub fn title(&self) -> String {
+        if self.name.is_empty() {
+            self.instance.step.0.clone()
+        } else {
+            self.name.clone()
+        }
+    }
+
     fn of(record: &Record) -> Option<Self> {
         let Record::Intent {
             attempt,
@@ -323,7 +367,10 @@ impl Attempt {
             name,
             module,
             acts_on,
+            become_user,
+            become_method,
             converges,
+            is_durable,
             summary,
             ..
         } = record
@@ -336,10 +383,14 @@ impl Attempt {
             name: name.clone(),
             module: module.clone(),
             acts_on: acts_on.clone(),
+            become_user: become_user.clone(),
+            become_method: become_method.clone(),
             converges: *converges,
+            is_durable: *is_durable,
             summary: summary.clone(),
             issued: None,
             shown: (0, 0),
+            ended: None,
         })
     }
 }

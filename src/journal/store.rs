@@ -15,6 +15,7 @@ use super::record::Record;
 use super::seal::{KeyFolder, RunKey};
 use super::signature::Signer;
 use super::storage::{Disk, sync_dir};
+use super::volume;
 use super::writer::{Clock, Writer};
 
 /// Names the newest run wherever an id may stand.
@@ -186,6 +187,13 @@ impl RunStore {
         }
     }
 
+    /// Why runs are less safe here than on a disk of this machine, where they are.
+    pub fn doubt(&self) -> Option<String> {
+        let why = volume::doubt(volume::kind_of(&self.root)?)?;
+        let root = self.root.display();
+        Some(format!("the folder of runs `{root}`: {why}"))
+    }
+
     /// The folder of all runs.
     pub fn root(&self) -> &Path {
         &self.root
@@ -247,6 +255,11 @@ impl RunStore {
         let id = self.find(name)?;
         let recovered = reader::read(&self.root.join(&id).join(JOURNAL))?;
         Ok((id, recovered))
+    }
+
+    /// Whether a process works on a run.
+    pub fn is_held(&self, id: &str) -> bool {
+        holder_of(&self.folder(id)).is_some()
     }
 
     /// The exit code of a run that has ended, and the locks that it took: token, and where from.

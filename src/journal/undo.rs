@@ -132,6 +132,8 @@ impl Stack {
             | Record::HostReady { .. }
             | Record::Issued(_)
             | Record::Seen { .. }
+            | Record::JobEnded { .. }
+            | Record::Cancelled { .. }
             | Record::TakenOver { .. }
             | Record::Answered { .. }
             | Record::Done { .. }

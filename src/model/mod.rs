@@ -26,4 +26,4 @@ pub use keywords::Keywords;
 pub use layer::Layer;
 pub use play::{Import, Play, Playbook, PlaybookEntry, VarsPrompt};
 pub use role::{RoleScope, RoleUse};
-pub use task::{Action, Loop, LoopControl, LoopKind, Task};
+pub use task::{Action, Loop, LoopControl, LoopKind, TEMPLATED_MODULE, TEMPLATED_NAME, Task};

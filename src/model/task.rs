@@ -129,15 +129,34 @@ pub enum Action {
     },
 }
 
+/// The argument that holds the name of a module where that is a template.
+pub const TEMPLATED_NAME: &str = "_templated_name";
+
+/// The module's name in an [`Action::Module`] whose real name is a template.
+pub const TEMPLATED_MODULE: &str = "templated_module";
+
 impl Action {
+    /// The template of the module's name, where it is one.
+    pub fn templated_name(&self) -> Option<&Value> {
+        match self {
+            Self::Module { name, args, .. } if name == TEMPLATED_MODULE => {
+                args.fields.get(TEMPLATED_NAME)
+            }
+            _ => None,
+        }
+    }
+
     /// What the playbook calls it.
     pub fn name(&self) -> &str {
         match self {
             // All modules of `library/` are one module, which is told the name.
-            Self::Module { name, args, .. } => match args.fields.get("_module") {
-                Some(Value::Str(name)) => name.as_str(),
-                _ => name,
-            },
+            Self::Module { name, args, .. } => {
+                let told = args.fields.get("_module");
+                match told.or_else(|| args.fields.get(TEMPLATED_NAME)) {
+                    Some(Value::Str(name)) => name.as_str(),
+                    _ => name,
+                }
+            }
             Self::IncludeTasks { .. } => "include_tasks",
             Self::IncludeRole { .. } => "include_role",
             Self::Meta { .. } => "meta",

@@ -40,6 +40,10 @@ pub enum Act {
     Reconnect {
         /// Seconds to wait at most.
         timeout_s: u32,
+        /// Seconds before the first try.
+        delay_s: u32,
+        /// Whether it has to restart meanwhile, which this machine cannot.
+        restarts: bool,
     },
 }
 

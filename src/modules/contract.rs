@@ -74,6 +74,8 @@ pub struct Resolved {
     pub mode: u32,
     /// What is in it, where it is a folder; empty for a file.
     pub tree: Option<Vec<TreeEntry>>,
+    /// Of a template that read a secret: its text as its author wrote it.
+    pub secret_of: Option<String>,
 }
 
 /// One entry of a folder on the controller.
@@ -150,7 +152,7 @@ pub enum Undo {
 }
 
 /// One before/after pair of a diff.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Diff {
     /// Heading of the old side, such as a path.
     pub before_header: String,
@@ -173,7 +175,12 @@ pub struct Outcome {
     pub result: Map,
     /// Facts to set on the host (`ansible_facts`).
     pub facts: Map,
+    /// What stands in a diff where nothing was changed: before and after alike.
+    pub same: Option<Diff>,
 }
+
+/// The key under which a result holds warnings that are only for check mode.
+pub const CHECK_WARNINGS: &str = "_check_warnings";
 
 impl Outcome {
     /// A result with nothing changed.

@@ -2,14 +2,18 @@
 //!
 //! The states themselves are in `file_states`. Source: ansible-core 2.19, `modules/file.py`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::file_args::file_args;
 use super::file_states::{Sight, Task, decide};
 use super::path_state::{Node, basename, failure, word};
-use super::put::{Landed, check_replies};
-use super::{Change, Decision, Effect, Failure, Foretell, Module, Outcome, Resolved};
-use crate::script::{Reply, Script};
+use super::put::{Landed, attribute_diff, check_replies};
+use super::{
+    CHECK_WARNINGS, Change, Decision, Effect, Failure, Foretell, Module, Outcome, Resolved,
+};
+use crate::script::{Reply, Script, quote};
+use crate::value::Value;
 
 /// Brings about that a path is a file, directory, link, hard link, touched or absent.
 ///
@@ -180,8 +184,39 @@ impl FileArgs {
                 sh.push_str(&self.probe_times());
             }
         }
+        for (kind, name) in [("user", &self.owner), ("group", &self.group)] {
+            if let Some(name) = name {
+                // What is there already has its owner; names were looked up before.
+                let _ = writeln!(sh, "[ -e \"$SB_p\" ] || sb_id {kind} {}", quote(name));
+            }
+        }
         sh.push_str("exit 0\n");
         sh
+    }
+
+    /// What check mode warns of: another task may be meant to make the owner or the group.
+    fn unknown_owners(&self, fields: &BTreeMap<String, String>) -> Vec<Value> {
+        let mut warnings = Vec::new();
+        for (kind, id, name) in [("user", "uid", &self.owner), ("group", "gid", &self.group)] {
+            let Some(name) = name else { continue };
+            let is_number = name.parse::<u32>().is_ok();
+            // A number is looked up only where nothing is there yet.
+            if fields.contains_key(&format!("{kind}.{name}"))
+                || is_number && fields.contains_key("f.stat")
+            {
+                continue;
+            }
+            let with = if is_number {
+                format!("{kind} with {id}")
+            } else {
+                kind.to_owned()
+            };
+            let warning = format!(
+                "failed to look up {with} {name}. Create {kind} up to this point in real play"
+            );
+            warnings.push(warning.into());
+        }
+        warnings
     }
 
     fn probe_source(&self) -> String {
@@ -300,7 +335,25 @@ impl Module for File {
             body: reply.body(),
             fields,
         };
-        decide(&task, &sight)
+        let warnings = args.unknown_owners(&sight.fields);
+        let mut decision = decide(&task, &sight);
+        let result = match &mut decision {
+            Ok(Decision::Unchanged(outcome)) => Some(&mut outcome.result),
+            Ok(Decision::Change(change)) => match &mut change.foretell {
+                Foretell::Changed(result) => Some(result),
+                Foretell::Skipped(_) => None,
+            },
+            Ok(Decision::Ask(_)) => None,
+            Err(failure) => Some(&mut failure.result),
+        };
+        if let Some(result) = result.filter(|_| !warnings.is_empty()) {
+            result.insert(CHECK_WARNINGS.into(), warnings.into());
+        }
+        if let Ok(Decision::Unchanged(outcome)) = &mut decision {
+            let path = BTreeMap::from([("path", sight.path.as_str().into())]);
+            outcome.same = Some(attribute_diff("", &path, &path));
+        }
+        decision
     }
 
     fn finish(
@@ -315,6 +368,7 @@ impl Module for File {
             return Ok(Outcome::changed(crate::value::Map::new()));
         };
         let mut result = foretold.clone();
+        result.shift_remove(CHECK_WARNINGS);
         for name in ["uid", "gid", "owner", "group", "mode", "size"] {
             result.shift_remove(name);
         }

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 use super::Failure;
 use super::mode::{Base, Mode};
-use super::path_state::{Kind, Node, octal, umask};
+use super::path_state::{Kind, Node, octal, plain_octal, umask};
 use crate::script::quote;
 
 /// Declares an argument struct with the common file arguments added to its own.
@@ -294,8 +294,8 @@ impl AttrChange {
             }
         }
         if let Some((old, new)) = self.mode {
-            before.insert("mode", octal(old).into());
-            after.insert("mode", octal(new).into());
+            before.insert("mode", plain_octal(old).into());
+            after.insert("mode", plain_octal(new).into());
         }
     }
 }

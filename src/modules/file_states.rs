@@ -149,6 +149,15 @@ impl Steps {
         }
         let path = word_of_seen(path);
         let _ = writeln!(self.apply, "sb_keep_times 1 {path}");
+        // Both at once to the present may also do who only may write to the file.
+        let is_now = |time: &Option<String>| time.as_deref() == Some("now");
+        let is_touch = wanted.iter().all(|(_, _, time, _)| is_now(time));
+        if is_touch {
+            let _ = writeln!(
+                self.apply,
+                "touch -c {path} || sb_fail 'cannot set the times'"
+            );
+        }
         for (flag, name, time, old) in &wanted {
             let Some(time) = time else { continue };
             let stamp = if time == "now" {
@@ -156,10 +165,12 @@ impl Steps {
             } else {
                 format!(" -t {time}")
             };
-            let _ = writeln!(
-                self.apply,
-                "touch -c {flag}{stamp} {path} || sb_fail 'cannot set the {name}'"
-            );
+            if !is_touch {
+                let _ = writeln!(
+                    self.apply,
+                    "touch -c {flag}{stamp} {path} || sb_fail 'cannot set the {name}'"
+                );
+            }
             self.words.push(format!("{name} {time}"));
             self.before.insert(name, old.as_f64().into());
             self.after.insert(name, time.as_str().into());

@@ -254,7 +254,8 @@ impl FindArgs {
     fn script(&self) -> String {
         let depth = match (self.recurse, self.depth) {
             (false, _) => " -maxdepth 1".to_owned(),
-            (true, Some(depth)) if depth > 0 => format!(" -maxdepth {depth}"),
+            // What is one deeper is examined and never a match, as in Ansible.
+            (true, Some(depth)) if depth > 0 => format!(" -maxdepth {}", depth + 1),
             (true, _) => String::new(),
         };
         let follow = if self.follow { "-L " } else { "" };
@@ -262,7 +263,7 @@ impl FindArgs {
         for (i, path) in self.paths.iter().enumerate() {
             let _ = writeln!(
                 sh,
-                "SB_d{i}={}\nif [ ! -d \"$SB_d{i}\" ]; then sb_kv skipped.{i} \"$SB_d{i}\"; fi",
+                "SB_d{i}={}\nsb_kv base.{i} \"${{SB_d{i}%/}}/\"\nif [ ! -d \"$SB_d{i}\" ]; then sb_kv skipped.{i} \"$SB_d{i}\"; fi",
                 word(path)
             );
         }
@@ -348,8 +349,24 @@ impl FindArgs {
             .unwrap_or(0);
         let listed = records(reply.body());
         let examined = listed.len();
+        let fields = reply.fields();
+        let bases = fields.iter().filter(|(name, _)| name.starts_with("base."));
+        let bases: Vec<&String> = bases.map(|(_, base)| base).collect();
+        let depth_max = self.depth.filter(|depth| self.recurse && *depth > 0);
+        let is_deep = |path: &str| {
+            let inside = bases
+                .iter()
+                .filter_map(|base| path.strip_prefix(base.as_str()));
+            let depth = inside.map(|rest| rest.matches('/').count() + 1).min();
+            depth_max.is_some_and(|max| {
+                depth.is_some_and(|depth| i64::try_from(depth).is_ok_and(|depth| depth > max))
+            })
+        };
         let mut found = Vec::new();
         for (path, node) in listed {
+            if is_deep(&path) {
+                continue;
+            }
             if self
                 .meets(criteria, &path, &node, now)
                 .map_err(Failure::new)?
@@ -361,32 +378,86 @@ impl FindArgs {
     }
 
     /// The contents of the files, each after a line with its number and size.
-    fn contents_script(found: &[(String, Node)]) -> Script {
-        let mut sh = String::from("sb_body\n");
-        for (i, (path, _)) in found.iter().enumerate() {
-            let path = word_of_seen(path);
-            let _ = writeln!(
-                sh,
-                "if [ -f {path} ] && [ -r {path} ]; then SB_n=$(wc -c <{path}); echo \"{i} \"$SB_n; head -c $SB_n <{path}; fi"
+    /// The name of the encoding, where it is not UTF-8.
+    fn other_encoding(&self) -> Option<&str> {
+        let name = self.encoding.as_deref()?;
+        let is_utf8 = matches!(
+            name.to_ascii_lowercase().as_str(),
+            "utf-8" | "utf8" | "utf_8" | "ascii"
+        );
+        (!is_utf8).then_some(name)
+    }
+
+    /// The contents of what was found as UTF-8, each after its number and size; `e` in place of the
+    /// size where it is in another encoding, `u` where the host does not know that.
+    fn contents_script(&self, found: &[(String, Node)]) -> Script {
+        let mut sh = String::new();
+        let (mut read, mut check) = ("cat".to_owned(), String::new());
+        if let Some(name) = self.other_encoding() {
+            read = format!("iconv -f {} -t UTF-8", super::super::script::quote(name));
+            sh.push_str(
+                "command -v iconv >/dev/null || { echo 'another encoding than UTF-8 needs iconv' >&2\nexit 1; }\n",
             );
+            let _ = writeln!(sh, "SB_u=; {read} </dev/null >/dev/null 2>&1 || SB_u=1");
+            check = format!(
+                "if [ -n \"$SB_u\" ]; then echo \"$SB_i u\"; return 0; fi\n\
+                 {read} <\"$1\" >/dev/null 2>&1 || {{ echo \"$SB_i e\"; return 0; }}\n"
+            );
+        }
+        let _ = writeln!(
+            sh,
+            "sb_content() {{\n[ -f \"$1\" ] && [ -r \"$1\" ] || return 0\n{check}\
+             SB_n=$({read} <\"$1\" | wc -c); echo \"$SB_i \"$SB_n; {read} <\"$1\" | head -c $SB_n\n}}\n\
+             sb_body"
+        );
+        for (i, (path, _)) in found.iter().enumerate() {
+            let _ = writeln!(sh, "SB_i={i}; sb_content {}", word_of_seen(path));
         }
         Script::new(sh)
     }
 
-    fn has_content(&self, pattern: &Pattern, bytes: &[u8]) -> Result<bool, String> {
-        // Ansible refuses what it cannot decode; here such a file is no match.
-        let Ok(text) = std::str::from_utf8(bytes) else {
-            return Ok(false);
-        };
-        if self.read_whole_file {
-            return Ok(pattern.search(text)?.is_some());
-        }
-        for line in text.split_inclusive('\n') {
-            if pattern.matches_at_start(line)? {
-                return Ok(true);
+    /// Whether a content matches; why not even that can be told otherwise.
+    fn has_content(&self, path: &str, pattern: &Pattern, content: &Content<'_>) -> Matched {
+        let encoding = self.encoding.as_deref().unwrap_or("utf-8");
+        let bytes = match content {
+            Content::Bytes(bytes) => bytes,
+            Content::Undecodable => {
+                return Matched::Skipped(format!(
+                    "Failed to read the file {path} due to an encoding error. current encoding: \
+                     {encoding}"
+                ));
             }
+            Content::UnknownEncoding => {
+                return Matched::Skipped(format!("unknown encoding: {encoding}"));
+            }
+        };
+        let Ok(text) = std::str::from_utf8(bytes) else {
+            return self.has_content(path, pattern, &Content::Undecodable);
+        };
+        let found = if self.read_whole_file {
+            pattern.search(text).map(|found| found.is_some())
+        } else {
+            let lines = text.split_inclusive('\n');
+            lines
+                .map(|line| pattern.matches_at_start(line))
+                .find(|found| *found != Ok(false))
+                .unwrap_or(Ok(false))
+        };
+        match found {
+            Ok(is_match) => Matched::Told(is_match),
+            Err(why) => Matched::Failed(why),
         }
-        Ok(false)
+    }
+
+    /// The path of `paths` below which a file was found.
+    fn searched(&self, file: &str) -> String {
+        let below = |path: &&String| {
+            let path = path.trim_end_matches('/');
+            file.strip_prefix(path)
+                .is_some_and(|rest| rest.starts_with('/'))
+        };
+        let path = self.paths.iter().find(below).map(String::as_str);
+        path.unwrap_or(file).trim_end_matches('/').to_owned()
     }
 
     fn sums_script(&self, found: &[(String, Node)]) -> Script {
@@ -421,16 +492,51 @@ fn records(body: &[u8]) -> Vec<(String, Node)> {
         .collect()
 }
 
+/// The folders that the host's `find` could not read.
+fn unreadable(stderr: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(stderr);
+    let told = text.lines().filter_map(|line| {
+        let path = line
+            .strip_prefix("find: ")?
+            .strip_suffix(": Permission denied")?;
+        Some(path.trim_matches(['\'', '‘', '’']).to_owned())
+    });
+    told.collect()
+}
+
+/// What a file holds.
+enum Content<'a> {
+    Bytes(&'a [u8]),
+    Undecodable,
+    UnknownEncoding,
+}
+
+/// What a content comes to.
+enum Matched {
+    Told(bool),
+    /// It could not be read as text, and why.
+    Skipped(String),
+    /// The expression cannot be applied.
+    Failed(String),
+}
+
 /// Splits what [`FindArgs::contents_script`] brought, by number.
-fn contents(mut body: &[u8]) -> Option<BTreeMap<usize, &[u8]>> {
+fn contents(mut body: &[u8]) -> Option<BTreeMap<usize, Content<'_>>> {
     let mut all = BTreeMap::new();
     while !body.is_empty() {
         let end = body.iter().position(|byte| *byte == b'\n')?;
         let line = std::str::from_utf8(&body[..end]).ok()?;
         let (number, size) = line.split_once(' ')?;
-        let size: usize = size.trim().parse().ok()?;
         let rest = &body[end + 1..];
-        all.insert(number.parse().ok()?, rest.get(..size)?);
+        let (content, size) = match size.trim() {
+            "e" => (Content::Undecodable, 0),
+            "u" => (Content::UnknownEncoding, 0),
+            size => {
+                let size: usize = size.parse().ok()?;
+                (Content::Bytes(rest.get(..size)?), size)
+            }
+        };
+        all.insert(number.parse().ok()?, content);
         body = &rest[size..];
     }
     Some(all)
@@ -444,16 +550,6 @@ impl Module for Find {
     fn check(args: &FindArgs) -> Result<(), String> {
         if let Some(limit) = args.limit.filter(|limit| *limit <= 0) {
             return Err(format!("limit cannot be {limit} (use None for unlimited)"));
-        }
-        let encoding = args
-            .encoding
-            .as_deref()
-            .unwrap_or("utf-8")
-            .to_ascii_lowercase();
-        if !matches!(encoding.as_str(), "utf-8" | "utf8" | "utf_8" | "ascii") {
-            return Err(format!(
-                "`encoding: {encoding}` is not supported, only utf-8 is"
-            ));
         }
         args.criteria().map(|_| ())
     }
@@ -469,20 +565,26 @@ impl Module for Find {
         let criteria = args.criteria().map_err(Failure::new)?;
         let (mut found, examined) = args.found(&seen[0], &criteria)?;
         let mut next = 1;
+        let mut unread = Map::new();
         if let Some(pattern) = &criteria.contains {
             let Some(reply) = seen.get(next) else {
-                return Ok(Decision::Ask(FindArgs::contents_script(&found)));
+                return Ok(Decision::Ask(args.contents_script(&found)));
             };
             next += 1;
             let contents = contents(reply.body())
                 .ok_or_else(|| Failure::new("a file changed while it was read; try again"))?;
             let mut kept = Vec::new();
             for (i, entry) in found.into_iter().enumerate() {
-                let content = contents.get(&i).copied().unwrap_or_default();
-                if contents.contains_key(&i)
-                    && args.has_content(pattern, content).map_err(Failure::new)?
-                {
-                    kept.push(entry);
+                let Some(content) = contents.get(&i) else {
+                    continue;
+                };
+                match args.has_content(&entry.0, pattern, content) {
+                    Matched::Told(true) => kept.push(entry),
+                    Matched::Told(false) => {}
+                    Matched::Skipped(why) => {
+                        unread.insert(args.searched(&entry.0), why.into());
+                    }
+                    Matched::Failed(why) => return Err(Failure::new(why)),
                 }
             }
             found = kept;
@@ -510,9 +612,15 @@ impl Module for Find {
         let skipped: Map = (0..args.paths.len())
             .filter_map(|i| fields.get(&format!("skipped.{i}")))
             .map(|path| (path.clone(), format!("'{path}' is not a directory").into()))
+            .chain(unread)
             .collect();
         if !skipped.is_empty() {
             msg = "Not all paths examined, check warnings for details";
+        }
+        let mut skipped = skipped;
+        for path in unreadable(&seen[0].stderr) {
+            let why = format!("[Errno 13] Permission denied: '{path}'");
+            skipped.insert(path, why.into());
         }
         Ok(Decision::Unchanged(Outcome::ok(Map::from([
             ("matched".into(), int(files.len() as u64)),

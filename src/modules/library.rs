@@ -36,6 +36,8 @@ pub enum Calling {
     KeyValue,
     /// A script in which a mark is replaced by the JSON text.
     Replaced,
+    /// Python that imports `ansible.module_utils`: it runs where the host's Python has ansible-core.
+    Python,
 }
 
 /// A program up to this size that is text travels in the script itself.
@@ -64,11 +66,11 @@ impl Calling {
                     || line.starts_with("import ansible_collections."))
                     && line.contains(".module_utils")
         });
-        if imports || has(b"#<<INCLUDE_ANSIBLE_MODULE_COMMON>>") {
-            return Err(
-                "it imports ansible.module_utils, which is Python code of ansible-core \
-                        that hosts do not have",
-            );
+        if has(b"#<<INCLUDE_ANSIBLE_MODULE_COMMON>>") {
+            return Err("it is of a kind that ansible-core no longer runs");
+        }
+        if imports {
+            return Ok(Self::Python);
         }
         if has(b"# POWERSHELL_COMMON") || has(b"#Requires -Module") {
             return Err("it is a module for Windows");
@@ -100,6 +102,9 @@ pub(super) struct LibraryModuleArgs {
     /// How it takes its arguments.
     #[serde(rename = "_calling")]
     calling: Calling,
+    /// The Python of the host, where its variables name one.
+    #[serde(rename = "_python")]
+    python: Option<String>,
     /// The user's arguments.
     #[serde(flatten)]
     own: Map,
@@ -107,10 +112,11 @@ pub(super) struct LibraryModuleArgs {
 
 impl LibraryModuleArgs {
     fn own(&self) -> serde_json::Map<String, serde_json::Value> {
+        let added = ["_module", "_path", "_calling", "_python"];
         let own = self
             .own
             .iter()
-            .filter(|(name, _)| !matches!(name.as_str(), "_module" | "_path" | "_calling"));
+            .filter(|(name, _)| !added.contains(&name.as_str()));
         own.map(|(name, value)| {
             let value = serde_json::to_value(value).unwrap_or_default();
             (name.clone(), value)
@@ -196,13 +202,17 @@ impl LibraryModuleArgs {
                 "printf %s {} >\"$SB_dir/args\" || exit 1\n",
                 quote(&self.words())
             )),
-            Calling::Binary | Calling::WantJson => {
+            Calling::Binary | Calling::WantJson | Calling::Python => {
                 let json = self.json();
                 let rest = json.strip_prefix('{').unwrap_or(&json);
+                let (open, close) = match self.calling {
+                    Calling::Python => ("{\"ANSIBLE_MODULE_ARGS\": {", "}"),
+                    _ => ("{", ""),
+                };
                 sh.push_str(&format!(
                     "case $SB_dir in *[\\\"\\\\]*) sb_fail 'the home folder has a quote in its name' ;; esac\n\
-                     printf '{{\"_ansible_tmpdir\": \"%s/\", %s' \"$SB_dir\" {} >\"$SB_dir/args\" || exit 1\n",
-                    quote(rest)
+                     printf '{open}\"_ansible_tmpdir\": \"%s/\", %s' \"$SB_dir\" {} >\"$SB_dir/args\" || exit 1\n",
+                    quote(&format!("{rest}{close}"))
                 ));
             }
             Calling::Replaced => {}
@@ -213,6 +223,14 @@ impl LibraryModuleArgs {
             " \"$SB_dir/args\""
         };
         sh.push_str("umask \"$SB_umask\"\n");
+        if self.calling == Calling::Python {
+            let python = self.python.as_deref().unwrap_or("python3");
+            sh.push_str(&format!(
+                "{} \"$SB_file\" \"$SB_dir/args\"\n",
+                quote(python)
+            ));
+            return sh;
+        }
         match interpreter(program).filter(|_| self.calling != Calling::Binary) {
             // Of hosts that have a Python at all, few have one by this name.
             Some((path, rest)) if path.ends_with("/python") => sh.push_str(&format!(
@@ -414,6 +432,7 @@ fn judged(
         skipped,
         result,
         facts,
+        same: None,
     })
 }
 

@@ -86,8 +86,8 @@ mod words;
 
 pub use act::{Act, Source};
 pub use contract::{
-    AnyModule, Change, Compares, Decision, Diff, Effect, Failure, Foretell, Input, InputKind,
-    Module, Outcome, Prepared, Resolved, TreeEntry, Undo,
+    AnyModule, CHECK_WARNINGS, Change, Compares, Decision, Diff, Effect, Failure, Foretell, Input,
+    InputKind, Module, Outcome, Prepared, Resolved, TreeEntry, Undo,
 };
 pub use library::{Calling, LIBRARY_MODULE};
 pub use manual::{Argument, Manual};

@@ -248,13 +248,18 @@ impl Node {
         result.insert("gid".into(), Value::Int(self.gid.into()));
         result.insert("owner".into(), name(&self.owner, self.uid));
         result.insert("group".into(), name(&self.group, self.gid));
-        result.insert("mode".into(), octal(self.mode()).into());
+        result.insert("mode".into(), plain_octal(self.mode()).into());
         result.insert("state".into(), self.state().into());
         result.insert("size".into(), int(self.size));
     }
 }
 
-/// A mode as Ansible prints it: `0644`.
+/// A mode as most modules of Ansible print it: `0644`, `01777`.
+pub(super) fn plain_octal(mode: u32) -> String {
+    format!("0{mode:03o}")
+}
+
+/// A mode as `stat` and `find` print it: `0644`, `1777`.
 pub(super) fn octal(mode: u32) -> String {
     format!("{mode:04o}")
 }

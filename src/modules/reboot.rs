@@ -143,6 +143,8 @@ impl Module for Reboot {
                 Act::script(start),
                 Act::Reconnect {
                     timeout_s: args.timeout_s().saturating_add(args.pre_reboot_delay),
+                    delay_s: 0,
+                    restarts: true,
                 },
                 Act::script(check),
             ],
@@ -204,7 +206,7 @@ pub(super) struct WaitForConnection;
 pub(super) struct WaitForConnectionArgs {
     /// Seconds to wait at most. Default 600.
     timeout: Option<u32>,
-    /// Seconds that are added to `timeout`: the first try is made at once. Default 0.
+    /// Seconds before the first try. Default 0.
     #[serde(default)]
     delay: u32,
     /// No effect: tries follow one another as the connection does them.
@@ -229,11 +231,18 @@ impl Module for WaitForConnection {
         _: &[Resolved],
         _: &[Reply],
     ) -> Result<Decision, Failure> {
-        let timeout_s = args.timeout.unwrap_or(600).saturating_add(args.delay);
+        let timeout_s = args.timeout.unwrap_or(600);
         Ok(Decision::Change(Change {
             summary: format!("wait until the host answers, at most {timeout_s} s"),
             diff: Vec::new(),
-            acts: vec![Act::Reconnect { timeout_s }, Act::script(":")],
+            acts: vec![
+                Act::Reconnect {
+                    timeout_s,
+                    delay_s: args.delay,
+                    restarts: false,
+                },
+                Act::script(":"),
+            ],
             undo: Undo::NotNeeded,
             foretell: Foretell::Skipped(String::new()),
         }))
@@ -274,7 +283,11 @@ mod tests {
             };
             let [
                 Act::Script { script, .. },
-                Act::Reconnect { timeout_s: 600 },
+                Act::Reconnect {
+                    timeout_s: 600,
+                    restarts: true,
+                    ..
+                },
                 Act::Script { script: check, .. },
             ] = &change.acts[..]
             else {

@@ -6,9 +6,10 @@
 use super::command::last;
 use super::group::{Presence, check_name};
 use super::result::fields;
+use super::slurp::base64;
 use super::small_file::{SmallFile, text};
 use super::words::{self, Expand};
-use super::{Change, Decision, Effect, Failure, Foretell, Module, Outcome, Resolved};
+use super::{Change, Decision, Diff, Effect, Failure, Foretell, Module, Outcome, Resolved};
 use crate::script::{Reply, Script, quote};
 use crate::value::{Map, Value};
 
@@ -335,7 +336,8 @@ pub(super) struct KnownHostsArgs {
     state: Presence,
     /// The file. Default `~/.ssh/known_hosts`.
     path: Option<String>,
-    /// Not supported.
+    /// Whether the name stands hashed in the file. A name that stands there in the other form is
+    /// changed.
     #[serde(default)]
     hash_host: bool,
 }
@@ -346,11 +348,19 @@ impl Module for KnownHosts {
     type Args = KnownHostsArgs;
 
     fn check(args: &KnownHostsArgs) -> Result<(), String> {
-        if args.hash_host {
-            return Err("`hash_host` is not supported".into());
-        }
         if args.key.is_none() && args.state == Presence::Present {
             return Err("No key specified when adding a host".into());
+        }
+        if args
+            .name
+            .split_once(',')
+            .is_some_and(|(first, _)| !first.trim().is_empty())
+        {
+            return Err(
+                "Comma separated list of names is not supported. Please pass a single name \
+                        to lookup in the known_hosts file."
+                    .into(),
+            );
         }
         if let Some(key) = &args.key {
             let words: Vec<&str> = key.split_whitespace().collect();
@@ -416,12 +426,18 @@ impl Module for KnownHosts {
             let is_host = found.contains(&(at + 1));
             let this = kind(line);
             let is_same = wanted_kind.as_ref() == Some(&this);
-            let is_type = wanted_kind
-                .as_ref()
-                .is_some_and(|wanted| wanted.first() == this.first());
+            // A line with a mark (`@cert-authority`, `@revoked`) is another thing than a host's key.
+            let has_mark = line.starts_with('@');
+            let is_same = is_same && mark(line) == wanted.map_or("", mark);
+            let is_type = !has_mark
+                && wanted_kind
+                    .as_ref()
+                    .is_some_and(|wanted| wanted.first() == this.first());
             match args.state {
-                Presence::Absent if is_host && (wanted.is_none() || is_same) => {}
+                Presence::Absent if is_host && (wanted.is_none() && !has_mark || is_same) => {}
                 Presence::Present if is_host && is_type && !is_same => {}
+                Presence::Present
+                    if is_host && is_same && !has_mark && is_hashed(line) != args.hash_host => {}
                 _ => {
                     has_it |= is_host && is_same;
                     lines.push(line.to_owned());
@@ -429,17 +445,28 @@ impl Module for KnownHosts {
             }
         }
         if let (Some(line), Presence::Present, false) = (wanted, args.state, has_it) {
-            lines.push(line.to_owned());
+            lines.push(if args.hash_host {
+                hashed(&args.name.to_lowercase(), line, &before)
+            } else {
+                line.to_owned()
+            });
         }
         let result = fields([
             ("name", args.name.as_str().into()),
             ("key", wanted.map_or(Value::Null, Value::from)),
             ("path", path.into()),
             ("state", args.state.name().into()),
-            ("hash_host", false.into()),
+            ("hash_host", args.hash_host.into()),
         ]);
         if lines.iter().map(String::as_str).eq(before.lines()) {
-            return Ok(Decision::Unchanged(Outcome::ok(result)));
+            let mut outcome = Outcome::ok(result);
+            outcome.same = Some(Diff {
+                before_header: path.to_owned(),
+                after_header: path.to_owned(),
+                before: before.clone(),
+                after: before,
+            });
+            return Ok(Decision::Unchanged(outcome));
         }
         let file = SmallFile {
             path,
@@ -475,6 +502,52 @@ impl Module for KnownHosts {
     ) -> Result<Outcome, Failure> {
         written(change, replies)
     }
+}
+
+/// The mark of a line, if it has one.
+fn mark(line: &str) -> &str {
+    let first = line.split_whitespace().next().unwrap_or_default();
+    if first.starts_with('@') { first } else { "" }
+}
+
+/// Whether the host of a line is hashed.
+fn is_hashed(line: &str) -> bool {
+    let mut words = line
+        .split_whitespace()
+        .filter(|word| !word.starts_with('@'));
+    words.next().is_some_and(|host| host.starts_with("|1|"))
+}
+
+/// A line with its host hashed as OpenSSH hashes it: HMAC-SHA1 of the name under a salt, which only
+/// has to differ from that of others. It comes from the file, so that a second look gives the same.
+fn hashed(name: &str, line: &str, file: &str) -> String {
+    use sha1::Digest as _;
+    const BLOCK: usize = 64;
+    let salt = sha1::Sha1::digest(format!("{file}\0{line}"));
+    let padded = |byte: u8| {
+        let mut block = [byte; BLOCK];
+        block
+            .iter_mut()
+            .zip(salt.iter())
+            .for_each(|(pad, salt)| *pad ^= salt);
+        block
+    };
+    let inner = sha1::Sha1::new()
+        .chain_update(padded(0x36))
+        .chain_update(name);
+    let sum = sha1::Sha1::new()
+        .chain_update(padded(0x5c))
+        .chain_update(inner.finalize());
+    let host = format!("|1|{}|{}", base64(&salt), base64(&sum.finalize()));
+    let mut is_named = false;
+    let words = line.split_whitespace().map(|word| {
+        if is_named || word.starts_with('@') {
+            return word;
+        }
+        is_named = true;
+        host.as_str()
+    });
+    words.collect::<Vec<&str>>().join(" ")
 }
 
 #[cfg(test)]

@@ -124,6 +124,7 @@ impl World {
             size: content.len() as u64,
             mode,
             tree: None,
+            secret_of: None,
         }
     }
 

@@ -53,6 +53,29 @@ args! {
         cacheable: bool,
     }
 
+    /// Asks how a job stands that a task with `async` and `poll: 0` has begun on this host.
+    ///
+    /// # Returns
+    /// * `ansible_job_id`: the job.
+    /// * `finished`: whether it is over; then what its module returns is there too.
+    /// * `started`: true.
+    /// * `results_file`: where the host keeps it.
+    ///
+    /// # Example
+    /// ```yaml
+    /// - async_status:
+    ///     jid: "{{ job.ansible_job_id }}"
+    ///   register: result
+    ///   until: result is finished
+    ///   retries: 100
+    /// ```
+    AsyncStatus {
+        /// The job, as `ansible_job_id` of the task that began it.
+        jid: String,
+        /// `status`, or `cleanup`: what the host keeps of it is removed. Default `status`.
+        mode: Option<String>,
+    }
+
     /// Fails where a condition does not hold.
     ///
     /// # Returns

@@ -52,6 +52,7 @@ pub static ACTIONS: &[Action] = &[
     action::<of::Debug>("debug", false, &[]),
     action::<of::SetFact>("set_fact", true, &[]),
     action::<of::Assert>("assert", false, &["that"]),
+    action::<of::AsyncStatus>("async_status", false, &["jid"]),
     action::<of::Fail>("fail", false, &[]),
     action::<of::IncludeVars>("include_vars", false, &["_raw_params", "file", "dir"]),
     action::<of::AddHost>(

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::actions::ACTIONS;
 use crate::diag::{Diagnostic, Span, suggest};
-use crate::model::read::is_variable_name;
+use crate::model::read::{is_variable_name, reserved};
 use crate::model::{
     Action, Args, Condition, Item, Keywords, Play, Playbook, Steps, Task, UndoSpec,
 };
@@ -38,6 +38,11 @@ pub(super) fn items(items: &[Item], handlers: &[Task]) -> Vec<Diagnostic> {
     }
     check.problems
 }
+
+/// Modules whose changes are sent with files.
+const SENDS_FILES: &[&str] = &["assemble", "copy", "template", "unarchive"];
+/// Modules that wait for a host to come back.
+const WAITS: &[&str] = &["reboot", "wait_for_connection"];
 
 #[derive(Default)]
 struct Check {
@@ -91,21 +96,7 @@ impl Check {
             Action::IncludeTasks { .. } | Action::IncludeRole { .. } => self.has_includes = true,
             Action::Meta { .. } => {}
         }
-        // `async: 0` means: not at all.
-        if let Some(field) = task
-            .r#async
-            .as_ref()
-            .filter(|f| f.value.as_int() != Some(0))
-        {
-            self.problems.push(
-                Diagnostic::error("SB0108", "`async` is not supported")
-                    .at(
-                        field.span,
-                        "the task would run outside of what is journaled",
-                    )
-                    .help("remove `async` and `poll`: the task is awaited; `timeout` limits it"),
-            );
-        }
+        self.job(task);
         self.own_keys(task);
         if let Some(UndoSpec::Tasks(tasks)) = &task.undo {
             self.items(tasks, has_defaults);
@@ -115,6 +106,38 @@ impl Check {
             .iter()
             .flat_map(|p| &p.require)
             .for_each(|c| self.condition(c));
+    }
+
+    /// Whether what `async` wants can be a job.
+    fn job(&mut self, task: &Task) {
+        // `async: 0` means: not at all.
+        let wanted = task.r#async.as_ref();
+        let Some(field) = wanted.filter(|f| f.value.as_int() != Some(0)) else {
+            return;
+        };
+        let name = task.action.name();
+        let module = match &task.action {
+            Action::Module { name, .. } => modules::find(name),
+            _ => None,
+        };
+        let why = match module {
+            None => "it runs on the controller, which does not outlive the run",
+            Some(module) if SENDS_FILES.contains(&module.name()) => {
+                "it sends files along, and a job has only its script"
+            }
+            Some(module) if WAITS.contains(&module.name()) => {
+                "it waits for the host to go away and come back, which a job would not outlive"
+            }
+            Some(module) if module.effect() == Effect::Reads || task.reads => {
+                "it only reads: nothing of it would be left to ask about"
+            }
+            Some(_) => return,
+        };
+        self.problems.push(
+            Diagnostic::error("SB0108", format!("`{name}` cannot be a job (`async`)"))
+                .at(field.span, why)
+                .help("remove `async` and `poll`: the task is awaited; `timeout` limits it"),
+        );
     }
 
     fn condition(&mut self, condition: &Condition) {
@@ -210,6 +233,20 @@ impl Check {
         if name == "set_fact" {
             self.fact_names(args);
         }
+        let internal = args.fields.keys().find(|key| key.starts_with("_ansible_"));
+        if let Some(key) = internal {
+            self.problems.push(
+                Diagnostic::error(
+                    "SB0127",
+                    format!(
+                        "invalid parameter specified beginning with keyword `_ansible_` for \
+                         action `{name}`: `{key}`. The prefix `_ansible_` is reserved for internal \
+                         use only."
+                    ),
+                )
+                .at(args.span(&format!("{key}:key")), "given here"),
+            );
+        }
         if args.whole.is_some() || has_defaults || self.problems.len() > before {
             return;
         }
@@ -234,6 +271,8 @@ impl Check {
 
     fn fact_names(&mut self, args: &Args) {
         for key in args.fields.keys() {
+            self.problems
+                .extend(reserved(key, args.span(&format!("{key}:key"))));
             if !key.contains("{{") && key != "_raw_params" && !is_variable_name(key) {
                 self.problems.push(
                     Diagnostic::error("SB0117", format!("invalid variable name `{key}`"))

@@ -85,7 +85,10 @@ pub(super) fn calling(path: &Path) -> Result<Calling, String> {
 }
 
 /// Why a file or folder cannot be trusted.
-fn distrust(path: &Path) -> std::io::Result<Option<&'static str>> {
+///
+/// # Errors
+/// It cannot be looked at.
+pub fn distrust(path: &Path) -> std::io::Result<Option<&'static str>> {
     let metadata = std::fs::metadata(path)?;
     let me = rustix::process::geteuid().as_raw();
     let mine = rustix::process::getegid().as_raw();

@@ -53,6 +53,8 @@ pub struct AnsibleOptions {
     pub is_yaml: bool,
     /// Strategies `free` and `host_pinned` announce a task with its first result.
     pub is_check: bool,
+    /// `debug`: also what the end of a section implies.
+    pub is_debug: bool,
 }
 
 impl Default for AnsibleOptions {
@@ -64,6 +66,7 @@ impl Default for AnsibleOptions {
             shows_custom_stats: false,
             is_yaml: false,
             is_check: false,
+            is_debug: false,
         }
     }
 }
@@ -227,7 +230,7 @@ impl Ansible {
         if matches!(report.status, Status::Failed | Status::Lost) {
             self.error(&task, report);
         }
-        self.diff(report);
+        self.diff(&task.module, report);
         let mut label = Self::label(host, report);
         let dump = self.dump(&task, report);
         let shown = self.is_verbose(&task, report);
@@ -305,8 +308,11 @@ impl Ansible {
         self.line(&text);
     }
 
-    fn diff(&mut self, report: &Report) {
-        let is_asked = self.look.shows_diff || report.result.get("diff").is_some();
+    fn diff(&mut self, module: &str, report: &Report) {
+        // `known_hosts` tells it unasked.
+        let is_unasked = module == "known_hosts";
+        let is_told = report.result.get("diff").is_some() && !is_unasked;
+        let is_asked = self.look.shows_diff || is_told;
         if !is_asked || report.status != Status::Changed {
             return;
         }
@@ -486,6 +492,14 @@ impl Ansible {
         }
     }
 
+    fn meta(&mut self, step: &StepId, task: Task) {
+        self.tasks.insert(step.clone(), task);
+        self.banner = None;
+        if self.options.shows_ok && self.options.shows_skipped {
+            self.task_banner(step);
+        }
+    }
+
     fn retrying(&mut self, host: &str, step: &StepId, left: u32) {
         let name = self.tasks.get(step).map_or("", |t| &t.name);
         let name = name.rsplit(" : ").next().unwrap_or(name).to_owned();
@@ -526,6 +540,28 @@ impl Reporter for Ansible {
                 self.line(&line);
             }
             Event::Retrying { host, step, left } => self.retrying(host, step, *left),
+            Event::Meta {
+                step,
+                name,
+                place,
+                is_handler,
+                done,
+            } => {
+                if let Some(step) = step {
+                    let task = Task {
+                        name: name.clone(),
+                        module: "meta".to_owned(),
+                        place: place.clone(),
+                        is_handler: *is_handler,
+                    };
+                    self.meta(step, task);
+                }
+                if self.options.is_debug || self.look.verbosity >= 2 && step.is_some() {
+                    for line in done {
+                        self.line(&format!("META: {}", sanitize::inline(line)));
+                    }
+                }
+            }
             Event::HostsLeft => self.banner("NO MORE HOSTS LEFT"),
             Event::Notice { is_warning, text } => self.warn(text, *is_warning),
             Event::Undone {

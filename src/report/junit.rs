@@ -116,6 +116,7 @@ impl Reporter for Junit {
             | Event::Answered { .. }
             | Event::Included { .. }
             | Event::HostsLeft
+            | Event::Meta { .. }
             | Event::Notice { .. } => {}
         }
     }

@@ -4,9 +4,12 @@
 //! with each start). Invariant: a program travels on the standard input of the shell that runs it
 //! and never lies in a file of the host's disk.
 
-use super::{PRELUDE, Reply, Script, quote};
+use std::sync::LazyLock;
 
-const SUPERVISOR: &str = include_str!("supervisor.sh");
+use super::lean::lean;
+use super::{Reply, Script, prelude, quote};
+
+static SUPERVISOR: LazyLock<String> = LazyLock::new(|| lean(include_str!("supervisor.sh")));
 
 /// Output that one reply carries at most, of each stream, in bytes.
 pub const WINDOW_BYTES_MAX: usize = 4 << 20;
@@ -53,7 +56,7 @@ impl Start<'_> {
     /// The script that starts it.
     pub fn script(&self) -> Script {
         let program = if self.program.contains("sb_") || self.program.contains("SB_KEEP") {
-            format!("{PRELUDE}\nsb_where {}\n{}", self.place(), self.program)
+            format!("{}sb_where {}\n{}", prelude(), self.place(), self.program)
         } else {
             self.program.to_owned()
         };
@@ -108,13 +111,16 @@ impl Spot {
         ))
     }
 
-    /// Sends a signal to the command and to what it started in its session.
-    pub fn cancel(&self, signal: &str, who: &str) -> Script {
+    /// Sends a signal to the command and to what it started in its session, unless another run
+    /// has the lock of the host; `tokens` name the locks of this one.
+    pub fn cancel(&self, signal: &str, who: &str, run: &str, tokens: &[String]) -> Script {
         Script::new(format!(
-            "sb_cancel {} {} {}\n",
+            "sb_cancel {} {} {} {}{}\n",
             self.words(),
             quote(signal),
-            quote(who)
+            quote(who),
+            quote(run),
+            words(tokens),
         ))
     }
 }
@@ -146,7 +152,7 @@ pub enum Fate {
     },
     /// It started, and nobody can say how it ended.
     Lost {
-        /// Why: `reboot`, `killed`, `torn-rc`.
+        /// Why: `reboot`, `killed`, `torn-rc`, `gone-back`.
         why: String,
     },
     /// The host did not do what was asked, and nothing was started by it.
@@ -183,6 +189,17 @@ pub struct Seen {
     pub out: Vec<u8>,
     /// Standard error from the offset on.
     pub err: Vec<u8>,
+    /// Who wanted it to end, if somebody did.
+    pub cancelled: Option<String>,
+    /// Whether a signal was sent to it just now.
+    pub is_signalled: bool,
+}
+
+impl Seen {
+    /// Whether this is not all that there is to fetch.
+    pub fn has_more(&self) -> bool {
+        self.out.len() >= WINDOW_BYTES_MAX || self.err.len() >= WINDOW_BYTES_MAX
+    }
 }
 
 /// Reads the reply to a start, a look, a resolution or a cancellation; `None` if it is none.
@@ -219,6 +236,8 @@ pub fn seen(reply: &Reply) -> Option<Seen> {
         up: text("up").parse().unwrap_or(0),
         out: reply.body().to_vec(),
         err: reply.stderr.clone(),
+        cancelled: fields.get("cancelled").cloned(),
+        is_signalled: fields.contains_key("sent"),
     })
 }
 
@@ -304,6 +323,8 @@ pub struct Footing {
     pub spool: String,
     /// Where things are kept.
     pub place: String,
+    /// Device and inode of the file with that id, where the host tells them.
+    pub inode: String,
     /// The lock, where one was taken.
     pub epoch: Option<u64>,
     /// `--system` or `--user`, where an attempt needs a scope of its own.
@@ -331,10 +352,23 @@ pub fn met(reply: &Reply) -> Option<Met> {
         up: fields.get("up")?.parse().ok()?,
         spool: fields.get("spool")?.clone(),
         place: fields.get("place")?.clone(),
+        inode: text("inode"),
         epoch: text("epoch").parse().ok(),
         scope: text("scope"),
         lacks: text("lacks"),
     })))
+}
+
+/// Asks which boot and which place this is: one line.
+pub fn whereabouts(is_home: bool) -> Script {
+    let place = if is_home { "home" } else { "''" };
+    Script::new(format!("sb_whereabouts {place}\n"))
+}
+
+/// What the answer to [`whereabouts`] is, where it is the host of this footing.
+pub fn is_there(reply: &Reply, footing: &Footing) -> bool {
+    let fields = reply.fields();
+    fields.get("boot") == Some(&footing.boot) && fields.get("inode") == Some(&footing.inode)
 }
 
 /// Gives a lock back.

@@ -13,6 +13,8 @@
 #   a/ID.out .err its output: plain files, so that nobody need be there to read
 #   a/ID.rc       how it ended, by rename from ID.rc.tmp, which had its room from the beginning
 #   a/ID.late     its time was over; a/ID.cancel: somebody wanted it to end
+# A witness ($SB_WITNESS) is /run/switchback/UID: an empty file for each attempt that was claimed, not
+# on the spool's volume. It tells that a volume was put back to a snapshot under a running system.
 
 # sb_where [home]: sets SB_SPOOL and SB_LOCKS. Nobody else can write where they lead: the folders
 # above belong to root or to the user.
@@ -28,6 +30,8 @@ sb_where() {
     SB_SPOOL=${HOME:-/nonexistent}/.switchback
     SB_LOCKS=$SB_SPOOL
   fi
+  SB_WITNESS=/run/switchback/$SB_uid
+  if [ -n "${SWITCHBACK_ROOT-}" ]; then SB_WITNESS=$SWITCHBACK_ROOT/run/$SB_uid; fi
 }
 
 sb_refuse() {
@@ -108,6 +112,8 @@ sb_observe() {
   fi
   if [ ! -e "$SB_A.claim" ]; then
     SB_st=absent
+    # What was started leaves a witness elsewhere: the volume of the spool is an older one.
+    if [ -e "$SB_W" ]; then SB_st=lost SB_why=gone-back; fi
   elif [ ! -e "$SB_A.go" ]; then
     SB_st=claimed
   elif [ -s "$SB_A.go" ]; then
@@ -158,7 +164,11 @@ sb_report() {
   sb_observe
   printf 'st=%s\nrc=%s\nwhy=%s\npid=%s\nps=%s\nboot=%s\nup=%s\n' \
     "$SB_st" "$SB_rc" "$SB_why" "$SB_pid" "$SB_ps" "$SB_boot" "$SB_up"
-  if [ -e "$SB_A.cancel" ]; then printf 'cancelled=1\n'; fi
+  if [ -e "$SB_A.cancel" ]; then
+    SB_y=
+    read -r SB_x SB_y <"$SB_A.cancel"
+    printf 'cancelled=%s\n' "$SB_y"
+  fi
   sb_body
   sb_window "$SB_A.out" "$1" "$3"
   sb_window "$SB_A.err" "$2" "$3" >&2
@@ -172,7 +182,7 @@ sb_window() {
 sb_at() {
   sb_where "$1"
   sb_now
-  SB_A=$SB_SPOOL/a/$2 SB_id=
+  SB_A=$SB_SPOOL/a/$2 SB_W=$SB_WITNESS/$2 SB_id=
   if [ -e "$SB_LOCKS/id" ]; then read -r SB_id <"$SB_LOCKS/id"; fi
   [ -n "$SB_id" ] || sb_refuse no-spool
   [ "$SB_id" = "$3" ] || sb_refuse other-spool
@@ -207,7 +217,12 @@ sb_start() {
     if [ -n "$6" ]; then
       sb_holds "$6" || { rm -f "$SB_A".*; sb_fenced; }
     fi
-    sb_run "$@"
+    if [ -e "$SB_W" ]; then
+      rm -f "$SB_A".*
+    else
+      printf '' 2>/dev/null >"$SB_W"
+      sb_run "$@"
+    fi
   elif [ -n "$SB_made" ]; then
     sb_unclaim no-space
   elif [ ! -e "$SB_A.claim" ]; then
@@ -226,7 +241,7 @@ sb_run() {
   SB_limit=$7 SB_scope= SB_waits=${10}
   if [ -n "$9" ]; then SB_scope="systemd-run $9 --scope --quiet --collect --unit=sb-$2 --"; fi
   shift 10
-  set -- $SB_scope $SB_own /bin/sh -s -- "$SB_A" "$SB_limit" "$SB_own" "$@"
+  set -- $SB_scope $SB_own /bin/sh -s -- "$SB_A" "$SB_WITNESS" "$SB_limit" "$SB_own" "$@"
   if [ -n "$SB_waits" ]; then
     # In the foreground: a list that runs in the background ignores SIGINT and SIGQUIT, and so
     # would the command.
@@ -249,11 +264,11 @@ sb_status() {
 sb_resolve() {
   sb_at "$1" "$2" "$3"
   if [ ! -d "$SB_SPOOL/a" ]; then sb_make_spool || sb_refuse cannot-claim; fi
-  if [ ! -e "$SB_A.claim" ]; then
+  if [ ! -e "$SB_A.claim" ] && [ ! -e "$SB_W" ]; then
     # Another one may be faster; then it is that one's claim.
     sb_create "$SB_A.claim" 'resolved .' || [ -e "$SB_A.claim" ] || sb_refuse cannot-claim
   fi
-  if [ ! -e "$SB_A.go" ] && [ ! -e "$SB_A.rc" ]; then
+  if [ -e "$SB_A.claim" ] && [ ! -e "$SB_A.go" ] && [ ! -e "$SB_A.rc" ]; then
     if ln "$SB_SPOOL/poison" "$SB_A.go" 2>/dev/null; then
       sb_sync "$SB_A.claim" "$SB_A.go" "$SB_SPOOL/a"
     fi
@@ -262,24 +277,43 @@ sb_resolve() {
   sb_report "$4" "$5" "$6"
 }
 
-# sb_cancel PLACE ID SPOOL-ID SIGNAL WHO: ends the command and what it started in its session.
+# sb_cancel PLACE ID SPOOL-ID SIGNAL WHO RUN TOKEN...: ends the command and what it started in its
+# session, unless another one has the lock of the host. TOKENs are the locks of this run.
 sb_cancel() {
   sb_at "$1" "$2" "$3"
+  SB_signal=$4 SB_who=$5
+  shift 5
+  sb_yields "$@" || sb_fenced
   sb_observe
   if [ "$SB_st" = running ] && [ -n "$SB_pid" ]; then
-    printf '%s %s\n' "$4" "$5" >>"$SB_A.cancel"
     if sb_alive "$SB_pid" "$SB_y"; then
-      kill -s "$4" -- "-$SB_pid" 2>/dev/null || kill -s "$4" "$SB_pid" 2>/dev/null
+      # Whoever sees it end sees why.
+      printf '%s %s\n' "$SB_signal" "$SB_who" >>"$SB_A.cancel"
+      kill -s "$SB_signal" -- "-$SB_pid" 2>/dev/null || kill -s "$SB_signal" "$SB_pid" 2>/dev/null
+      printf 'sent=1\n'
     fi
   fi
   sb_report 0 0 0
+}
+# sb_yields RUN TOKEN...: whether nobody else has the lock of the host. A run without any has taken
+# none, and is not kept from what is its own.
+sb_yields() {
+  [ $# -gt 1 ] || return 0
+  sb_ruler
+  [ "$SB_epoch" -gt 0 ] && [ ! -e "$SB_LOCKS/e/$SB_epoch.free" ] || return 0
+  SB_run=$1
+  shift
+  for SB_x; do
+    case $SB_line in "$SB_run $SB_x "*) return 0 ;; esac
+  done
+  return 1
 }
 
 # sb_gone PLACE SPOOL-ID ID...: removes the files of attempts whose results are kept elsewhere.
 sb_gone() {
   sb_at "$1" . "$2"
   shift 2
-  for SB_x; do rm -f "$SB_SPOOL/a/$SB_x".*; done
+  for SB_x; do rm -f "$SB_SPOOL/a/$SB_x".* "$SB_WITNESS/$SB_x"; done
 }
 
 # Old programs know no `sync FILE`; then all is written.
@@ -320,7 +354,7 @@ sb_make_place() {
     read -r SB_x </proc/sys/kernel/random/uuid && printf '%s\n' "$SB_x" >"$SB_LOCKS/.id.$$" &&
       sb_same "$SB_LOCKS/.id.$$" "$SB_x" || return 1
     # Two who do this at the same time get the same one.
-    ln "$SB_LOCKS/.id.$$" "$SB_LOCKS/id" 2>/dev/null
+    ln "$SB_LOCKS/.id.$$" "$SB_LOCKS/id" || [ -e "$SB_LOCKS/id" ] || return 1
     rm -f "$SB_LOCKS/.id.$$"
     sb_sync "$SB_LOCKS/id" "$SB_LOCKS"
   fi
@@ -363,10 +397,14 @@ sb_meet() {
   elif [ "$SB_LOCKS" = "$SB_SPOOL" ]; then
     sb_refuse no-root
   fi
+  # A place that cannot be written to is found out before anything starts; the shell says why.
+  [ -d "$SB_SPOOL/a" ] || sb_make_spool || sb_refuse no-place
+  printf '' >>"$SB_SPOOL/poison" || sb_refuse no-place
   SB_x=
   read -r SB_x <"$SB_LOCKS/id" || sb_refuse no-spool
   sb_kv spool "$SB_x"
   sb_kv place "$SB_SPOOL"
+  sb_inode
   command -v setsid >/dev/null || sb_kv lacks setsid
   sb_logind
   sb_lock "$@"
@@ -380,8 +418,28 @@ sb_meet_root() {
   for SB_user in 0 ${SB_for:+"$SB_for"}; do
     sb_dir 700 "$SB_LOCKS/u/$SB_user" || return 1
     [ "$SB_user" = 0 ] || chown "$SB_user" "$SB_LOCKS/u/$SB_user" || return 1
+    sb_witness
   done
   sb_make_spool
+}
+# sb_inode: with the boot, what tells this place from a copy of it on another machine.
+sb_inode() { sb_kv inode "$(stat -c %d:%i "$SB_LOCKS/id" 2>/dev/null)"; }
+# sb_whereabouts PLACE
+sb_whereabouts() {
+  sb_where "$1"
+  sb_now
+  sb_kv boot "$SB_boot"
+  sb_inode
+}
+# sb_witness: makes the folder of witnesses of user $SB_user. A host without one works; it cannot
+# tell that the spool's volume has gone back.
+sb_witness() {
+  SB_x=${SB_WITNESS%/*}
+  [ -d "$SB_x/$SB_user" ] || {
+    sb_dir 711 "$SB_x" && sb_ours "$SB_x" && sb_dir 700 "$SB_x/$SB_user" &&
+      { [ "$SB_user" = 0 ] || chown "$SB_user" "$SB_x/$SB_user"; }
+  } 2>/dev/null
+  return 0
 }
 # Where logind ends what a session leaves behind, an attempt needs a scope of its own.
 sb_logind() {
@@ -431,10 +489,17 @@ sb_seize() {
   SB_line="$SB_run $1 $2"
   SB_tmp=$SB_LOCKS/e/.$SB_run.$1
   printf '%s\n' "$SB_line" >"$SB_tmp" && sb_same "$SB_tmp" "$SB_line" || sb_refuse no-space
-  ln "$SB_tmp" "$SB_LOCKS/e/$SB_new" 2>/dev/null
+  SB_mine=$SB_line
+  ln "$SB_tmp" "$SB_LOCKS/e/$SB_new" || {
+    # Another one was faster, or there are no links to be had.
+    sb_epoch
+    [ "$SB_epoch" -ge "$SB_new" ] || {
+      rm -f "$SB_tmp"
+      sb_refuse no-place
+    }
+  }
   rm -f "$SB_tmp"
   sb_sync "$SB_LOCKS/e/$SB_new" "$SB_LOCKS/e"
-  SB_mine=$SB_line
   sb_ruler
   if [ "$SB_line" = "$SB_mine" ]; then
     sb_kv epoch "$SB_epoch"

@@ -5,14 +5,17 @@
 
 pub mod attempt;
 mod fragment;
+mod lean;
 mod quote;
 mod reply;
 
 pub use fragment::Script;
+pub use lean::prelude;
 pub use quote::quote;
 pub use reply::Reply;
 
-/// The functions that every session defines once before its first script.
+/// The functions that every session defines once before its first script; [`prelude`] is what is
+/// sent.
 pub const PRELUDE: &str = concat!(
     include_str!("prelude.sh"),
     include_str!("attempt.sh"),

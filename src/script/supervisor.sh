@@ -1,10 +1,10 @@
 {
-# Stays with one command to its end, whoever else goes. Arguments: the attempt's files, seconds at
-# most or nothing, `setsid` or nothing, then attempts whose files may go.
+# Stays with one command to its end, whoever else goes. Arguments: the attempt's files, the folder of
+# witnesses, seconds at most or nothing, `setsid` or nothing, then attempts whose files may go.
 trap : HUP INT TERM PIPE USR1 USR2
-A=$1 limit=$2 own=$3
+A=$1 W=$2 limit=$3 own=$4
 D=${A%/*}
-shift 3
+shift 4
 gone=$*
 read -r boot </proc/sys/kernel/random/boot_id && read -r s </proc/$$/stat || exit 70
 set -f
@@ -59,7 +59,7 @@ printf '%-127.127s\n' "rc=$rc ran=$ran late=$late boot=$boot up=$up ." 1<>"$A.rc
 mv -f "$A.rc.tmp" "$A.rc"
 (
   sync "$A.out" "$A.err" "$A.rc" "$D" 2>/dev/null || sync
-  for x in $gone; do rm -f "$D/$x".*; done
+  for x in $gone; do rm -f "$D/$x".* "$W/$x"; done
 ) &
 exit 0
 } </dev/null

@@ -13,11 +13,13 @@ pub fn read_document(
 ) -> (Node, Vec<Diagnostic>) {
     let opened = is_vault(&text).then(|| open(sources, &text));
     // The place of something in an encrypted file can be told, its text cannot.
-    let shown = match &opened {
-        Some(Ok(plain)) => plain.replace(|c: char| !c.is_whitespace() && c.is_ascii(), "*"),
-        _ => text.clone(),
+    let file = match &opened {
+        Some(Ok(plain)) => {
+            let shown = plain.replace(|c: char| !c.is_whitespace() && c.is_ascii(), "*");
+            sources.add_sealed(path, shown, text.as_str())
+        }
+        _ => sources.add(path, text.clone()),
     };
-    let file = sources.add(path, shown);
     let whole = Span {
         file,
         start: 0,

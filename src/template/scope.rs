@@ -106,6 +106,10 @@ pub trait World {
     fn home(&self, user: Option<&str>) -> Option<String>;
     /// The hosts that a pattern selects in the inventory.
     fn hosts_matching(&self, pattern: &str) -> Result<Vec<String>, String>;
+    /// A secret that a lookup gave: it is masked wherever it shows from now on.
+    fn note_secret(&self, secret: &str) {
+        let _ = secret;
+    }
     /// A notice to the user about the template, shown once per text.
     fn warn(&self, message: &str) {
         let _ = message;

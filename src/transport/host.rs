@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::become_user;
 use super::local;
 use super::master::{Master, NoChannel, Place, last_words};
@@ -136,6 +138,16 @@ impl Host {
         }
     }
 
+    /// Since when its oldest idle `sh` is idle.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        self.shelf.idle_since()
+    }
+
+    /// Takes its oldest idle `sh`, for its files to be had by another host.
+    pub(super) fn give_up_oldest(&self) -> Option<Session> {
+        self.shelf.give_up_oldest()
+    }
+
     /// Ends it in good order.
     pub(super) async fn close(&self) {
         drop(self.shelf.clear());
@@ -154,7 +166,8 @@ impl Host {
 
     /// Starts a `sh` and makes it one of the right user.
     async fn start(&self, inner: &Inner, user: Option<&Become>) -> Result<Session, NoSh> {
-        let mut session = Session::new(self.pipes(inner).await?);
+        inner.make_room().await;
+        let mut session = Session::new(self.pipes(inner).await?, &inner.open);
         if let Some(user) = user {
             let nonce = inner.nonces.next();
             let switched = become_user::switch(&mut session, user, &nonce, SWITCH).await;

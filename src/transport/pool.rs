@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -38,6 +39,8 @@ pub struct Settings {
     pub connects_per_jump_max: usize,
     /// `sh` and streams at the same time on one host; sshd's `MaxSessions` is 10 by default.
     pub sessions_per_host_max: usize,
+    /// `sh` at the same time on all hosts together, where idle ones can be ended for it.
+    pub sessions_max: usize,
     /// Added to the environment of `ssh` and of local scripts.
     pub env: Vec<(OsString, OsString)>,
     /// The umask of local scripts, where it is not that of this process.
@@ -53,6 +56,7 @@ impl Settings {
             connects_in_flight_max: 16,
             connects_per_jump_max: 8,
             sessions_per_host_max: 10,
+            sessions_max: sessions_max(),
             env: Vec::new(),
             local_umask: None,
         }
@@ -71,6 +75,8 @@ pub(super) struct Inner {
     pub(super) settings: Settings,
     /// For marks, prompts and names.
     pub(super) nonces: Nonces,
+    /// How many `sh` are open.
+    pub(super) open: Arc<AtomicUsize>,
     /// Bounds the logins in flight.
     pub(super) connects: Semaphore,
     jumps: Mutex<HashMap<String, Arc<Semaphore>>>,
@@ -95,6 +101,26 @@ impl Inner {
     }
 }
 
+impl Inner {
+    /// Where this process has no files for one more `sh`, ends those that nobody uses, the one
+    /// first that was not used for the longest time. Those in use are left: tasks in parallel are
+    /// bounded elsewhere.
+    pub(super) async fn make_room(&self) {
+        while self.open.load(Ordering::Relaxed) >= self.settings.sessions_max {
+            let oldest = {
+                let hosts = lock(&self.hosts);
+                let idle = hosts.values().filter_map(|h| Some((h.idle_since()?, h)));
+                let oldest = idle.min_by_key(|(since, _)| *since);
+                oldest.and_then(|(_, host)| host.give_up_oldest())
+            };
+            match oldest {
+                Some(session) => session.end().await,
+                None => return,
+            }
+        }
+    }
+}
+
 impl Pool {
     /// A pool without connections; they are made on first use.
     ///
@@ -104,6 +130,7 @@ impl Pool {
         Ok(Self {
             inner: Arc::new(Inner {
                 nonces: Nonces::from_system()?,
+                open: Arc::default(),
                 connects: Semaphore::new(settings.connects_in_flight_max.max(1)),
                 jumps: Mutex::default(),
                 hosts: Mutex::default(),
@@ -338,6 +365,18 @@ impl Pool {
             seen.trips -= 1;
         }
     }
+}
+
+/// As many `sh` as this process may have files for.
+fn sessions_max() -> usize {
+    // Three streams and the process, or its channel; twice as much while it is started.
+    const FILES_PER_SESSION: u64 = 4;
+    const FILES_KEPT: u64 = 32;
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let files = limit.unwrap_or(u64::MAX).saturating_sub(FILES_KEPT);
+    usize::try_from(files / FILES_PER_SESSION)
+        .unwrap_or(usize::MAX)
+        .max(1)
 }
 
 fn unreachable(reason: &str) -> Failed {

@@ -5,6 +5,7 @@
 //! any of it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -15,7 +16,7 @@ use tokio::time::Instant;
 use super::frame::{self, Input, Reader};
 use super::master::Master;
 use super::{Chunk, Stream};
-use crate::script::{PRELUDE, Reply};
+use crate::script::{Reply, prelude};
 
 /// How much is read at once.
 const READ_BYTES: usize = 64 * 1024;
@@ -76,12 +77,24 @@ pub(super) struct Session {
     master: Option<Arc<Master>>,
     has_noise: bool,
     boot_id: Option<String>,
+    _counted: Counted,
+}
+
+/// One of the `sh` that are open, of all hosts together; no more when it is dropped.
+struct Counted(Arc<AtomicUsize>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Session {
-    /// Takes a `sh` that has just been started.
-    pub(super) fn new(pipes: Pipes) -> Self {
+    /// Takes a `sh` that has just been started; `open` counts those that are.
+    pub(super) fn new(pipes: Pipes, open: &Arc<AtomicUsize>) -> Self {
+        open.fetch_add(1, Ordering::Relaxed);
         Self {
+            _counted: Counted(open.clone()),
             stdin: Some(pipes.stdin),
             stdout: pipes.stdout,
             stderr: pipes.stderr,
@@ -127,8 +140,8 @@ impl Session {
         let place = "{ [ -r . ] && [ -x . ]; } 2>/dev/null || cd 2>/dev/null || cd /";
         let mut text = format!("SB0={nonce}\n").into_bytes();
         text.extend(frame::request(nonce, check, Input::Nothing));
-        text.extend_from_slice(PRELUDE.as_bytes());
-        text.extend_from_slice(format!("\n{place}\n").as_bytes());
+        text.extend_from_slice(prelude().as_bytes());
+        text.extend_from_slice(format!("{place}\n").as_bytes());
         let reply = self.exchange(nonce, &text, Some(limit), &mut |_| {}).await;
         // What login files say comes before the frame and is no sign of a leftover.
         self.has_noise = false;

@@ -27,7 +27,15 @@ struct State {
     /// When the limit was last lowered.
     shrunk_at: Option<Instant>,
     in_use: usize,
-    idle: Vec<(Option<Become>, Session)>,
+    /// The one that was used last at the end.
+    idle: Vec<Idle>,
+}
+
+/// A `sh` that nobody uses.
+struct Idle {
+    user: Option<Become>,
+    session: Session,
+    since: Instant,
 }
 
 /// A place that was taken; it is free again when this is dropped.
@@ -89,11 +97,11 @@ impl Shelf {
             return None;
         }
         state.in_use += 1;
-        let same = |(of, _): &(Option<Become>, Session)| of.as_ref() == user;
+        let same = |idle: &Idle| idle.user.as_ref() == user;
         let found = state.idle.iter().rposition(same).filter(|_| !is_new);
-        let session = found.map(|at| state.idle.remove(at).1);
+        let session = found.map(|at| state.idle.remove(at).session);
         let is_full = state.in_use + state.idle.len() > state.limit;
-        let evicted = (is_full && !state.idle.is_empty()).then(|| state.idle.remove(0).1);
+        let evicted = (is_full && !state.idle.is_empty()).then(|| state.idle.remove(0).session);
         drop(state);
         Some(Taken {
             seat: Seat { shelf: self },
@@ -104,7 +112,11 @@ impl Shelf {
 
     /// Gives back a `sh` that can be used again.
     pub(super) fn put(&self, seat: Seat<'_>, user: Option<Become>, session: Session) {
-        self.state().idle.push((user, session));
+        self.state().idle.push(Idle {
+            user,
+            session,
+            since: Instant::now(),
+        });
         drop(seat);
     }
 
@@ -115,16 +127,27 @@ impl Shelf {
         let others = state.in_use - 1 + state.idle.len();
         state.limit = state.limit.min(others).max(1);
         state.shrunk_at = Some(Instant::now());
-        let room = (!state.idle.is_empty()).then(|| state.idle.remove(0).1);
+        let room = (!state.idle.is_empty()).then(|| state.idle.remove(0).session);
         drop(state);
         drop(seat);
         (room, others > 0)
     }
 
+    /// Since when the oldest idle `sh` is idle.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        self.state().idle.first().map(|idle| idle.since)
+    }
+
+    /// Takes the oldest idle `sh`.
+    pub(super) fn give_up_oldest(&self) -> Option<Session> {
+        let mut state = self.state();
+        (!state.idle.is_empty()).then(|| state.idle.remove(0).session)
+    }
+
     /// Takes all idle `sh`.
     pub(super) fn clear(&self) -> Vec<Session> {
         let idle = std::mem::take(&mut self.state().idle);
-        idle.into_iter().map(|(_, session)| session).collect()
+        idle.into_iter().map(|idle| idle.session).collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -26,7 +26,7 @@ fn nonce(n: usize) -> String {
 }
 
 async fn greeted(shell: &[&str]) -> Session {
-    let mut session = Session::new(spawn_shell(shell, &[]).unwrap());
+    let mut session = Session::new(spawn_shell(shell, &[]).unwrap(), &std::sync::Arc::default());
     let greeting = session.greet(NONCE, Duration::from_secs(10)).await;
     assert_eq!(greeting, Ok(()), "{shell:?}");
     session

@@ -7,4 +7,4 @@ mod host_vars;
 mod task_scope;
 
 pub use host_vars::HostVars;
-pub use task_scope::{Layers, TaskScope};
+pub use task_scope::{Layers, TaskScope, merged};

@@ -62,7 +62,9 @@ impl Layers {
     }
 }
 
-fn merged(lower: &Value, higher: &Value) -> Value {
+/// Two values of one name as `hash_behaviour: merge` makes one of them: mappings entry by entry, of
+/// all others the higher.
+pub fn merged(lower: &Value, higher: &Value) -> Value {
     let (Value::Map(lower), Value::Map(higher)) = (lower, higher) else {
         return higher.clone();
     };

@@ -1,9 +1,10 @@
-//! Faults 25, 61, 62, 79 and 85: what hosts say and how some of many fail.
+//! Faults 25, 49, 55, 61, 62, 79 and 85: what hosts say and how some of many fail.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
 
-use crate::world::{World, given, run_words};
+use crate::world::{World, end, given, run_words, wait};
 
 #[test]
 fn a_host_with_a_wrong_clock_is_served() {
@@ -38,6 +39,66 @@ fn bytes_of_any_kind_are_kept_and_never_reach_the_terminal() {
     assert!(told.out.chars().all(is_plain), "{:?}", told.out);
     let copy = fs::read(world.path("copy")).unwrap();
     assert!(copy.starts_with(b"\x1b]0;title\x07\x1b[2J"), "{copy:?}");
+}
+
+/// fault 55: a host whose uptime went back under the same boot was put back to a snapshot with all its
+/// memory. What had begun is lost, and is not run again.
+#[test]
+fn a_host_that_went_back_in_time_has_lost_what_ran() {
+    let tasks = "- shell: echo ran >> $T/ran; touch $T/at; while [ ! -e $T/go ]; do sleep 0.1; done\n- shell: touch $T/next\n";
+    let world = World::new(&["h1"], tasks);
+    let mut child = world.start(&[]);
+    world.wait_for("at");
+    child.kill().unwrap();
+    end(&mut child);
+    fs::write(world.path("go"), "").unwrap();
+    world.write("uptime", "1.00 1.00\n");
+    let script = format!(
+        "mount --bind '{}' /proc/uptime && exec \"$@\"",
+        world.path("uptime").display()
+    );
+    let young = ["unshare", "-m", "sh", "-c", script.as_str(), "sh"];
+    let mut command = world.command(&young, &["resume", "--yes"]);
+    let told = given(&command.output().unwrap());
+    assert_eq!(told.code, 9, "{}", told.out);
+    assert!(told.out.contains("gone back in time"), "{}", told.out);
+    assert_eq!(world.lines("ran"), 1);
+    assert!(!world.path("next").exists());
+}
+
+/// fault 49: a process that somebody has stopped is shown as such, and the next task waits.
+#[test]
+fn a_stopped_process_is_shown() {
+    let world = World::new(
+        &["h1"],
+        "- shell: touch $T/at; while [ ! -e $T/go ]; do sleep 0.1; done\n- shell: touch $T/next\n",
+    );
+    let mut child = world.start(&[]);
+    world.wait_for("at");
+    let spool = world.path("place/u/0/a");
+    let command = || {
+        let files = fs::read_dir(&spool)
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
+        let mut files = files.filter(|path| path.extension().is_some_and(|end| end == "pid"));
+        let line = fs::read_to_string(files.next()?).ok()?;
+        line.ends_with(".\n")
+            .then(|| line.split(' ').next().unwrap_or_default().to_owned())
+    };
+    wait(|| command().is_some(), &|| {
+        "it has no process id".to_owned()
+    });
+    let pid = command().unwrap();
+    let send = |name: &str| Command::new("kill").args(["-s", name, &pid]).status();
+    assert!(send("STOP").unwrap().success());
+    let said = format!("(process {pid}) is stopped");
+    wait(|| world.text("log").contains(&said), &|| world.text("log"));
+    fs::write(world.path("go"), "").unwrap();
+    assert!(!world.path("next").exists());
+    assert!(send("CONT").unwrap().success());
+    assert_eq!(end(&mut child), 0, "{}", world.text("log"));
+    assert_eq!(world.text("log").matches("is stopped").count(), 1);
+    assert!(world.path("next").exists());
 }
 
 #[test]

@@ -35,25 +35,13 @@ pub(crate) const ALL: &[Case] = &[
         a_person_steps_through_the_upgrade,
     ),
     case("a_lost_replica_joins_later", a_lost_replica_joins_later),
-    Case {
-        name: "rollback_from_each_phase",
-        is_long: true,
-        run: rollback::from_each_phase,
-    },
+    case("rollback_from_each_phase", rollback::from_each_phase),
     case(
         "pg_upgrade_outlives_a_killed_controller",
         drops::controller_killed,
     ),
-    Case {
-        name: "pg_upgrade_outlives_a_cut_link",
-        is_long: true,
-        run: drops::link_cut,
-    },
-    Case {
-        name: "pg_upgrade_outlives_killed_sessions",
-        is_long: true,
-        run: drops::sshd_killed,
-    },
+    case("pg_upgrade_outlives_a_cut_link", drops::link_cut),
+    case("pg_upgrade_outlives_killed_sessions", drops::sshd_killed),
     Case {
         name: "rollback_from_each_task",
         is_long: true,

@@ -1,4 +1,4 @@
-//! The connection, or the controller, is lost while pg_upgrade runs: it runs once, to its end.
+//! The connection, or the controller, is lost while `pg_upgrade` runs: it runs once, to its end.
 
 use std::process::Command;
 use std::thread::{park_timeout, spawn};
@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use crate::cases::assert_serves;
 use crate::hosts::{UPGRADE, end_of, lab, on, play, reset, run, run_and_meddle, switchback};
 
-/// The task that must not run twice: a second time pg_upgrade would refuse, as the new cluster is
+/// The task that must not run twice: a second time `pg_upgrade` would refuse, as the new cluster is
 /// no longer empty.
 const TASK: &str = "Link the data files into the new cluster with pg_upgrade";
 
-/// Runs the change and does this when pg_upgrade has just begun.
+/// Runs the change and does this when `pg_upgrade` has just begun.
 fn upgrade(log: &str, meddle: impl Fn(u32)) -> (Option<i32>, String) {
     reset();
     let options = ["--accept-point-of-no-return", "--on-failure", "stop"];
@@ -21,7 +21,7 @@ fn upgrade(log: &str, meddle: impl Fn(u32)) -> (Option<i32>, String) {
     })
 }
 
-/// Waits until pg_upgrade has left its note on the leader.
+/// Waits until `pg_upgrade` has left its note on the leader.
 fn has_begun() {
     let end = Instant::now() + Duration::from_secs(20);
     let script = "ls /var/lib/postgresql/upgrade-15-17/pg_upgrade.began && pgrep -x pg_upgrade";

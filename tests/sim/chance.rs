@@ -71,6 +71,17 @@ impl Fate for Chance {
         self.happens(once_in)
     }
 
+    /// The clock jumps with every seed: by an hour, by decades, to before 1970.
+    fn clock_off_s(&mut self) -> i64 {
+        match self.below(8) {
+            0 => 3600,
+            1 => -3600,
+            2 => 2_000_000_000,
+            3 => -2_000_000_000,
+            _ => 0,
+        }
+    }
+
     fn way(&mut self) -> Way {
         let odds = self.odds;
         if self.happens(odds.unreachable) {

@@ -63,7 +63,16 @@ impl Checker {
     }
 
     /// Records were appended, and perhaps synced.
-    pub(crate) fn appended(&mut self, records: &[Record], is_synced: bool) {
+    pub(crate) fn appended(&mut self, records: &[Record], is_synced: bool, now_ms: u64) {
+        for record in records {
+            // However the wall clock jumps.
+            if let Record::Done { duration_ms, .. } = record
+                && *duration_ms > now_ms
+            {
+                let wrong = format!("a step took {duration_ms} ms of {now_ms}");
+                self.violations.push(wrong);
+            }
+        }
         self.volatile.extend_from_slice(records);
         if is_synced {
             for record in std::mem::take(&mut self.volatile) {

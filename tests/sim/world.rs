@@ -70,6 +70,10 @@ pub(crate) trait Fate {
     fn restarts(&mut self) -> bool {
         false
     }
+    /// How many seconds the wall clock is off just now.
+    fn clock_off_s(&mut self) -> i64 {
+        0
+    }
     /// What becomes of a script.
     fn way(&mut self) -> Way;
     /// After how many operations of the disk the process dies amid the next append.
@@ -321,7 +325,7 @@ impl Process<'_> {
                         let checker = &mut self.world.checker;
                         checker.returned(&flight.host, &flight.step, attempt);
                     }
-                    let now = self.world.tick();
+                    let now = self.world.tick(self.fate.clock_off_s());
                     for effect in self.machine.step(input, now) {
                         self.carry_out(effect)?;
                     }
@@ -467,7 +471,8 @@ impl Process<'_> {
         let written = write().map_err(|error| error.to_string());
         self.world.disk.die_after(None);
         if written.is_ok() {
-            self.world.checker.appended(records, is_synced);
+            let now = self.world.millis;
+            self.world.checker.appended(records, is_synced, now);
         }
         self.may_die(&[])?;
         Ok(written)
@@ -476,11 +481,12 @@ impl Process<'_> {
 
 impl World {
     /// The time of the next input: each takes a moment.
-    fn tick(&mut self) -> Now {
+    fn tick(&mut self, off_s: i64) -> Now {
         self.millis += 1;
         let wall: DateTime<Utc> = DateTime::UNIX_EPOCH;
+        let since = Duration::milliseconds(i64::try_from(self.millis).unwrap());
         Now {
-            wall: wall + Duration::milliseconds(i64::try_from(self.millis).unwrap()),
+            wall: wall + since + Duration::seconds(off_s),
             millis: self.millis,
         }
     }

@@ -1,4 +1,5 @@
-//! Modules that act on the controller's own state and need no trip.
+//! Modules that act on the controller's own state. Only `async_status` makes a trip, as what it
+//! asks about is known to the engine alone.
 //!
 //! Invariant: they change variables, groups and the course of the run, never a host.
 
@@ -19,6 +20,7 @@ use crate::value::Value;
 pub const ACTIONS: &[&str] = &[
     "add_host",
     "assert",
+    "async_status",
     "debug",
     "fail",
     "group_by",
@@ -45,6 +47,7 @@ impl Run {
         Ok(match name {
             "add_host" => Ok(self.add_host(args)),
             "assert" => self.assert(item, args),
+            "async_status" => return self.async_status(item, args).await,
             "debug" => self.debug(item, args),
             "fail" => Ok(debug::fail(args)),
             "group_by" => Ok(self.group_by(item, args)),

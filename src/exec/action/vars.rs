@@ -8,6 +8,7 @@ use super::super::item::{Early, Item};
 use super::super::run::{Run, plain_text};
 use crate::event::Status;
 use crate::value::{Map, Value};
+use crate::vars::merged;
 
 /// Suffixes that `include_vars` reads in a folder.
 const EXTENSIONS: &[&str] = &["yml", "yaml", "json"];
@@ -94,6 +95,25 @@ impl Run {
         }
         if let Some(name) = text("name") {
             vars = Map::from([(name, Value::from(vars))]);
+        }
+        for name in vars
+            .keys()
+            .filter(|name| crate::model::read::is_reserved(name))
+        {
+            let place = self.controller.place(item.task.span);
+            let origin = place
+                .map(|place| format!("\nOrigin: {place}"))
+                .unwrap_or_default();
+            let warning = format!("Found variable using reserved name '{name}'.{origin}");
+            self.notice(true, warning);
+        }
+        if text("hash_behaviour").as_deref() == Some("merge") {
+            // The templates in what is there stay templates.
+            for (name, value) in &mut vars {
+                if let Some(known) = item.view.scope.get(name) {
+                    *value = merged(known, value);
+                }
+            }
         }
         self.state
             .borrow_mut()

@@ -6,7 +6,7 @@ use super::kv::{join, parse_kv, split_args};
 use super::shared::unknown_keyword;
 use super::{Reader, Surroundings, field};
 use crate::diag::{Diagnostic, Span, suggest};
-use crate::model::{Args, Field, keyword};
+use crate::model::{Args, Field, TEMPLATED_MODULE, TEMPLATED_NAME, keyword};
 use crate::syntax::{Entry, Kind, Node, Tag};
 use crate::value::{Text, Value};
 
@@ -24,6 +24,7 @@ const FREE_FORM: &[&str] = &[
     "group_by",
     "set_fact",
     "meta",
+    TEMPLATED_MODULE,
 ];
 
 /// The entry of a task that names its module.
@@ -199,7 +200,13 @@ impl Reader<'_> {
             }
         };
         let word = parts.first().map_or("", |word| word.trim());
-        let Some(name) = self.cx.action(word) else {
+        let is_templated = word.contains("{{");
+        let found = if is_templated {
+            Some(TEMPLATED_MODULE)
+        } else {
+            self.cx.action(word)
+        };
+        let Some(name) = found else {
             let names = self.cx.action_names();
             let entry = Entry {
                 key: word.into(),
@@ -221,8 +228,13 @@ impl Reader<'_> {
         if !text.is_empty() {
             self.free_form(&mut args, name, &text, node);
         }
-        let added = self.cx.library_args(word, node.span);
-        args.fields.extend(added);
+        if is_templated {
+            let template = Value::Str(Text::from_user(word));
+            args.fields.insert(TEMPLATED_NAME.into(), template);
+        } else {
+            let added = self.cx.library_args(word, node.span);
+            args.fields.extend(added);
+        }
         Some((name, args))
     }
 }

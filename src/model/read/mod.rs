@@ -19,7 +19,7 @@ pub use change::change;
 pub use kv::{FreeForm, parse_kv};
 pub use play::{PlayParts, import_playbook, play};
 pub use role::role_use;
-pub use shared::{field, is_variable_name, shared_keyword};
+pub use shared::{field, is_reserved, is_variable_name, reserved, shared_keyword};
 
 use std::sync::Arc;
 

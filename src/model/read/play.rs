@@ -43,6 +43,16 @@ pub fn play<'n>(node: &'n Node, id: String, problems: &mut Problems) -> Option<P
         post_tasks: None,
         handlers: None,
     };
+    if let (Some(_), Some(second)) = (node.entry("remote_user"), node.entry("user")) {
+        problems.push(
+            Diagnostic::error("SB0112", "the user of a play is given twice")
+                .at(
+                    second.key_span,
+                    "both `user` and `remote_user` are set for this play; `user` is the old name",
+                )
+                .help("remove `user`"),
+        );
+    }
     for entry in node.as_map()? {
         let Some(row) = keyword_at(entry, place::PLAY, problems) else {
             continue;

@@ -24,6 +24,17 @@ pub fn role_use(node: &Node, problems: &mut Problems) -> Option<RoleUse> {
         validates: None,
     };
     match &node.kind {
+        Kind::Str(text) if text.contains(',') => {
+            problems.push(
+                Diagnostic::error(
+                    "SB0102",
+                    format!("invalid old style role requirement: {text}"),
+                )
+                .at(node.span, "a comma belongs to no role's name")
+                .help("write a mapping with `role`"),
+            );
+            return None;
+        }
         Kind::Str(_) => return Some(bare(field(node))),
         Kind::Int(i) => {
             return Some(bare(Field {

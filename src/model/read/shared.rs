@@ -1,6 +1,6 @@
 //! The keywords that plays, blocks, tasks and roles share.
 
-use crate::diag::{Diagnostic, suggest};
+use crate::diag::{Diagnostic, Span, suggest};
 use crate::model::keyword::{self, Keyword, Takes, place};
 use crate::model::{Cond, Field, Keywords};
 use crate::syntax::{Entry, Kind, Node, Problems};
@@ -93,7 +93,8 @@ fn misplaced(entry: &Entry, row: &Keyword, at: u16) -> Diagnostic {
     ))
 }
 
-/// Checks the type of a keyword's value as far as it holds no template.
+/// Checks the type of a keyword's value as far as it holds no template. Ansible finds a bad boolean
+/// or number only when the task runs, hence their own code, and they are kept.
 pub(super) fn check(row: &Keyword, node: &Node, problems: &mut Problems) -> bool {
     if node.is_null() || (row.is_templated && node.to_value().has_template()) {
         return true;
@@ -109,7 +110,12 @@ pub(super) fn check(row: &Keyword, node: &Node, problems: &mut Problems) -> bool
         _ => return true,
     };
     problems.wrong_type(row.name, wanted, node);
-    false
+    let is_left_to_the_run = matches!(row.takes, Takes::Bool | Takes::Int | Takes::Number)
+        && !matches!(node.kind, Kind::List(_) | Kind::Map(_));
+    if is_left_to_the_run && let Some(problem) = problems.0.last_mut() {
+        problem.code = "SB0125";
+    }
+    is_left_to_the_run
 }
 
 fn is_number(node: &Node, parses: fn(&str) -> bool) -> bool {
@@ -176,6 +182,7 @@ pub(super) fn vars(node: &Node, problems: &mut Problems) -> Map {
                 continue;
             }
             if is_variable_name(&entry.key) {
+                problems.0.extend(reserved(&entry.key, entry.key_span));
                 all.insert(entry.key.to_string(), entry.value.to_value());
             } else {
                 problems.push(bad_name(&entry.key).at(entry.key_span, "not a variable's name"));
@@ -183,6 +190,48 @@ pub(super) fn vars(node: &Node, problems: &mut Problems) -> Map {
         }
     }
     all
+}
+
+/// Whether a variable is called as a keyword or as a function of templates, so that one of them
+/// cannot be seen (ansible-core 2.19, `vars/reserved.py`).
+pub fn is_reserved(name: &str) -> bool {
+    const FUNCTIONS: &[&str] = &[
+        "cycler",
+        "dict",
+        "joiner",
+        "lipsum",
+        "lookup",
+        "namespace",
+        "now",
+        "q",
+        "query",
+        "range",
+        "undef",
+    ];
+    // Keywords of ours, and those of Ansible that it does not reserve.
+    const FREE: &[&str] = &[
+        "gather_subset",
+        "import_playbook",
+        "listen",
+        "point_of_no_return",
+        "progress",
+        "reads",
+        "role",
+        "undo",
+        "user",
+        "vars",
+        "verify",
+    ];
+    let is_keyword = keyword::find(name).is_some() && !FREE.contains(&name);
+    is_keyword || FUNCTIONS.contains(&name)
+}
+
+/// The warning of a variable with a reserved name.
+pub fn reserved(name: &str, at: Span) -> Option<Diagnostic> {
+    is_reserved(name).then(|| {
+        let what = format!("found variable using reserved name `{name}`");
+        Diagnostic::warning("SB0126", what).at(at, "")
+    })
 }
 
 pub(super) fn bad_name(name: &str) -> Diagnostic {

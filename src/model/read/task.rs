@@ -403,6 +403,11 @@ impl Reader<'_> {
             .unwrap_or_default()
             .trim();
         if META.contains(&what) {
+            if what == "flush_handlers" && self.scope.is_handlers {
+                let what = "a flush within a flush: flush_handlers cannot be used as a handler";
+                self.problems()
+                    .push(Diagnostic::error("SB0123", what).at(span, "this is a handler"));
+            }
             let misplaced = if self.scope.is_handlers {
                 Some("in a handler")
             } else {

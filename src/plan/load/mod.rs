@@ -62,8 +62,9 @@ impl Default for Loader {
     }
 }
 
-/// What Ansible finds only when the task runs: arguments of modules, names of handlers and facts.
-const LEFT_TO_THE_RUN: &[&str] = &["SB0104", "SB0109", "SB0110", "SB0115", "SB0116"];
+/// What Ansible finds only when the task runs: arguments of modules, names of handlers and facts,
+/// keywords that are no boolean or number.
+const LEFT_TO_THE_RUN: &[&str] = &["SB0104", "SB0109", "SB0110", "SB0115", "SB0116", "SB0125"];
 
 impl Loader {
     /// A loader that searches roles in `roles/` beside the playbook and then in `roles_path`,
@@ -219,6 +220,9 @@ impl Loader {
     fn sift(&mut self, problems: Vec<Diagnostic>) -> Vec<Diagnostic> {
         let mut distinct: Vec<Diagnostic> = Vec::new();
         for mut problem in problems {
+            if self.is_tolerant && problem.code == "SB0125" {
+                continue;
+            }
             if self.is_tolerant && problem.code == "SB0002" {
                 problem.severity = Severity::Warning;
             }

@@ -52,6 +52,8 @@ impl Session<'_> {
             }
             return;
         };
+        let beside = path.parent().unwrap_or(Path::new("")).join("library");
+        self.loader.library.add(&beside);
         self.open.push(path.to_owned());
         for (index, entry) in entries.iter().enumerate() {
             let id = format!("{id}/{index}");

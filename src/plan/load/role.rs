@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::collections::{self, collection_in};
-use super::session::{Session, not_found};
+use super::session::{Session, inherit, not_found};
 use super::{folder_of, read_items};
 use crate::diag::{Diagnostic, Span, suggest};
 use crate::inventory::vars_folder;
@@ -174,7 +174,11 @@ impl Session<'_> {
         let specs = self.argument_specs(path, meta.argument_specs);
         let mut tasks = Vec::from_iter(self.validation(role, specs.as_ref(), &scope, id));
         tasks.extend(self.role_list(path, "tasks", role.tasks_from.as_ref(), &scope, id));
-        let handlers = self.role_list(path, "handlers", role.handlers_from.as_ref(), &scope, id);
+        let mut handlers =
+            self.role_list(path, "handlers", role.handlers_from.as_ref(), &scope, id);
+        for handler in &mut handlers {
+            inherit(handler, &role.keywords);
+        }
         self.take_handlers(handlers);
         // The keywords of a role's use reach its dependencies too, whereas "once per play" is
         // decided for each role by itself, keywords included: hence two blocks with the same
@@ -237,6 +241,20 @@ impl Session<'_> {
             Some(from) => self.known_name(from, &[])?,
             None => "main".to_owned(),
         };
+        if let Some(from) = from.filter(|_| !is_inside(&name)) {
+            self.problems.push(
+                Diagnostic::error(
+                    "SB0101",
+                    format!(
+                        "`{kind}/{name}` of a role cannot be loaded, as it is not inside the expected \
+                         role path: `{}`",
+                        folder.display()
+                    ),
+                )
+                .at(from.span, "named here"),
+            );
+            return None;
+        }
         let extensions: &[&str] = if from.is_some() {
             &["", ".yml", ".yaml", ".json"]
         } else {
@@ -377,6 +395,21 @@ impl Session<'_> {
             .push(role_not_found(name, &searched).at(at, "named here"));
         None
     }
+}
+
+/// Whether a relative path stays in the folder where it begins.
+fn is_inside(name: &str) -> bool {
+    use std::path::Component;
+    let mut depth = 0_i32;
+    Path::new(name).components().all(|part| {
+        depth += match part {
+            Component::Normal(_) => 1,
+            Component::ParentDir => -1,
+            Component::CurDir => 0,
+            Component::RootDir | Component::Prefix(_) => return false,
+        };
+        depth >= 0
+    })
 }
 
 #[derive(Default)]

@@ -294,7 +294,7 @@ fn note_program(sources: &mut SourceMap, path: &Path) {
 }
 
 /// Handlers have no blocks, so that what an import says is copied onto each.
-fn inherit(item: &mut Item, outer: &Keywords) {
+pub(super) fn inherit(item: &mut Item, outer: &Keywords) {
     let Item::Task(task) = item else { return };
     let inner = &mut task.keywords;
     inner.when.splice(0..0, outer.when.iter().cloned());

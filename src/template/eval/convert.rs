@@ -249,10 +249,43 @@ impl Eval<'_> {
             }
             other => {
                 let before = out.len();
-                python::repr::write(&self.finalize(other)?, out);
+                self.write_repr(other, out)?;
                 self.produce(out.len() - before)?;
             }
         }
+        Ok(())
+    }
+
+    /// Appends what `repr()` gives in Python.
+    fn write_repr(&self, value: &Val, out: &mut String) -> Result<()> {
+        let (ends, items) = match value {
+            Val::Tuple(tuple) => (("(", ")"), tuple.items.clone()),
+            Val::List(items) => (("[", "]"), items.borrow().clone()),
+            Val::Dict(dict) => {
+                out.push('{');
+                for (index, (key, item)) in dict.borrow().clone().iter().enumerate() {
+                    out.push_str(if index > 0 { ", " } else { "" });
+                    python::repr::string(key, out);
+                    out.push_str(": ");
+                    self.nested(|| self.write_repr(item, out))?;
+                }
+                out.push('}');
+                return Ok(());
+            }
+            other => {
+                python::repr::write(&self.finalize(other)?, out);
+                return Ok(());
+            }
+        };
+        out.push_str(ends.0);
+        for (index, item) in items.iter().enumerate() {
+            out.push_str(if index > 0 { ", " } else { "" });
+            self.nested(|| self.write_repr(item, out))?;
+        }
+        if let (Val::Tuple(_), [_]) = (value, items.as_slice()) {
+            out.push(',');
+        }
+        out.push_str(ends.1);
         Ok(())
     }
 

@@ -152,6 +152,15 @@ impl<'a> Eval<'a> {
         self.secret.set(true);
     }
 
+    /// Does something, and says whether it read a secret.
+    pub(crate) fn watch_secret<T>(&self, work: impl FnOnce() -> T) -> (T, bool) {
+        let before = self.secret.replace(false);
+        let done = work();
+        let is_secret = self.secret.get();
+        self.secret.set(before || is_secret);
+        (done, is_secret)
+    }
+
     /// Counts steps.
     pub(crate) fn step(&self, count: u64) -> Result<()> {
         let steps = self.steps.get().saturating_add(count);
@@ -239,12 +248,17 @@ impl<'a> Eval<'a> {
             return Ok(found);
         }
         Ok(match &**name {
-            "hostvars" if !self.root.host_names().is_empty() => Val::Hosts,
+            "hostvars" if self.knows_hosts() => Val::Hosts,
             "vars" => Val::Vars(scope),
             "omit" => Val::Omit,
             other => super::eval::call::function(other)
                 .unwrap_or_else(|| Self::undefined(format!("'{other}' is undefined"))),
         })
+    }
+
+    /// Whether there is an inventory, were it only the implicit localhost.
+    fn knows_hosts(&self) -> bool {
+        !self.root.host_names().is_empty() || self.root.host("localhost").is_some()
     }
 
     /// A variable of the scope itself, rendered.
@@ -308,7 +322,13 @@ impl<'a> Eval<'a> {
                 if scope != DATA && text.is_template() {
                     return self.render_text(text, scope);
                 }
-                Val::Str(text.clone().into_data())
+                // Whose text it is tells `ansible._protomatter.tagged_with`; no template is left in it.
+                let is_plain = scope != DATA && !text.is_template();
+                Val::Str(if is_plain {
+                    text.clone()
+                } else {
+                    text.clone().into_data()
+                })
             }
             Value::List(_) | Value::Map(_) => Val::Raw(raw.clone(), scope),
             scalar => Val::data(scalar.clone()),

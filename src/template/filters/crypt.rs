@@ -19,8 +19,9 @@ pub(crate) fn hash(kind: &str, password: &str, salt: &str, rounds: Option<u32>) 
     if salt.len() > 16 {
         return Err(Problem::other("the salt has more than 16 characters"));
     }
-    let params = Params::new(rounds.unwrap_or(IMPLICIT_ROUNDS))
-        .map_err(|_| Problem::other("rounds must be between 1000 and 999999999"))?;
+    let params = Params::new(rounds.unwrap_or(IMPLICIT_ROUNDS)).map_err(|_| {
+        Problem::other("Could not hash the secret. rounds must be between 1000 and 999999999")
+    })?;
     let (id, digest) = match kind {
         "sha512" | "sha512_crypt" => (
             "6",
@@ -32,7 +33,7 @@ pub(crate) fn hash(kind: &str, password: &str, salt: &str, rounds: Option<u32>) 
         ),
         other => {
             return Err(Problem::other(format!(
-                "the password hash '{other}' is not supported, only sha512 and sha256 are"
+                "{other} is not in the list of supported passlib algorithms: sha512 and sha256 are"
             )));
         }
     };

@@ -49,9 +49,15 @@ fn items2dict(eval: &Eval<'_>, input: &Val, args: &Args) -> Result<Val> {
     let value_name = Val::str(args.text(1, "value_name", "value")?);
     let mut dict = Dict::new();
     for item in eval.items(input)? {
+        if !item.is_mapping() {
+            return Err(Problem::other(format!(
+                "items2dict requires a list of dictionaries, got a list with <class '{}'> instead.",
+                item.type_name()
+            )));
+        }
         let key = eval.item(&item, &key_name)?;
         let value = eval.item(&item, &value_name)?;
-        if let Val::Marker(_) = key {
+        if matches!((&key, &value), (Val::Marker(_), _) | (_, Val::Marker(_))) {
             return Err(Problem::other(format!(
                 "items2dict requires each dictionary in the list to contain the keys '{}' and '{}'",
                 key_name.as_str().unwrap_or_default(),

@@ -53,6 +53,12 @@ const SALT: &[u8; 64] = b"./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 
 fn password_hash(eval: &Eval<'_>, input: &Val, args: &Args) -> Result<Val> {
     let kind = args.text(0, "hashtype", "sha512")?;
+    if !matches!(
+        args.get(2, "salt_size"),
+        None | Some(Val::Null | Val::Int(_))
+    ) {
+        return Err(Problem::other("salt_size must be an integer"));
+    }
     let salt = match args.get(1, "salt") {
         Some(Val::Null) | None => {
             let size = usize::try_from(args.int(2, "salt_size", 16)?)
@@ -135,7 +141,10 @@ fn decode(bytes: Vec<u8>, encoding: &str) -> Result<String> {
 
 /// UUID version 5; the default name space is ansible-core's.
 fn to_uuid(eval: &Eval<'_>, input: &Val, args: &Args) -> Result<Val> {
-    let namespace = args.text(0, "namespace", "361E6D51-FAEC-444A-9079-341386DA8E2E")?;
+    let namespace = match args.get(0, "namespace") {
+        Some(given) => eval.text(given)?,
+        None => "361E6D51-FAEC-444A-9079-341386DA8E2E".to_owned(),
+    };
     let namespace = uuid::Uuid::parse_str(&namespace)
         .map_err(|e| Problem::other(format!("Invalid value '{namespace}' for 'namespace': {e}")))?;
     let mut hash = Sha1::new();

@@ -18,7 +18,7 @@ mod yaml;
 
 pub(crate) use list::flatten_into;
 pub(crate) use list::sort_values;
-pub(crate) use sequence::product_of;
+pub(crate) use sequence::{Random, product_of};
 
 use std::collections::HashMap;
 use std::sync::OnceLock;

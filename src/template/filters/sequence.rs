@@ -254,13 +254,14 @@ fn combinations(eval: &Eval<'_>, input: &Val, args: &Args) -> Result<Val> {
 
 /// A stream of random numbers: from the world, or from a seed. Seeded results are stable between
 /// runs but not those of Python's Mersenne Twister.
-struct Random<'e, 'a> {
+/// Random numbers, the same ones for the same seed; they are not those of Python.
+pub(crate) struct Random<'e, 'a> {
     eval: &'e Eval<'a>,
     state: Option<u64>,
 }
 
 impl<'e, 'a> Random<'e, 'a> {
-    fn new(eval: &'e Eval<'a>, seed: Option<&Val>) -> Result<Self> {
+    pub(crate) fn new(eval: &'e Eval<'a>, seed: Option<&Val>) -> Result<Self> {
         let state = match seed {
             Some(Val::Null) | None => None,
             Some(seed) => {
@@ -289,7 +290,7 @@ impl<'e, 'a> Random<'e, 'a> {
         z ^ (z >> 31)
     }
 
-    fn below(&mut self, limit: u64) -> u64 {
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
         // The high half of a 128-bit product is even enough for every use of a template.
         u64::try_from((u128::from(self.next()) * u128::from(limit.max(1))) >> 64).unwrap_or(0)
     }
@@ -329,6 +330,10 @@ fn random(eval: &Eval<'_>, input: &Val, args: &Args) -> Result<Val> {
 }
 
 fn shuffle(eval: &Eval<'_>, input: &Val, args: &Args) -> Result<Val> {
+    // What cannot be shuffled stays as it is, as in Ansible.
+    if !(input.is_sequence() || input.is_mapping() || matches!(input, Val::Str(_))) {
+        return Ok(input.clone());
+    }
     let mut items = eval.items(input)?;
     let mut source = Random::new(eval, args.get(0, "seed"))?;
     for i in (1..items.len()).rev() {

@@ -117,6 +117,9 @@ fn regex_escape(eval: &Eval<'_>, input: &Val, args: &Args) -> Result<Val> {
             }
             Ok(Val::str(out))
         }
+        "posix_extended" => Err(Problem::other(
+            "Regex type (posix_extended) not yet implemented",
+        )),
         other => Err(Problem::other(format!("Invalid regex type ({other})"))),
     }
 }

@@ -173,9 +173,18 @@ fn rows(text: &str, delimiter: char) -> Vec<Vec<String>> {
 }
 
 fn csvfile(eval: &Eval<'_>, args: &Args) -> Result<Vec<Val>> {
+    const OPTIONS: &[&str] = &["col", "default", "delimiter", "encoding", "file", "keycol"];
     let mut out = Vec::new();
-    for term in args.strings(eval)? {
+    let terms = args.strings(eval)?;
+    if terms.is_empty() {
+        return Err(Problem::other("Search key is required but was not found"));
+    }
+    for term in terms {
         let (key, inline) = parse_term(&term);
+        let given = inline.iter().map(|(name, _)| name.as_str());
+        if let Some(unknown) = given.clone().find(|name| !OPTIONS.contains(name)) {
+            return Err(Problem::other(format!("{unknown} is not a valid option")));
+        }
         let options = Options { eval, args, inline };
         let delimiter = match options.text("delimiter", "TAB")?.as_str() {
             "TAB" | "\\t" => '\t',

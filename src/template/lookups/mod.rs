@@ -95,8 +95,16 @@ pub(crate) fn run(eval: &Eval<'_>, name: &str, mut args: Args, list_wanted: bool
     {
         return Ok(marker.clone());
     }
-    let found = match (lookup.run)(eval, &args) {
-        Ok(found) => found,
+    let (found, is_secret) = eval.watch_secret(|| (lookup.run)(eval, &args));
+    let found = match found {
+        Ok(found) => {
+            let texts = found.iter().filter(|_| is_secret).filter_map(|v| match v {
+                Val::Str(text) => Some(text.as_str()),
+                _ => None,
+            });
+            texts.for_each(|text| eval.world.note_secret(text));
+            found
+        }
         Err(problem) if problem.kind == ErrorKind::Other && errors != "strict" => {
             if errors == "warn" {
                 eval.world.warn(&format!(

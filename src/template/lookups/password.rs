@@ -6,7 +6,7 @@ use std::path::Path;
 use super::{Lookup, row};
 use crate::template::error::{Problem, Result};
 use crate::template::eval::Eval;
-use crate::template::filters::{crypt, path::expand_user};
+use crate::template::filters::{Random, crypt, path::expand_user};
 use crate::template::val::{Args, Val};
 use crate::value::Text;
 
@@ -38,15 +38,16 @@ fn alphabet(names: &[String]) -> String {
     out.chars().filter(|c| *c != '"' && *c != '\'').collect()
 }
 
-fn draw(eval: &Eval<'_>, chars: &str, length: usize) -> Result<String> {
+fn draw(eval: &Eval<'_>, chars: &str, length: usize, seed: Option<&Val>) -> Result<String> {
     let chars: Vec<char> = chars.chars().collect();
     if chars.is_empty() {
         return Err(Problem::other("the `chars` of the password are empty"));
     }
     let mut out = String::new();
+    let mut source = Random::new(eval, seed)?;
     for _ in 0..length {
-        let high = (u128::from(eval.world.random_u64()) * chars.len() as u128) >> 64;
-        out.push(chars[usize::try_from(high).unwrap_or(0)]);
+        let index = source.below(chars.len() as u64);
+        out.push(chars[usize::try_from(index).unwrap_or(0)]);
     }
     Ok(out)
 }
@@ -72,11 +73,13 @@ fn password(eval: &Eval<'_>, args: &Args) -> Result<Vec<Val>> {
             .ok()
             .filter(|n| *n <= 10_000)
             .ok_or_else(|| Problem::other("`length` must be a number of at most 10000"))?;
-        if !option("ident", "")?.is_empty() || args.option("seed").is_some() {
+        if !option("ident", "")?.is_empty() {
             return Err(Problem::other(
-                "`ident` and `seed` of the password lookup are not supported",
+                "`ident` of the password lookup is not supported",
             ));
         }
+        let seed = Some(option("seed", "")?).filter(|seed| !seed.is_empty());
+        let seed = seed.map(Val::str);
         let names = option("chars", DEFAULT_CHARS)?.replace(",,", "\u{0},");
         let names: Vec<String> = names
             .split(',')
@@ -87,11 +90,11 @@ fn password(eval: &Eval<'_>, args: &Args) -> Result<Vec<Val>> {
         let stored = stored(eval, &path)?;
         let (mut plain, mut salt) = stored.clone().unwrap_or_default();
         if stored.is_none() {
-            plain = draw(eval, &alphabet(&names), length)?;
+            plain = draw(eval, &alphabet(&names), length, seed.as_ref())?;
         }
         let needs_salt = encrypt.is_some() && salt.is_empty();
         if needs_salt {
-            salt = draw(eval, SALT_CHARS, 8)?;
+            salt = draw(eval, SALT_CHARS, 8, None)?;
         }
         if path != "/dev/null" && (stored.is_none() || needs_salt) {
             let mut content = plain.clone();

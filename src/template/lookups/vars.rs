@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use super::{Lookup, row};
+use super::{Lookup, lenient, row};
 use crate::template::error::{ErrorKind, Problem, Result};
 use crate::template::eval::{Eval, ROOT};
 use crate::template::regex::{self, Flags};
 use crate::template::val::{Args, Val};
 
 pub(super) const LOOKUPS: &[Lookup] = &[
-    row("env", env),
+    lenient("env", env),
     row("vars", vars),
     row("varnames", varnames),
     row("inventory_hostnames", inventory_hostnames),

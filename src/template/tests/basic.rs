@@ -54,6 +54,7 @@ pub(super) const TESTS: &[Test] = &[
         ))
     }),
     row("escaped", |_, _, _| Ok(false)),
+    row("ansible._protomatter.tagged_with", tagged_with),
     row("even", |_, v, _| Ok(int(v)? % 2 == 0)),
     row("odd", |_, v, _| Ok(int(v)? % 2 != 0)),
     row("divisibleby", |_, v, a| match a.int(0, "num", 0)? {
@@ -131,6 +132,16 @@ fn int(value: &Val) -> Result<i64> {
             "the test needs an integer, not '{}'",
             other.type_name()
         ))),
+    }
+}
+
+/// What ansible-core's own tests ask: whether a text stands in the user's files, so that it may be a
+/// template.
+fn tagged_with(eval: &Eval<'_>, value: &Val, args: &Args) -> Result<bool> {
+    match eval.text(arg(args)?)?.as_str() {
+        "TrustedAsTemplate" => Ok(matches!(value, Val::Str(text) if text.is_from_user())),
+        "VaultedValue" => Ok(matches!(value, Val::Str(text) if text.is_secret())),
+        other => Err(Problem::other(format!("unknown tag name '{other}'"))),
     }
 }
 

@@ -93,22 +93,7 @@ pub(super) fn load(args: &RunArgs) -> Result<Loaded, u8> {
         .parent()
         .map(Path::to_owned)
         .unwrap_or_default();
-    let expressions = InventoryExpressions::default();
-    let read = match args.manners {
-        Manners::Own => Inventory::read_with(
-            &args.inventory,
-            Some(&folder),
-            &mut loader.sources,
-            Some(&expressions),
-        ),
-        Manners::Ansible => Inventory::read_forgiving(
-            &args.inventory,
-            Some(&folder),
-            &mut loader.sources,
-            Some(&expressions),
-            super::defaults::unparsed(&args.config),
-        ),
-    };
+    let read = read_inventory(args, &folder, &mut loader.sources);
     let (inventory, warnings) = read.map_err(|problems| failed(problems, &loader))?;
     let mut told = loader.take_warnings();
     told.extend(warnings);
@@ -134,6 +119,26 @@ pub(super) fn load(args: &RunArgs) -> Result<Loaded, u8> {
         hashes: (project_hash, inventory_hash),
         files,
     })
+}
+
+/// Reads the inventory in the manners of the command line, and gives warnings with it.
+fn read_inventory(
+    args: &RunArgs,
+    folder: &Path,
+    texts: &mut SourceMap,
+) -> Result<(Inventory, Vec<Diagnostic>), Vec<Diagnostic>> {
+    let (sources, folder) = (&args.inventory, Some(folder));
+    let expressions = InventoryExpressions::default();
+    match args.manners {
+        Manners::Own => Inventory::read_with(sources, folder, texts, Some(&expressions)),
+        Manners::Ansible => Inventory::read_forgiving(
+            sources,
+            folder,
+            texts,
+            Some(&expressions),
+            super::defaults::unparsed(&args.config),
+        ),
+    }
 }
 
 /// The store of runs; where there is none, the run itself has said why it cannot begin.

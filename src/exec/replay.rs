@@ -1,8 +1,7 @@
 //! Going on where an earlier process of the same run ended: what is done is not done again.
 
-use super::apply::{late_end, lost_end};
 use super::attempt::{Course, Ending, Tried};
-use super::end::{ItemEnd, cancelled_end, message};
+use super::end::{ItemEnd, cancelled_end, late_end, lost_end, message};
 use super::halt::Flow;
 use super::item::Item;
 use super::run::Run;

@@ -371,7 +371,7 @@ impl Run {
             Self::note_attempts(run, &mut end);
             self.judge(run, item, &mut end);
             let is_met = self.until_is_met(run, item, &mut end);
-            let is_final = end.status == Status::Lost || end.is_cancelled();
+            let is_final = end.status == Status::Lost || end.is_cut_short();
             if is_met || attempts > retries || is_final {
                 if !is_met && attempts > retries && retries > 0 {
                     end.give_up(attempts - 1);

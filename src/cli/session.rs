@@ -93,7 +93,7 @@ pub(super) fn load(args: &RunArgs) -> Result<Loaded, u8> {
         .parent()
         .map(Path::to_owned)
         .unwrap_or_default();
-    let read = inventory(args, &folder, &mut loader.sources);
+    let read = read_inventory(args, &folder, &mut loader.sources);
     let (inventory, warnings) = read.map_err(|problems| failed(problems, &loader))?;
     let mut told = loader.take_warnings();
     told.extend(warnings);
@@ -121,20 +121,23 @@ pub(super) fn load(args: &RunArgs) -> Result<Loaded, u8> {
     })
 }
 
-/// The inventory, with what it warns of.
-fn inventory(
+/// Reads the inventory in the manners of the command line, and gives warnings with it.
+fn read_inventory(
     args: &RunArgs,
     folder: &Path,
-    sources: &mut SourceMap,
+    texts: &mut SourceMap,
 ) -> Result<(Inventory, Vec<Diagnostic>), Vec<Diagnostic>> {
-    let (given, expressions) = (&args.inventory, InventoryExpressions::default());
-    let (folder, expressions) = (Some(folder), Some(&expressions as _));
+    let (sources, folder) = (&args.inventory, Some(folder));
+    let expressions = InventoryExpressions::default();
     match args.manners {
-        Manners::Own => Inventory::read_with(given, folder, sources, expressions),
-        Manners::Ansible => {
-            let forgives = super::defaults::unparsed(&args.config);
-            Inventory::read_forgiving(given, folder, sources, expressions, forgives)
-        }
+        Manners::Own => Inventory::read_with(sources, folder, texts, Some(&expressions)),
+        Manners::Ansible => Inventory::read_forgiving(
+            sources,
+            folder,
+            texts,
+            Some(&expressions),
+            super::defaults::unparsed(&args.config),
+        ),
     }
 }
 

@@ -133,7 +133,12 @@ impl ItemEnd {
     pub(crate) fn skipped(condition: &str) -> Self {
         let mut result = Map::new();
         result.insert("skip_reason".into(), "Conditional result was False".into());
-        result.insert("false_condition".into(), condition.into());
+        // A YAML boolean stays one.
+        let shown = match condition {
+            "False" => Value::Bool(false),
+            text => text.into(),
+        };
+        result.insert("false_condition".into(), shown);
         Self::new(Status::Skipped, result)
     }
 

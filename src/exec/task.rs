@@ -66,8 +66,8 @@ impl Run {
         let mut ends: Vec<HostEnd> = Vec::new();
         let whole_batch = hosts.clone();
         // `add_host` has no host of its own (ansible-core 2.19, `BYPASS_HOST_LOOP`).
-        let is_once = run.module == "add_host" || self.is_run_once(run, &hosts);
-        if is_once {
+        let is_for_all = self.is_run_once(run, &hosts);
+        if is_for_all || run.module == "add_host" {
             hosts.truncate(1);
         }
         loop {
@@ -94,7 +94,7 @@ impl Run {
             }
         }
         for end in &ends {
-            self.settle(run, end, is_once.then_some(whole_batch.as_slice()))?;
+            self.settle(run, end, is_for_all.then_some(whole_batch.as_slice()))?;
         }
         Ok(ends)
     }

@@ -7,7 +7,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 /// Runs Ansible-style playbooks over plain SSH, one confirmed step at a time, and always knows the
 /// way back.
 #[derive(Parser, Debug)]
-#[command(name = "switchback", version, after_help = super::exit::help(), max_term_width = 100)]
+#[command(name = "switchback", version, propagate_version = true, after_help = super::exit::help(), max_term_width = 100)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,

@@ -1,8 +1,8 @@
 //! What holds where a playbook says nothing: the configuration, and options such as `-u` and `-b`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::args::RunArgs;
+use super::args::{Manners, RunArgs};
 use super::config::Config;
 use crate::exec::Defaults;
 use crate::inventory::Unparsed;
@@ -32,6 +32,52 @@ pub(super) fn unparsed(config: &Config) -> Unparsed {
         all_is_failed: config.flag("inventory_unparsed_failed", false),
     }
 }
+
+/// The settings that templates may ask for, under the names that Ansible gives them.
+pub(super) fn constants(config: &Config) -> Map {
+    let flags = [
+        ("ANY_ERRORS_FATAL", "any_errors_fatal", false),
+        ("DEFAULT_BECOME", "become", false),
+        ("DEFAULT_FORCE_HANDLERS", "force_handlers", false),
+        ("DEFAULT_PRIVATE_ROLE_VARS", "private_role_vars", false),
+        ("ERROR_ON_MISSING_HANDLER", "error_on_missing_handler", true),
+        ("HOST_KEY_CHECKING", "host_key_checking", true),
+        ("INJECT_FACTS_AS_VARS", "inject_facts", true),
+    ];
+    let texts = [
+        ("DEFAULT_BECOME_METHOD", "become_method", "sudo"),
+        ("DEFAULT_BECOME_USER", "become_user", "root"),
+        ("DEFAULT_GATHERING", "gathering", "implicit"),
+        ("DEFAULT_HASH_BEHAVIOUR", "hash_behaviour", "replace"),
+        ("DEFAULT_STRATEGY", "strategy", "linear"),
+    ];
+    let forks = config.number("forks").unwrap_or(FORKS);
+    let paths = config.paths("roles_path").into_iter();
+    let paths: Vec<Value> = paths
+        .map(|path| path.display().to_string().into())
+        .collect();
+    let mut all = Map::from([
+        (
+            "DEFAULT_FORKS".to_owned(),
+            Value::Int(i64::try_from(forks).unwrap_or(i64::MAX)),
+        ),
+        ("DEFAULT_ROLES_PATH".to_owned(), paths.into()),
+    ]);
+    all.extend(
+        flags.map(|(name, key, default)| (name.to_owned(), config.flag(key, default).into())),
+    );
+    all.extend(
+        texts.map(|(name, key, default)| {
+            (name.to_owned(), config.text(key).unwrap_or(default).into())
+        }),
+    );
+    let user = config.text("remote_user").map_or(Value::Null, Value::from);
+    all.insert("DEFAULT_REMOTE_USER".to_owned(), user);
+    all
+}
+
+/// Hosts in parallel, as Ansible has it.
+const FORKS: usize = 5;
 
 /// `-u`, `-b` and the like as variables below all others.
 pub(super) fn of_connections(args: &RunArgs) -> Map {
@@ -97,4 +143,33 @@ pub(super) fn collections_path(args: &RunArgs) -> Vec<PathBuf> {
             .collect();
     }
     paths
+}
+
+/// Where roles are searched after `roles/` beside the playbook: `--roles-path`, `../roles` (a
+/// project with `playbooks/` and `roles/` side by side), `$ANSIBLE_ROLES_PATH`.
+pub(super) fn roles_path(args: &RunArgs) -> Vec<PathBuf> {
+    let folder = args.playbook.parent().filter(|f| !f.as_os_str().is_empty());
+    let beside = folder.unwrap_or(Path::new(".")).join("../roles");
+    let mut paths = args.roles_path.clone();
+    if args.manners == Manners::Own {
+        paths.push(beside);
+    }
+    paths.extend(args.config.paths("roles_path"));
+    if args.manners == Manners::Ansible {
+        paths.push(folder.unwrap_or(Path::new(".")).to_owned());
+    }
+    paths
+}
+
+/// Where modules of the user are searched besides `library/`: `$ANSIBLE_LIBRARY`, `library` of
+/// `ansible.cfg`, or Ansible's default.
+pub(super) fn library_path(args: &RunArgs) -> Vec<PathBuf> {
+    let paths = args.config.paths("library");
+    if !paths.is_empty() {
+        return paths;
+    }
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    let own = home.map(|home| home.join(".ansible/plugins/modules"));
+    let shared = PathBuf::from("/usr/share/ansible/plugins/modules");
+    own.into_iter().chain([shared]).collect()
 }

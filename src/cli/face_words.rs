@@ -104,6 +104,18 @@ const WORDS: &[(&str, &str)] = &[
         "is not a valid attribute for a Handler",
     ),
     (
+        "'import_tasks' has no argument 'apply'",
+        "Invalid options for import_tasks: apply",
+    ),
+    (
+        "'end_role' stands outside of a role",
+        "Cannot execute 'end_role' from outside of a role",
+    ),
+    (
+        "'end_role' stands in a handler",
+        "Cannot execute 'end_role' from a handler",
+    ),
+    (
         "has no plays",
         "has no plays. A playbook must contain at least one play",
     ),

@@ -14,6 +14,7 @@ use super::{exit, face, vault_keys};
 use crate::diag::{Diagnostic, Severity, SourceMap};
 use crate::exec::InventoryExpressions;
 use crate::inventory::Inventory;
+use crate::plan::Loader;
 use crate::value::{Map, Value};
 
 /// An inventory and what of it is to be shown.
@@ -44,6 +45,14 @@ pub(super) fn run(args: &InventoryArgs) -> u8 {
     }
 }
 
+fn extra_vars(args: &InventoryArgs) -> Result<Map, u8> {
+    let mut loader = Loader::default();
+    super::extra_vars::read(&args.extra_vars, &mut loader).map_err(|problems| {
+        super::face_words::complain(&problems, &loader.sources);
+        face::code::ERROR
+    })
+}
+
 fn show(args: &InventoryArgs) -> Result<String, u8> {
     let config = Config::load();
     let mut texts = SourceMap::default();
@@ -61,7 +70,8 @@ fn show(args: &InventoryArgs) -> Result<String, u8> {
         given.push("/etc/ansible/hosts".to_owned());
     }
     let folder = args.playbook_dir.as_deref();
-    let expressions = InventoryExpressions::default();
+    let extra_vars = extra_vars(args)?;
+    let expressions = InventoryExpressions::new(extra_vars);
     let unparsed = super::defaults::unparsed(&config);
     let read = Inventory::read_forgiving(&given, folder, &mut texts, Some(&expressions), unparsed);
     let (inventory, warnings) = read.map_err(|problems| {

@@ -1,14 +1,14 @@
 //! What every command that runs tasks loads: the project, the inventory, the settings, and who asks.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use chrono::Utc;
 
 use super::args::{Manners, RunArgs};
-use super::defaults::{collections_path, of_connections, of_plays};
+use super::defaults::{collections_path, library_path, of_connections, of_plays, roles_path};
 use super::exit;
 use super::start::tell;
 use crate::console::{self, Console};
@@ -76,6 +76,8 @@ pub(super) fn load(args: &RunArgs) -> Result<Loaded, u8> {
     let sources = std::mem::take(&mut loader.sources);
     loader = Loader::new(roles_path, collections_path, extra_vars.clone());
     loader.is_tolerant = args.manners == Manners::Ansible;
+    let is_private = args.config.text("private_role_vars").is_some();
+    loader.has_private_roles = is_private.then(|| args.config.flag("private_role_vars", false));
     loader.sources = sources;
     for folder in library_path(args) {
         loader.add_library(&folder);
@@ -93,7 +95,7 @@ pub(super) fn load(args: &RunArgs) -> Result<Loaded, u8> {
         .parent()
         .map(Path::to_owned)
         .unwrap_or_default();
-    let read = read_inventory(args, &folder, &mut loader.sources);
+    let read = read_inventory(args, &folder, &extra_vars, &mut loader.sources);
     let (inventory, warnings) = read.map_err(|problems| failed(problems, &loader))?;
     let mut told = loader.take_warnings();
     told.extend(warnings);
@@ -112,7 +114,11 @@ pub(super) fn load(args: &RunArgs) -> Result<Loaded, u8> {
         exit::USAGE
     })?;
     Ok(Loaded {
-        project: Rc::new(Project::new(loader).with_runs(Box::new(runs))),
+        project: Rc::new(
+            Project::new(loader)
+                .with_runs(Box::new(runs))
+                .with_config(super::defaults::constants(&args.config)),
+        ),
         playbook,
         inventory,
         settings,
@@ -121,23 +127,21 @@ pub(super) fn load(args: &RunArgs) -> Result<Loaded, u8> {
     })
 }
 
-/// Reads the inventory in the manners of the command line, and gives warnings with it.
+/// Reads the inventory in the manners of the command line.
 fn read_inventory(
     args: &RunArgs,
     folder: &Path,
+    extra_vars: &Map,
     texts: &mut SourceMap,
 ) -> Result<(Inventory, Vec<Diagnostic>), Vec<Diagnostic>> {
-    let (sources, folder) = (&args.inventory, Some(folder));
-    let expressions = InventoryExpressions::default();
+    let (sources, folder) = (args.inventory.as_slice(), Some(folder));
+    let expressions = InventoryExpressions::new(extra_vars.clone());
     match args.manners {
         Manners::Own => Inventory::read_with(sources, folder, texts, Some(&expressions)),
-        Manners::Ansible => Inventory::read_forgiving(
-            sources,
-            folder,
-            texts,
-            Some(&expressions),
-            super::defaults::unparsed(&args.config),
-        ),
+        Manners::Ansible => {
+            let unparsed = super::defaults::unparsed(&args.config);
+            Inventory::read_forgiving(sources, folder, texts, Some(&expressions), unparsed)
+        }
     }
 }
 
@@ -152,35 +156,6 @@ pub(super) fn absolute(path: &Path) -> String {
         .unwrap_or_else(|_| path.to_owned())
         .display()
         .to_string()
-}
-
-/// Where roles are searched after `roles/` beside the playbook: `--roles-path`, `../roles` (a
-/// project with `playbooks/` and `roles/` side by side), `$ANSIBLE_ROLES_PATH`.
-fn roles_path(args: &RunArgs) -> Vec<PathBuf> {
-    let folder = args.playbook.parent().filter(|f| !f.as_os_str().is_empty());
-    let beside = folder.unwrap_or(Path::new(".")).join("../roles");
-    let mut paths = args.roles_path.clone();
-    if args.manners == Manners::Own {
-        paths.push(beside);
-    }
-    paths.extend(args.config.paths("roles_path"));
-    if args.manners == Manners::Ansible {
-        paths.push(folder.unwrap_or(Path::new(".")).to_owned());
-    }
-    paths
-}
-
-/// Where modules of the user are searched besides `library/`: `$ANSIBLE_LIBRARY`, `library` of
-/// `ansible.cfg`, or Ansible's default.
-fn library_path(args: &RunArgs) -> Vec<PathBuf> {
-    let paths = args.config.paths("library");
-    if !paths.is_empty() {
-        return paths;
-    }
-    let home = std::env::var_os("HOME").map(PathBuf::from);
-    let own = home.map(|home| home.join(".ansible/plugins/modules"));
-    let shared = PathBuf::from("/usr/share/ansible/plugins/modules");
-    own.into_iter().chain([shared]).collect()
 }
 
 /// SHA-256 over all texts read so far.

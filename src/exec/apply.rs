@@ -220,7 +220,14 @@ impl Run {
                     Ok(()) => Ok(Reply::default()),
                     Err(why) => return Ok(Applied::Refused(why)),
                 },
-                Act::Reconnect { .. } => self.wait_for_host(ready, act).await,
+                Act::Reconnect {
+                    timeout_s,
+                    delay_s,
+                    restarts,
+                } => {
+                    let wait = (*timeout_s, *delay_s, *restarts);
+                    self.wait_for_host(ready, wait).await
+                }
                 Act::Script { script, on } => {
                     let target = match self.act_target(item, ready, on.as_deref()) {
                         Ok(target) => target,
@@ -285,20 +292,16 @@ impl Run {
             .await
     }
 
-    async fn wait_for_host(&self, ready: &Ready, act: &Act) -> Result<Reply, Failed> {
-        let Act::Reconnect {
-            timeout_s,
-            delay_s,
-            restarts,
-        } = act
-        else {
-            return Ok(Reply::default());
-        };
-        self.port.sleep(u64::from(*delay_s) * 1000).await;
+    async fn wait_for_host(
+        &self,
+        ready: &Ready,
+        (timeout_s, delay_s, restarts): (u32, u32, bool),
+    ) -> Result<Reply, Failed> {
+        self.port.sleep(u64::from(delay_s) * 1000).await;
         if !restarts && ready.target.connection == Connection::Local {
             return Ok(Reply::default());
         }
-        let result = self.port.reconnect(&ready.target, *timeout_s).await;
+        let result = self.port.reconnect(&ready.target, timeout_s).await;
         self.leave_ground(&ready.target.host);
         result
     }

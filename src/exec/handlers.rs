@@ -8,7 +8,7 @@
 use std::collections::HashSet;
 
 use super::halt::Flow;
-use super::list::Place;
+use super::list::{Failures, Place};
 use super::run::{Run, plain_text};
 use crate::event::Event;
 use crate::model::{Item, Task};
@@ -20,11 +20,20 @@ impl Run {
         !reached(&handlers, &self.handler_names(&handlers), name).is_empty()
     }
 
-    /// Runs the notified handlers of these hosts in order of definition, each once per host.
+    /// Runs the notified handlers of these hosts in order of definition, each once per host; who
+    /// fails in one leaves the play.
     pub(crate) async fn flush_handlers(&self, hosts: &[String]) -> Flow<()> {
+        let failures = self.run_handlers(hosts, false).await?;
+        self.fail_hosts(&failures);
+        Ok(())
+    }
+
+    /// Runs the notified handlers of these hosts and returns who failed in one.
+    pub(super) async fn run_handlers(&self, hosts: &[String], is_rescued: bool) -> Flow<Failures> {
         let Some(frame) = self.state.borrow().play.frame.clone() else {
-            return Ok(());
+            return Ok(Failures::new());
         };
+        let mut all = Failures::new();
         let mut failed_here: HashSet<String> = HashSet::new();
         let mut index = 0;
         loop {
@@ -36,17 +45,17 @@ impl Run {
             if !notified.is_empty() {
                 let place = Place {
                     frame: frame.clone(),
-                    is_rescued: false,
+                    is_rescued,
                     is_handler: true,
                 };
                 let items = [Item::Task(Box::new(handler))];
                 let failures = Box::pin(self.run_list(&items, &notified, &place)).await?;
                 failed_here.extend(failures.iter().map(|f| f.host.clone()));
-                self.fail_hosts(&failures);
+                all.extend(failures);
             }
             index += 1;
         }
-        Ok(())
+        Ok(all)
     }
 
     /// The end of a section runs what was notified.

@@ -141,16 +141,13 @@ impl Run {
                     _ => return Err(Problem::new("`loop` requires a list")),
                 },
             };
-            let var = self.loop_var(looped, &view);
+            let all = Value::from(values.clone());
             layers = values
-                .into_iter()
+                .iter()
                 .enumerate()
                 .map(|(index, value)| {
-                    let mut layer = Map::from([(var.clone(), value.clone())]);
-                    if let Some(name) = &looped.control.index_var {
-                        layer.insert(name.clone(), Value::Int(i64::try_from(index).unwrap_or(0)));
-                    }
-                    let label = self.label(looped, &value, &view.with(layer.clone()));
+                    let layer = self.loop_layer(looped, index, value, &values, &all, &view);
+                    let label = self.label(looped, value, &view.with(layer.clone()));
                     (Some(index), label, layer)
                 })
                 .collect();
@@ -235,6 +232,10 @@ impl Run {
             Ok(included) => included,
             Err(why) => return Ok(self.fail_all(run, hosts, &why)),
         };
+        if place.is_handler && included.items.iter().any(Item::has_blocks) {
+            let why = "Using a block as a handler is not supported.";
+            return Ok(self.fail_all(run, hosts, why));
+        }
         let (name, items) = self.take_in(included, hosts);
         for host in hosts {
             self.state.borrow_mut().stats.host(host).ok += 1;
@@ -301,6 +302,11 @@ impl Run {
     }
 
     pub(super) fn finish_host(&self, run: &TaskRun, end: &HostEnd) {
+        if let Some(name) = &run.task.register {
+            let mut state = self.state.borrow_mut();
+            let known = state.hosts.entry(end.host.clone()).or_default();
+            known.set(name, end.end.value());
+        }
         let report = end.end.report(end.is_ignored, &Value::clone);
         self.count(run, &end.host, &report);
         self.port.emit(Event::HostFinished {
@@ -378,16 +384,29 @@ impl Run {
         run: &TaskRun,
         what: &str,
         hosts: &[String],
-        is_handler: bool,
-    ) -> Flow<()> {
+        place: &Place,
+    ) -> Flow<Failures> {
         let chosen = self.chosen_for_meta(run, what, hosts)?;
         if chosen.is_empty() {
-            return Ok(());
+            return Ok(Failures::new());
         }
-        self.tell_meta(run, what, &chosen, is_handler);
+        self.tell_meta(run, what, &chosen, place.is_handler);
+        if what == "flush_handlers" {
+            return Box::pin(self.run_handlers(&chosen, place.is_rescued)).await;
+        }
+        self.do_meta(run, what, hosts, chosen).await?;
+        Ok(Failures::new())
+    }
+
+    async fn do_meta(
+        &self,
+        run: &TaskRun,
+        what: &str,
+        hosts: &[String],
+        chosen: Vec<String>,
+    ) -> Flow<()> {
         match what {
             "noop" | "refresh_inventory" => Ok(()),
-            "flush_handlers" => Box::pin(self.flush_handlers(&chosen)).await,
             "end_play" => Err(Halt::EndPlay),
             "end_batch" => Err(Halt::EndBatch),
             "end_host" => {

@@ -15,6 +15,17 @@ use crate::value::{Map, Value};
 #[derive(Debug, Default)]
 pub struct InventoryExpressions {
     engine: Engine,
+    extra_vars: Map,
+}
+
+impl InventoryExpressions {
+    /// Expressions that may see these variables of the command line.
+    pub fn new(extra_vars: Map) -> Self {
+        Self {
+            engine: Engine::new(),
+            extra_vars,
+        }
+    }
 }
 
 /// Evaluates something with these variables alone.
@@ -26,11 +37,16 @@ fn with<T>(
     let world = ControllerWorld {
         view: &view,
         opener: None,
+        config: None,
     };
     evaluate(&view, &world).map_err(|error| problem(&error).message)
 }
 
 impl Expressions for InventoryExpressions {
+    fn extra_vars(&self) -> &Map {
+        &self.extra_vars
+    }
+
     fn evaluate(&self, expression: &str, vars: &Map) -> Result<Value, String> {
         with(vars, |view, world| {
             self.engine.eval(expression, view, world)

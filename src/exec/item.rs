@@ -6,12 +6,13 @@ use std::fmt::Write as _;
 use std::rc::Rc;
 
 use super::controller::{Problem, View};
-use super::decide::{Looking, refused_arguments};
+use super::decide::Looking;
 use super::end::{ItemEnd, message, unreachable_end};
 use super::foretell::foretold;
 use super::frame::Frame;
 use super::halt::{Flow, Halt};
 use super::job::{self, Async};
+use super::refused::{refused_arguments, unresolved};
 use super::run::Run;
 use super::secrets::hide_secret_lines;
 use super::synchronize::SYNCHRONIZE;
@@ -550,14 +551,6 @@ pub(crate) fn with_environment(environment: &[(String, String)], sh: &str) -> St
     }
     text.push_str(sh);
     text
-}
-
-/// How Ansible begins when an argument cannot be rendered.
-fn unresolved(module: &str, key: &str) -> String {
-    format!(
-        "Task failed: Finalization of task args for 'ansible.builtin.{module}' failed: Error \
-         while resolving value for '{key}'"
-    )
 }
 
 /// A probe changes nothing, so losing it means only that the host cannot be reached.

@@ -265,10 +265,7 @@ impl Run {
             Action::IncludeTasks { .. } | Action::IncludeRole { .. } => {
                 Box::pin(self.run_include(&run, hosts, place)).await
             }
-            Action::Meta { what, .. } => {
-                self.run_meta(&run, what, hosts, place.is_handler).await?;
-                Ok(Vec::new())
-            }
+            Action::Meta { what, .. } => self.run_meta(&run, what, hosts, place).await,
         }
     }
 

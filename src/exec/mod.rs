@@ -40,6 +40,7 @@ mod machine;
 mod play;
 mod progress;
 mod project;
+mod refused;
 mod replay;
 mod rollback;
 mod root;

@@ -23,6 +23,7 @@ pub struct Project {
     engine: Engine,
     loader: RefCell<Loader>,
     runs: Option<FindRuns>,
+    config: Option<Arc<Map>>,
 }
 
 /// Where runs are kept; asked only when that matters, as a store is made by it.
@@ -35,6 +36,7 @@ impl Project {
             engine: Engine::new(),
             loader: RefCell::new(loader),
             runs: None,
+            config: None,
         }
     }
 
@@ -42,6 +44,13 @@ impl Project {
     #[must_use]
     pub fn with_runs(mut self, runs: FindRuns) -> Self {
         self.runs = Some(runs);
+        self
+    }
+
+    /// The same project with what the configuration says, for templates that ask.
+    #[must_use]
+    pub fn with_config(mut self, config: Map) -> Self {
+        self.config = Some(Arc::new(config));
         self
     }
 
@@ -61,6 +70,7 @@ impl Project {
         ControllerWorld {
             view,
             opener: self.loader.borrow().sources.opener.clone(),
+            config: self.config.clone(),
         }
     }
 
@@ -84,6 +94,7 @@ pub fn render_name(text: &str, vars: &Map) -> Result<String, String> {
     let world = ControllerWorld {
         view: &view,
         opener: None,
+        config: None,
     };
     match Engine::new().render(&template, &view, &world) {
         Ok(value) => super::run::plain_text(&value)

@@ -286,7 +286,7 @@ impl Run {
             return view;
         };
         let other = self.host_view(&delegate);
-        let mut own = Map::from([("inventory_hostname".to_owned(), delegate.as_str().into())]);
+        let mut own = Map::new();
         for name in [
             "ansible_host",
             "ansible_port",

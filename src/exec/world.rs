@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use chrono::{DateTime, FixedOffset, Local};
 
@@ -9,13 +10,15 @@ use super::controller::View;
 use crate::diag::Opener;
 use crate::plan::find_file;
 use crate::template::{PathKind, PathStat, World};
-use crate::value::{Text, Value};
+use crate::value::{Map, Text, Value};
 
 /// The controller as templates see it.
 pub(crate) struct ControllerWorld<'a> {
     pub(crate) view: &'a View,
     /// What opens encrypted files.
     pub(crate) opener: Option<Opener>,
+    /// The configuration, under Ansible's names.
+    pub(crate) config: Option<Arc<Map>>,
 }
 
 impl World for ControllerWorld<'_> {
@@ -29,6 +32,10 @@ impl World for ControllerWorld<'_> {
         let read = std::fs::File::open("/dev/urandom").and_then(|mut f| f.read_exact(&mut bytes));
         read.expect("invariant: the system gives random bytes");
         u64::from_le_bytes(bytes)
+    }
+
+    fn config(&self, name: &str) -> Option<Value> {
+        self.config.as_ref()?.get(name).cloned()
     }
 
     fn note_secret(&self, secret: &str) {

@@ -26,6 +26,8 @@ pub trait Expressions {
     /// # Errors
     /// What is wrong with it.
     fn render(&self, value: &Value, vars: &Map) -> Result<Option<Value>, String>;
+    /// The variables of the command line, for files that ask for them.
+    fn extra_vars(&self) -> &Map;
 }
 
 /// Whether a file that configures a plugin is one of these.
@@ -79,6 +81,7 @@ struct Keyed {
 struct Rules {
     is_strict: bool,
     has_leading_separator: bool,
+    sees_extra_vars: bool,
     compose: Vec<Named>,
     groups: Vec<Named>,
     keyed: Vec<Keyed>,
@@ -89,6 +92,7 @@ impl Rules {
         let mut rules = Self {
             is_strict: false,
             has_leading_separator: true,
+            sees_extra_vars: false,
             compose: Vec::new(),
             groups: Vec::new(),
             keyed: Vec::new(),
@@ -112,7 +116,10 @@ impl Rules {
                         .collect();
                     rules.keyed = keyed;
                 }
-                "use_vars_plugins" | "use_extra_vars" => {
+                "use_extra_vars" => {
+                    rules.sees_extra_vars = problems.bool("use_extra_vars", value).unwrap_or(false);
+                }
+                "use_vars_plugins" => {
                     if problems.bool(&entry.key, value) == Some(true) {
                         problems.push(
                             Diagnostic::error(
@@ -279,8 +286,16 @@ struct Making<'a> {
 
 impl Making<'_> {
     /// Whether the other hosts are to be made too.
+    fn known(&self) -> Map {
+        let mut vars = self.inventory.vars_so_far(self.host);
+        if self.rules.sees_extra_vars {
+            vars.extend(self.expressions.extra_vars().clone());
+        }
+        vars
+    }
+
     fn host(&mut self) -> bool {
-        self.vars = self.inventory.vars_so_far(self.host);
+        self.vars = self.known();
         let rules = self.rules;
         let mut made = Map::new();
         for rule in &rules.compose {
@@ -296,7 +311,7 @@ impl Making<'_> {
             }
         }
         self.inventory.set_host_vars(self.host, &made);
-        self.vars = self.inventory.vars_so_far(self.host);
+        self.vars = self.known();
         for rule in &rules.groups {
             match self.expressions.holds(&rule.value, &self.vars) {
                 Ok(true) => {

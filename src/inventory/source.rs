@@ -153,10 +153,11 @@ impl Inventory {
             match Self::read_with(alone, None, texts, expressions) {
                 Ok(_) => fine.push(source.clone()),
                 Err(found) if found.iter().all(|p| UNPARSABLE.contains(&p.code)) => {
-                    warnings.push(Diagnostic {
+                    let problems = found.into_iter().chain([unparsable(source)]);
+                    warnings.extend(problems.map(|problem| Diagnostic {
                         severity: Severity::Warning,
-                        ..unparsable(source)
-                    });
+                        ..problem
+                    }));
                 }
                 Err(_) => return Err(problems),
             }

@@ -36,4 +36,25 @@ pub struct Block {
     /// The role whose tasks these are, where this is one (`roles:`, `import_role`): the block is
     /// then subject to Ansible's "once per play and host" rule.
     pub role: Option<Arc<RoleScope>>,
+    /// Whether it stands as a block in a file.
+    #[serde(default)]
+    pub is_written: bool,
+}
+
+impl Item {
+    /// Whether it is a block in which another one is written.
+    pub fn has_blocks(&self) -> bool {
+        matches!(self, Self::Block(block) if block.has_blocks())
+    }
+}
+
+impl Block {
+    /// Whether a block is written in it, however deep.
+    pub fn has_blocks(&self) -> bool {
+        let lists = [&self.block, &self.rescue, &self.always];
+        lists.into_iter().flatten().any(|item| match item {
+            Item::Task(_) => false,
+            Item::Block(block) => block.is_written || block.has_blocks(),
+        })
+    }
 }

@@ -401,7 +401,7 @@ mod tests {
                 assert!(cycle.after[*name].starts_with("1751"), "{:?}", cycle.after);
                 assert!(cycle.after[&format!("{name}/in ner")].starts_with("1751"));
                 assert_eq!(cycle.outcome.result["state"], Value::from("directory"));
-                assert_eq!(cycle.outcome.result["mode"], Value::from("1751"));
+                assert_eq!(cycle.outcome.result["mode"], Value::from("01751"));
                 assert_eq!(cycle.second.result["path"], Value::from(path.as_str()));
             }
         });

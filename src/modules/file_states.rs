@@ -458,7 +458,14 @@ fn hard(task: &Task<'_>, sight: &Sight<'_>) -> Result<Decision, Failure> {
         return Err(sight.refuse("src is required for creating new hardlinks".to_owned()));
     }
     if src.is_some() && source.is_none() {
-        return Err(sight.refuse("src does not exist".to_owned()));
+        let mut failure = sight.refuse("src does not exist".to_owned());
+        failure
+            .result
+            .insert("dest".into(), sight.path.clone().into());
+        if let Some(src) = src {
+            failure.result.insert("src".into(), src.as_str().into());
+        }
+        return Err(failure);
     }
     let mut steps = Sight::steps(&sight.path, "hard", previous);
     let same = |a: &Node, b: &Node| a.inode == b.inode && a.dev == b.dev;

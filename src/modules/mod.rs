@@ -33,6 +33,7 @@ mod file_args;
 mod file_states;
 mod file_tree;
 mod find;
+mod find_content;
 mod fstab;
 mod get_url;
 mod group;

@@ -342,6 +342,32 @@ pub(super) struct KnownHostsArgs {
     hash_host: bool,
 }
 
+impl KnownHostsArgs {
+    /// Whether name and key belong together; a failure of the task, as in Ansible.
+    fn sane(&self) -> Result<(), &'static str> {
+        let Some(key) = &self.key else {
+            return Ok(());
+        };
+        let is_list = self.name.split_once(',');
+        if is_list.is_some_and(|(first, _)| !first.trim().is_empty()) {
+            return Err(
+                "Comma separated list of names is not supported. Please pass a single name to \
+                 lookup in the known_hosts file.",
+            );
+        }
+        let words: Vec<&str> = key.split_whitespace().collect();
+        let hosts = words.iter().find(|word| !word.starts_with('@'));
+        let is_named = |hosts: &&str| {
+            let mut hosts = hosts.split(',');
+            hosts.any(|host| host.eq_ignore_ascii_case(&self.name))
+        };
+        if !hosts.is_some_and(is_named) || words.len() < 3 || key.trim().contains('\n') {
+            return Err("Host parameter does not match hashed host field in supplied key");
+        }
+        Ok(())
+    }
+}
+
 impl Module for KnownHosts {
     const NAME: &'static str = "known_hosts";
     const EFFECT: Effect = Effect::Converges;
@@ -350,33 +376,6 @@ impl Module for KnownHosts {
     fn check(args: &KnownHostsArgs) -> Result<(), String> {
         if args.key.is_none() && args.state == Presence::Present {
             return Err("No key specified when adding a host".into());
-        }
-        if args
-            .name
-            .split_once(',')
-            .is_some_and(|(first, _)| !first.trim().is_empty())
-        {
-            return Err(
-                "Comma separated list of names is not supported. Please pass a single name \
-                        to lookup in the known_hosts file."
-                    .into(),
-            );
-        }
-        if let Some(key) = &args.key {
-            let words: Vec<&str> = key.split_whitespace().collect();
-            let has_host = words
-                .iter()
-                .find(|word| !word.starts_with('@'))
-                .is_some_and(|hosts| {
-                    hosts
-                        .split(',')
-                        .any(|host| host.eq_ignore_ascii_case(&args.name))
-                });
-            if !has_host || words.len() < 3 || key.trim().contains('\n') {
-                return Err(
-                    "Host parameter does not match hashed host field in supplied key".into(),
-                );
-            }
         }
         Ok(())
     }
@@ -392,6 +391,7 @@ impl Module for KnownHosts {
     }
 
     fn decide(args: &KnownHostsArgs, _: &[Resolved], seen: &[Reply]) -> Result<Decision, Failure> {
+        args.sane().map_err(Failure::new)?;
         let reply = &seen[0];
         if reply.rc != 0 {
             return Err(Failure::of_reply("the file cannot be read", reply));

@@ -492,11 +492,34 @@ impl Ansible {
         }
     }
 
-    fn meta(&mut self, step: &StepId, task: Task) {
-        self.tasks.insert(step.clone(), task);
-        self.banner = None;
-        if self.options.shows_ok && self.options.shows_skipped {
-            self.task_banner(step);
+    fn meta(&mut self, event: &Event) {
+        let Event::Meta {
+            step,
+            name,
+            place,
+            is_handler,
+            done,
+        } = event
+        else {
+            return;
+        };
+        if let Some(step) = step {
+            let task = Task {
+                name: name.clone(),
+                module: "meta".to_owned(),
+                place: place.clone(),
+                is_handler: *is_handler,
+            };
+            self.tasks.insert(step.clone(), task);
+            self.banner = None;
+            if self.options.shows_ok && self.options.shows_skipped {
+                self.task_banner(step);
+            }
+        }
+        if self.options.is_debug || self.look.verbosity >= 2 && step.is_some() {
+            for line in done {
+                self.line(&format!("META: {}", sanitize::inline(line)));
+            }
         }
     }
 
@@ -540,28 +563,7 @@ impl Reporter for Ansible {
                 self.line(&line);
             }
             Event::Retrying { host, step, left } => self.retrying(host, step, *left),
-            Event::Meta {
-                step,
-                name,
-                place,
-                is_handler,
-                done,
-            } => {
-                if let Some(step) = step {
-                    let task = Task {
-                        name: name.clone(),
-                        module: "meta".to_owned(),
-                        place: place.clone(),
-                        is_handler: *is_handler,
-                    };
-                    self.meta(step, task);
-                }
-                if self.options.is_debug || self.look.verbosity >= 2 && step.is_some() {
-                    for line in done {
-                        self.line(&format!("META: {}", sanitize::inline(line)));
-                    }
-                }
-            }
+            Event::Meta { .. } => self.meta(event),
             Event::HostsLeft => self.banner("NO MORE HOSTS LEFT"),
             Event::Notice { is_warning, text } => self.warn(text, *is_warning),
             Event::Undone {

@@ -106,6 +106,11 @@ pub trait World {
     fn home(&self, user: Option<&str>) -> Option<String>;
     /// The hosts that a pattern selects in the inventory.
     fn hosts_matching(&self, pattern: &str) -> Result<Vec<String>, String>;
+    /// A setting of the configuration, by the name that Ansible gives it.
+    fn config(&self, name: &str) -> Option<Value> {
+        let _ = name;
+        None
+    }
     /// A secret that a lookup gave: it is masked wherever it shows from now on.
     fn note_secret(&self, secret: &str) {
         let _ = secret;

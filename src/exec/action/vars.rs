@@ -51,6 +51,18 @@ impl Run {
         Ok(end)
     }
 
+    fn warn_of_reserved(&self, item: &Item, vars: &Map) {
+        for name in vars.keys() {
+            if crate::model::read::is_reserved(name) {
+                let place = self.controller.place(item.task.span);
+                let origin = place.map(|place| format!("\nOrigin: {place}"));
+                let origin = origin.unwrap_or_default();
+                let warning = format!("Found variable using reserved name '{name}'.{origin}");
+                self.notice(true, warning);
+            }
+        }
+    }
+
     /// `include_vars`: a file, or the files of a folder in order of their names.
     pub(super) fn include_vars(&self, item: &Item, args: &Value) -> Result<ItemEnd, Early> {
         let text = |key: &str| args.get(key).and_then(plain_text);
@@ -96,17 +108,7 @@ impl Run {
         if let Some(name) = text("name") {
             vars = Map::from([(name, Value::from(vars))]);
         }
-        for name in vars
-            .keys()
-            .filter(|name| crate::model::read::is_reserved(name))
-        {
-            let place = self.controller.place(item.task.span);
-            let origin = place
-                .map(|place| format!("\nOrigin: {place}"))
-                .unwrap_or_default();
-            let warning = format!("Found variable using reserved name '{name}'.{origin}");
-            self.notice(true, warning);
-        }
+        self.warn_of_reserved(item, &vars);
         if text("hash_behaviour").as_deref() == Some("merge") {
             // The templates in what is there stay templates.
             for (name, value) in &mut vars {

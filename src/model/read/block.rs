@@ -26,6 +26,7 @@ impl Reader<'_> {
             always: Vec::new(),
             undo: None,
             role: None,
+            is_written: true,
         };
         let mut notify = Vec::new();
         for entry in node.as_map()? {

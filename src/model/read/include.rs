@@ -135,6 +135,19 @@ impl Reader<'_> {
                 span: args.span(key),
             })
         };
+        for key in ["tasks_from", "vars_from", "defaults_from", "handlers_from"] {
+            let given = args.fields.get(key);
+            if let Some(value) = given.filter(|v| matches!(v, Value::List(_) | Value::Map(_))) {
+                self.cx.problems().push(
+                    Diagnostic::error(
+                        "SB0102",
+                        format!("expected a string for {key} but got {}", value.type_name()),
+                    )
+                    .at(args.span(key), "the name of a file without its folder"),
+                );
+                return None;
+            }
+        }
         let Some(role) = field("name").or_else(|| field("role")) else {
             self.problems().push(
                 Diagnostic::error("SB0110", format!("`{name}` needs the `name` of a role"))

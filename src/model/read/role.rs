@@ -25,14 +25,7 @@ pub fn role_use(node: &Node, problems: &mut Problems) -> Option<RoleUse> {
     };
     match &node.kind {
         Kind::Str(text) if text.contains(',') => {
-            problems.push(
-                Diagnostic::error(
-                    "SB0102",
-                    format!("invalid old style role requirement: {text}"),
-                )
-                .at(node.span, "a comma belongs to no role's name")
-                .help("write a mapping with `role`"),
-            );
+            problems.push(old_style(text, node));
             return None;
         }
         Kind::Str(_) => return Some(bare(field(node))),
@@ -81,4 +74,11 @@ pub fn role_use(node: &Node, problems: &mut Problems) -> Option<RoleUse> {
         }
     }
     Some(role)
+}
+
+fn old_style(text: &str, node: &Node) -> Diagnostic {
+    let what = format!("invalid old style role requirement: {text}");
+    Diagnostic::error("SB0102", what)
+        .at(node.span, "a comma belongs to no role's name")
+        .help("write a mapping with `role`")
 }

@@ -29,6 +29,9 @@ pub struct Loader {
     pub sources: SourceMap,
     /// Whether duplicate keys are warnings, as in Ansible, instead of errors.
     pub is_tolerant: bool,
+    /// Whether roles keep their variables to themselves, where the configuration says so
+    /// (`private_role_vars`).
+    pub has_private_roles: Option<bool>,
     roles_path: Vec<PathBuf>,
     collections_path: Vec<PathBuf>,
     extra_vars: Map,
@@ -73,6 +76,7 @@ impl Loader {
         Self {
             sources: SourceMap::default(),
             is_tolerant: false,
+            has_private_roles: None,
             roles_path,
             collections_path,
             extra_vars,

@@ -61,7 +61,10 @@ impl Session<'_> {
         let Some(opened) = self.open_role(role, id, &around) else {
             return Vec::new();
         };
-        if role.is_public != Some(false) {
+        if role
+            .is_public
+            .unwrap_or(self.loader.has_private_roles != Some(true))
+        {
             self.scopes.push(opened.scope);
         }
         opened.items
@@ -82,7 +85,10 @@ impl Session<'_> {
         let Some(opened) = self.open_role(&role, id, &around) else {
             return Vec::new();
         };
-        if role.is_public == Some(true) {
+        if role
+            .is_public
+            .unwrap_or(self.loader.has_private_roles == Some(false))
+        {
             self.scopes.push(opened.scope);
         }
         opened.items
@@ -435,6 +441,7 @@ fn block(
         always: Vec::new(),
         undo: None,
         role: role.cloned(),
+        is_written: false,
     }))
 }
 

@@ -265,6 +265,7 @@ impl Surroundings for Session<'_> {
             always: Vec::new(),
             undo: None,
             role: None,
+            is_written: false,
         }))]
     }
 

@@ -249,11 +249,22 @@ impl Eval<'_> {
             }
             other => {
                 let before = out.len();
-                self.write_repr(other, out)?;
+                python::repr::write(&self.finalize(other)?, out);
                 self.produce(out.len() - before)?;
             }
         }
         Ok(())
+    }
+
+    /// What the `string` filter gives: unlike in the output of a template, tuples show as such.
+    pub(crate) fn shown(&self, value: &Val) -> Result<String> {
+        if !matches!(value, Val::Tuple(_) | Val::List(_) | Val::Dict(_)) {
+            return self.text(value);
+        }
+        let mut out = String::new();
+        self.write_repr(value, &mut out)?;
+        self.produce(out.len())?;
+        Ok(out)
     }
 
     /// Appends what `repr()` gives in Python.

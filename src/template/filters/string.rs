@@ -7,7 +7,7 @@ use crate::template::python;
 use crate::template::val::{Args, Val};
 
 pub(super) const FILTERS: &[Filter] = &[
-    row("string", |e, v, _| e.text(v).map(Val::str)),
+    row("string", |e, v, _| e.shown(v).map(Val::str)),
     row("lower", |e, v, _| Ok(Val::str(e.text(v)?.to_lowercase()))),
     row("upper", |e, v, _| Ok(Val::str(e.text(v)?.to_uppercase()))),
     row("trim", trim),

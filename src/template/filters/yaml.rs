@@ -14,6 +14,20 @@ pub(super) const FILTERS: &[Filter] = &[
     row("from_yaml_all", from_yaml_all),
 ];
 
+/// Options of `yaml.dump`; those that are not read below change nothing here.
+const OPTIONS: &[&str] = &[
+    "allow_unicode",
+    "canonical",
+    "default_flow_style",
+    "default_style",
+    "encoding",
+    "indent",
+    "line_break",
+    "sort_keys",
+    "vault_behavior",
+    "width",
+];
+
 fn to_yaml(eval: &Eval<'_>, input: &Val, args: &Args, is_nice: bool) -> Result<Val> {
     let named = |name: &str| {
         args.named
@@ -39,8 +53,37 @@ fn to_yaml(eval: &Eval<'_>, input: &Val, args: &Args, is_nice: bool) -> Result<V
             None => is_nice.then_some(false),
         },
         sort_keys: named("sort_keys").map_or(Ok(true), |v| eval.truth(v))?,
+        scalars: match named("default_style") {
+            None | Some(Val::Null) => None,
+            Some(given) => Some(match eval.text(given)?.as_str() {
+                "" => return Err(Problem::other("`default_style` is empty")),
+                "\"" => yaml::Scalars::Double,
+                "'" => yaml::Scalars::Single,
+                "|" => yaml::Scalars::Literal,
+                other => {
+                    return Err(Problem::other(format!(
+                        "`default_style: {other}` is not supported"
+                    )));
+                }
+            }),
+        },
     };
-    let text = yaml::dump(&eval.finalize(input)?, &style);
+    let unknown = args
+        .named
+        .iter()
+        .find(|(name, _)| !OPTIONS.contains(&&**name));
+    if let Some((name, _)) = unknown {
+        return Err(Problem::other(format!(
+            "dump_all() got an unexpected keyword argument '{name}'"
+        )));
+    }
+    let value = eval.finalize(input)?;
+    let is_canonical = named("canonical").map_or(Ok(false), |v| eval.truth(v))?;
+    let text = if is_canonical {
+        yaml::canonical(&value, style.sort_keys)
+    } else {
+        yaml::dump(&value, &style)
+    };
     eval.produce(text.len())?;
     Ok(Val::str(text))
 }

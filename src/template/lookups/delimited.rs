@@ -134,6 +134,11 @@ fn ini(eval: &Eval<'_>, args: &Args) -> Result<Vec<Val>> {
         }
         match entries.iter().rev().find(|(name, _)| *name == wanted) {
             Some((_, value)) => out.push(Val::str(value.as_str())),
+            None if args.option("default").is_some_and(Val::is_sequence) => {
+                if let Some(default) = args.option("default") {
+                    out.extend(eval.items(default)?);
+                }
+            }
             None if options.has("default") => out.push(Val::str(options.text("default", "")?)),
             None if !sections.iter().any(|(name, _)| *name == section) => {
                 return Err(Problem::other(format!("No section: '{section}'")));

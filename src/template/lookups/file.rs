@@ -34,7 +34,7 @@ fn find(eval: &Eval<'_>, kind: &str, name: &str) -> Option<PathBuf> {
 pub(super) fn read(eval: &Eval<'_>, kind: &str, name: &str) -> Result<String> {
     let path = find(eval, kind, name).ok_or_else(|| {
         Problem::other(format!(
-            "the file `{name}` was not found on the search path"
+            "the file `{name}` was not found on the search path: No such file or directory"
         ))
     })?;
     read_path(eval, &path)

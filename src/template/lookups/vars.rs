@@ -13,12 +13,21 @@ pub(super) const LOOKUPS: &[Lookup] = &[
     row("vars", vars),
     row("varnames", varnames),
     row("inventory_hostnames", inventory_hostnames),
-    row("config", |_, _| {
-        Err(Problem::other(
-            "the config lookup is not supported: there is no ansible.cfg here",
-        ))
-    }),
+    row("config", config),
 ];
+
+fn config(eval: &Eval<'_>, args: &Args) -> Result<Vec<Val>> {
+    let mut out = Vec::new();
+    for term in args.strings(eval)? {
+        let value = eval.world.config(&term).ok_or_else(|| {
+            Problem::other(format!(
+                "the setting {term} was not found among those that are read"
+            ))
+        })?;
+        out.push(Val::data(value));
+    }
+    Ok(out)
+}
 
 fn env(eval: &Eval<'_>, args: &Args) -> Result<Vec<Val>> {
     let mut out = Vec::new();

@@ -13,6 +13,38 @@ pub(crate) struct Style {
     /// `None`: flow for collections that hold only scalars.
     pub(crate) flow: Option<bool>,
     pub(crate) sort_keys: bool,
+    /// How all scalars are written: in quotes or as literal blocks.
+    pub(crate) scalars: Option<Scalars>,
+}
+
+/// A style for all scalars (`default_style`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scalars {
+    /// `"`.
+    Double,
+    /// `'`.
+    Single,
+    /// `|`.
+    Literal,
+}
+
+/// Writes a value as one document in canonical form: every node with its tag.
+pub(crate) fn canonical(value: &Value, sort_keys: bool) -> String {
+    let style = Style {
+        indent: 2,
+        width: usize::MAX,
+        flow: None,
+        sort_keys,
+        scalars: Some(Scalars::Double),
+    };
+    let mut emitter = Emitter {
+        out: "---\n".to_owned(),
+        column: 0,
+        style: &style,
+    };
+    emitter.tagged(value, 0);
+    emitter.out.push('\n');
+    emitter.out
 }
 
 /// Writes a value as one document.
@@ -44,11 +76,108 @@ enum Place {
     FlowKey,
 }
 
+fn is_key(place: Place) -> bool {
+    matches!(place, Place::BlockKey | Place::FlowKey)
+}
+
 fn is_scalar(value: &Value) -> bool {
     !matches!(value, Value::List(_) | Value::Map(_))
 }
 
+/// The tag and the text of a scalar.
+fn told(value: &Value) -> (&'static str, String) {
+    match value {
+        Value::Null => ("!!null", "null".to_owned()),
+        Value::Bool(b) => ("!!bool", b.to_string()),
+        Value::Int(i) => ("!!int", i.to_string()),
+        Value::Float(f) => ("!!float", float(*f)),
+        Value::Str(text) => ("!!str", text.as_str().to_owned()),
+        Value::List(_) | Value::Map(_) => ("", String::new()),
+    }
+}
+
 impl Emitter<'_> {
+    /// A node of the canonical form.
+    fn tagged(&mut self, value: &Value, indent: usize) {
+        let deeper = indent + self.style.indent;
+        match value {
+            Value::List(items) => {
+                self.write("!!seq [");
+                for item in items.iter() {
+                    self.line(deeper);
+                    self.tagged(item, deeper);
+                    self.write(",");
+                }
+                if !items.is_empty() {
+                    self.line(indent);
+                }
+                self.write("]");
+            }
+            Value::Map(map) => {
+                self.write("!!map {");
+                for (key, item) in self.entries(map) {
+                    self.line(deeper);
+                    self.write("? ");
+                    self.tagged(&Value::from(key.as_str()), deeper);
+                    self.line(deeper);
+                    self.write(": ");
+                    self.tagged(item, deeper);
+                    self.write(",");
+                }
+                if !map.is_empty() {
+                    self.line(indent);
+                }
+                self.write("}");
+            }
+            scalar => {
+                let (tag, text) = told(scalar);
+                self.write(&format!("{tag} "));
+                self.double_quoted(&text, indent);
+            }
+        }
+    }
+
+    /// A scalar in a style that was asked for.
+    fn styled(&mut self, value: &Value, indent: usize, place: Place, style: Scalars) {
+        let (tag, text) = told(value);
+        if !matches!(value, Value::Str(_)) {
+            self.write(&format!("{tag} "));
+        }
+        let has_odd = text.chars().any(|c| c.is_control() && c != '\n');
+        match style {
+            Scalars::Literal if matches!(place, Place::Block) && !has_odd => {
+                let chomping = match text.len() - text.trim_end_matches('\n').len() {
+                    0 => "-",
+                    1 => "",
+                    _ => "+",
+                };
+                let hint = if text.starts_with([' ', '\n']) {
+                    "2"
+                } else {
+                    ""
+                };
+                self.write(&format!("|{hint}{chomping}"));
+                let lines = text.strip_suffix('\n').unwrap_or(&text);
+                for line in lines.split('\n') {
+                    self.line(if line.is_empty() {
+                        0
+                    } else {
+                        indent.max(self.style.indent)
+                    });
+                    self.write(line);
+                }
+            }
+            Scalars::Single if !(has_odd || text.contains('\n') && is_key(place)) => {
+                self.write("'");
+                self.folded(&text.replace('\'', "''"), indent, true, !is_key(place));
+                self.write("'");
+            }
+            Scalars::Single | Scalars::Double | Scalars::Literal => {
+                self.double_quoted(&text, indent);
+            }
+        }
+    }
+
     fn write(&mut self, text: &str) {
         self.out.push_str(text);
         self.column = match text.rfind('\n') {
@@ -70,11 +199,11 @@ impl Emitter<'_> {
             Value::List(items) => self
                 .style
                 .flow
-                .unwrap_or_else(|| items.iter().all(is_scalar)),
+                .unwrap_or_else(|| self.style.scalars.is_none() && items.iter().all(is_scalar)),
             Value::Map(map) => self
                 .style
                 .flow
-                .unwrap_or_else(|| map.values().all(is_scalar)),
+                .unwrap_or_else(|| self.style.scalars.is_none() && map.values().all(is_scalar)),
             _ => false,
         }
     }
@@ -170,6 +299,9 @@ impl Emitter<'_> {
     }
 
     fn scalar(&mut self, value: &Value, indent: usize, place: Place) {
+        if let Some(style) = self.style.scalars.filter(|_| is_scalar(value)) {
+            return self.styled(value, indent, place, style);
+        }
         match value {
             Value::Null => self.write("null"),
             Value::Bool(b) => self.write(if *b { "true" } else { "false" }),
@@ -181,7 +313,7 @@ impl Emitter<'_> {
     }
 
     fn string(&mut self, text: &str, indent: usize, place: Place) {
-        let is_key = matches!(place, Place::BlockKey | Place::FlowKey);
+        let is_key = is_key(place);
         let special = text.chars().any(|c| {
             let code = u32::from(c);
             (code < 0x20 && c != '\n') || (0x7f..0xa0).contains(&code) || c == '\u{feff}'

@@ -64,7 +64,7 @@ pub(super) struct CronArgs {
     /// Day of the week. Default `*`.
     #[serde(alias = "dow")]
     weekday: Option<String>,
-    /// A name for a time: `reboot`, `daily`, …
+    /// A name for a time, such as `reboot` or `daily`.
     special_time: Option<String>,
     /// Whether the job is there as a remark only. Default false.
     #[serde(default)]

@@ -22,7 +22,7 @@ use crate::exec::ask::{Answer, Question, TextQuestion};
 use crate::exec::{Driver, LocalFuture, Machine, Settings, Terminal};
 use crate::journal::Writer;
 use crate::report::{
-    Ansible, AnsibleOptions, Human, Junit, Minimal, Ndjson, Plain, Relay, RelayEnd, Reporter,
+    Ansible, AnsibleOptions, Human, Junit, Look, Minimal, Ndjson, Plain, Relay, Reporter,
 };
 use crate::transport::{Pool, Settings as PoolSettings};
 use crate::value::{Text, Value};
@@ -139,37 +139,8 @@ impl Stage {
             });
             console =
                 Some(Console::new(options).map_err(|error| format!("the terminal: {error}"))?);
-        } else if args.output == Output::Ansible {
-            let (config, err) = (&args.config, relay.end(true));
-            let options = AnsibleOptions {
-                shows_skipped: config.flag("display_skipped_hosts", true),
-                shows_ok: config.flag("display_ok_hosts", true),
-                marks_check_mode: config.flag("check_mode_markers", false),
-                shows_custom_stats: config.flag("show_custom_stats", false),
-                is_yaml: config.text("result_format") == Some("yaml"),
-                is_check: args.check,
-                is_debug: config.flag("debug", false),
-            };
-            reporters.push(Box::new(Ansible::new(
-                screen(&relay, stream),
-                err,
-                look,
-                options,
-            )));
-        } else if args.output == Output::Minimal {
-            reporters.push(Box::new(Minimal::new(
-                screen(&relay, stream),
-                relay.end(true),
-                look,
-            )));
-        } else if args.output == Output::Human {
-            reporters.push(Box::new(Human::new(screen(&relay, stream), look)));
         } else {
-            reporters.push(Box::new(Plain::new(
-                screen(&relay, stream),
-                Box::new(chrono::Utc::now),
-                look,
-            )));
+            reporters.push(shown(args, &relay, look, stream));
         }
         if let Some(path) = &args.junit {
             reporters.push(Box::new(Junit::new(create(path)?)));
@@ -282,9 +253,27 @@ pub(super) async fn written(relay: &Relay) {
     let _ = from.await;
 }
 
-/// Where the run is shown: standard output, or standard error when that carries data.
-fn screen(relay: &Relay, is_data: bool) -> RelayEnd {
-    relay.end(is_data)
+/// What shows a run where there is no console. It writes to standard output, or to standard error
+/// where that carries data.
+fn shown(args: &RunArgs, relay: &Relay, look: Look, is_data: bool) -> Box<dyn Reporter> {
+    let (screen, config) = (relay.end(is_data), &args.config);
+    match args.output {
+        Output::Ansible => {
+            let options = AnsibleOptions {
+                shows_skipped: config.flag("display_skipped_hosts", true),
+                shows_ok: config.flag("display_ok_hosts", true),
+                marks_check_mode: config.flag("check_mode_markers", false),
+                shows_custom_stats: config.flag("show_custom_stats", false),
+                is_yaml: config.text("result_format") == Some("yaml"),
+                is_check: args.check,
+                is_debug: config.flag("debug", false),
+            };
+            Box::new(Ansible::new(screen, relay.end(true), look, options))
+        }
+        Output::Minimal => Box::new(Minimal::new(screen, relay.end(true), look)),
+        Output::Human => Box::new(Human::new(screen, look)),
+        _ => Box::new(Plain::new(screen, Box::new(chrono::Utc::now), look)),
+    }
 }
 
 fn create(path: &Path) -> Result<File, String> {

@@ -25,7 +25,7 @@ pub(super) struct Getent;
 #[derive(serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct GetentArgs {
-    /// The database: `passwd`, `group`, `hosts`, …
+    /// The database, such as `passwd`, `group` or `hosts`.
     database: String,
     /// What to look for. Default: all.
     key: Option<String>,

@@ -207,6 +207,9 @@ fn what_is_killed_is_told_apart() {
         let (one, two) = (spot(&footing, "run-1-0"), spot(&footing, "run-2-0"));
         let child = target.begin(&start(&footing, &one, SLOW).script());
         let command = pid(&target, &one, "pid");
+        until("it speaks", || {
+            std::fs::read(target.file(&one, "out")).is_ok_and(|out| out == b"one\n")
+        });
         kill("KILL", &command);
         let finished = seen(&reply(child)).unwrap();
         assert_eq!(

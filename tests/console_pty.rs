@@ -18,7 +18,7 @@ use pty::Pty;
 
 type Case = (&'static str, fn());
 
-const CASES: [Case; 16] = [
+const CASES: [Case; 17] = [
     ("one_key_runs_a_task", one_key_runs_a_task),
     ("enter_does_nothing", enter_does_nothing),
     ("skipping_asks_why", skipping_asks_why),
@@ -56,6 +56,10 @@ const CASES: [Case; 16] = [
         a_change_is_stepped_through_by_keys,
     ),
     ("yes_shows_and_does_not_ask", yes_shows_and_does_not_ask),
+    (
+        "a_running_command_is_cancelled_from_the_pause_screen",
+        a_running_command_is_cancelled_from_the_pause_screen,
+    ),
 ];
 
 fn main() -> ExitCode {
@@ -337,6 +341,34 @@ fn the_interrupt_key_leaves_the_terminal_as_it_was() {
     pty.press("\x03");
     pty.wait_for("ANSWER Stop");
     pty.ends_as_it_began();
+}
+
+/// A command in step mode: Ctrl-C opens the pause screen beside it, a key and a word end it.
+fn a_running_command_is_cancelled_from_the_pause_screen() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path().display();
+    let text = format!(
+        "- hosts: localhost\n  gather_facts: false\n  tasks:\n    - name: slow\n      shell: echo \
+         begun >> {at}/log; until [ -e {at}/go ]; do sleep 0.1; done; echo ended >> {at}/log\n"
+    );
+    std::fs::write(folder.path().join("site.yml"), text).unwrap();
+    let mut pty = switchback_on(&folder, &[]);
+    pty.wait_for("t1>");
+    pty.press("y");
+    pty.wait_for("RUN");
+    pty.press("\x03");
+    pty.wait_for("nothing was killed");
+    pty.wait_for("` runs");
+    pty.wait_for("paused>");
+    pty.press("x");
+    pty.wait_for("to end it");
+    pty.press("cancel\r");
+    pty.wait_for("cancelled by ");
+    pty.wait_for("failed>");
+    pty.press("q");
+    pty.ends_as_it_began();
+    let log = std::fs::read_to_string(folder.path().join("log")).unwrap();
+    assert_eq!(log, "begun\n");
 }
 
 fn closing_amid_a_run_leaves_the_terminal_as_it_was() {

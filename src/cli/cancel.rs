@@ -6,7 +6,8 @@ use super::args::{CancelArgs, RunArgs};
 use super::exit;
 use super::resume::{TakenUp, look_at, take_up};
 use super::run::in_runtime;
-use super::session::{Stage, load};
+use super::session::Loaded;
+use super::stage::{Scene, play};
 use super::start::tell;
 use crate::exec::{Cancel, start_cancel};
 use crate::journal::{RunState, Writer};
@@ -70,43 +71,25 @@ fn find(name: &str) -> Result<(Found, Option<crate::journal::Run>), u8> {
 async fn cancel(args: &CancelArgs, found: Found) -> u8 {
     let mut run_args = found.args;
     run_args.yes = args.yes;
-    let loaded = match load(&run_args) {
-        Ok(loaded) => loaded,
-        Err(code) => return code,
+    let scene = Scene {
+        run: &found.id,
+        folder: &found.folder,
+        writer: found.writer,
     };
-    let told = |why: String| {
-        tell(&format!("error: {why}"));
-        exit::ERROR
-    };
-    let mut stage = match Stage::new(&run_args, Vec::new()) {
-        Ok(stage) => stage,
-        Err(why) => return told(why),
-    };
-    // The connections of a process that lives are its own.
-    let folder = found.writer.is_some().then(|| found.folder.clone());
-    let mut driver = match stage.driver(found.writer, folder.as_deref()) {
-        Ok(driver) => driver,
-        Err(why) => return told(why),
-    };
-    let mut settings = loaded.settings;
-    if let Err(code) = stage.ask_passwords(&run_args, &mut settings).await {
-        return code;
-    }
-    settings.run.clone_from(&found.id);
-    settings.journal = Some(found.folder.display().to_string());
     let wanted = Cancel {
         hosts: args.host.clone(),
         kills: args.kill,
         asks: !args.yes,
     };
-    let machine = start_cancel(
-        loaded.project,
-        settings,
-        loaded.inventory,
-        found.state,
-        wanted,
-    );
-    let ended = driver.drive(machine).await;
-    driver.pool.close().await;
-    ended.exit_code
+    let state = found.state;
+    play(&run_args, scene, Vec::new(), |loaded| {
+        let Loaded {
+            project,
+            settings,
+            inventory,
+            ..
+        } = loaded;
+        start_cancel(project, settings, inventory, state, wanted)
+    })
+    .await
 }

@@ -6,6 +6,7 @@ use super::args::{Manners, RunArgs};
 use super::config::Config;
 use crate::exec::Defaults;
 use crate::inventory::Unparsed;
+use crate::plan::collection_playbooks;
 use crate::value::{Map, Text, Value};
 
 /// What the configuration says of all plays.
@@ -116,6 +117,19 @@ pub(super) fn of_connections(args: &RunArgs) -> Map {
         vars.insert("ansible_become".into(), Value::Bool(true));
     }
     vars
+}
+
+/// Takes the playbook of a collection, by its full name, for the file that it is.
+pub(super) fn find_playbook(args: &mut RunArgs) {
+    if args.playbook.is_file() {
+        return;
+    }
+    let name = args.playbook.to_string_lossy().into_owned();
+    let roots = collections_path(args);
+    let mut tried = collection_playbooks(&name, roots.iter()).into_iter();
+    if let Some(path) = tried.find(|path| path.is_file()) {
+        args.playbook = path;
+    }
 }
 
 /// Where collections are searched after `collections/` beside the playbook.

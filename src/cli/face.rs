@@ -59,14 +59,15 @@ pub(super) fn playbook(args: PlaybookArgs, command_line: &[String]) -> u8 {
     }
     let playbooks: Vec<_> = std::iter::once(run.playbook.clone()).chain(more).collect();
     for path in playbooks {
-        if !path.exists() {
+        run.playbook = path;
+        super::defaults::find_playbook(&mut run);
+        if !run.playbook.exists() {
             tell(&format!(
                 "[ERROR]: the playbook: {} could not be found",
-                path.display()
+                run.playbook.display()
             ));
             return code::ERROR;
         }
-        run.playbook = path;
         let code = one_playbook(&run, command_line);
         if code != exit::OK {
             return code;

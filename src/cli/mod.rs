@@ -29,6 +29,7 @@ mod runs_show;
 mod runs_verify;
 mod session;
 mod signals;
+mod stage;
 mod start;
 mod takeover;
 mod vault;

@@ -1,11 +1,9 @@
 //! `switchback rollback`.
 
 use super::args::RollbackArgs;
-use super::exit;
 use super::resume::{TakenUp, take_up_open};
 use super::run::in_runtime;
-use super::session::{Stage, load};
-use super::start::tell;
+use super::stage::{Scene, play};
 use crate::exec::{Wanted, start_rollback};
 use crate::report::Reporter;
 
@@ -42,42 +40,25 @@ pub(super) async fn walk(
     run_args.skip_tags.clear();
     run_args.start_at_task = None;
     run_args.stop_before = None;
-    let loaded = match load(&run_args) {
-        Ok(loaded) => loaded,
-        Err(code) => return code,
-    };
     let TakenUp {
         run, writer, state, ..
     } = taken_up;
-    let told = |why: String| {
-        tell(&format!("error: {why}"));
-        exit::ERROR
+    let scene = Scene {
+        run: &run.id,
+        folder: &run.folder,
+        writer: Some(writer),
     };
-    let mut stage = match Stage::new(&run_args, listeners) {
-        Ok(stage) => stage,
-        Err(why) => return told(why),
-    };
-    let mut driver = match stage.driver(Some(writer), Some(&run.folder)) {
-        Ok(driver) => driver,
-        Err(why) => return told(why),
-    };
-    let mut settings = loaded.settings;
-    if let Err(code) = stage.ask_passwords(&run_args, &mut settings).await {
-        return code;
-    }
-    settings.run.clone_from(&run.id);
-    settings.way.clone_from(&wanted.way);
-    settings.journal = Some(run.folder.display().to_string());
-    let machine = start_rollback(
-        loaded.project,
-        settings,
-        loaded.inventory,
-        state,
-        loaded.playbook,
-        wanted,
-    );
-    let ended = driver.drive(machine).await;
-    driver.pool.close().await;
-    stage.told().await;
-    ended.exit_code
+    play(&run_args, scene, listeners, |loaded| {
+        let mut settings = loaded.settings;
+        settings.way.clone_from(&wanted.way);
+        start_rollback(
+            loaded.project,
+            settings,
+            loaded.inventory,
+            state,
+            loaded.playbook,
+            wanted,
+        )
+    })
+    .await
 }

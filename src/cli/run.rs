@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use chrono::Utc;
 
 use super::args::RunArgs;
-use super::session::{Loaded, Stage, load, operator};
+use super::session::{Loaded, load, operator};
+use super::stage::Stage;
 use super::start::tell;
 use super::{exit, listing};
 use crate::exec::{Replay, Wanted, start, start_rollback};

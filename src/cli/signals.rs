@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::session::written;
+use super::stage::written;
 use super::start::tell;
 use crate::console;
 use crate::report::Relay;
@@ -39,9 +39,9 @@ pub(super) fn watch(
                     }
                     interrupts += 1;
                     if interrupts == 1 {
-                        tell("\npausing after the running task; Ctrl-C again detaches");
+                        tell("\npausing; Ctrl-C again detaches");
                         // A run that has ended needs no pause.
-                        drop(pauses.send("Ctrl-C".to_owned()));
+                        drop(pauses.send(crate::exec::INTERRUPT.to_owned()));
                         continue;
                     }
                     super::start::tell("detached; go on with `switchback resume`");

@@ -8,6 +8,7 @@ use clap::{CommandFactory as _, FromArgMatches as _};
 
 use super::args::{Cli, Command};
 use super::config::Config;
+use super::defaults::find_playbook;
 use super::{exit, face};
 
 /// Runs the program with these words (the first is its own name).
@@ -37,6 +38,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let code = match cli.command {
         Command::Run(mut args) => {
             args.config = Config::load();
+            find_playbook(&mut args);
             super::run::run(&args, command_line)
         }
         Command::Adhoc(args) => face::adhoc(*args, command_line),
@@ -44,6 +46,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Check(args) => {
             let mut args = *args;
             args.config = Config::load();
+            find_playbook(&mut args);
             args.check = true;
             args.diff = true;
             super::run::run(&args, command_line)

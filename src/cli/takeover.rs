@@ -4,7 +4,8 @@ use super::args::TakeoverArgs;
 use super::exit;
 use super::resume::{TakenUp, take_up};
 use super::run::in_runtime;
-use super::session::{Stage, is_typed, load};
+use super::session::{Loaded, is_typed};
+use super::stage::{Scene, play};
 use super::start::tell;
 use crate::exec::start_takeover;
 use crate::value::MASK;
@@ -38,35 +39,27 @@ async fn take_over(args: &TakeoverArgs) -> u8 {
     let is_known = |given: &String| !given.contains(MASK);
     run_args.extra_vars.retain(is_known);
     run_args.answer.retain(is_known);
-    let loaded = match load(&run_args) {
-        Ok(loaded) => loaded,
-        Err(code) => return code,
-    };
     let TakenUp {
         run, writer, state, ..
     } = taken_up;
-    let told = |why: String| {
-        tell(&format!("error: {why}"));
-        exit::ERROR
+    let scene = Scene {
+        run: &id,
+        folder: &run.folder,
+        writer: Some(writer),
     };
-    let mut stage = match Stage::new(&run_args, Vec::new()) {
-        Ok(stage) => stage,
-        Err(why) => return told(why),
-    };
-    let mut driver = match stage.driver(Some(writer), Some(&run.folder)) {
-        Ok(driver) => driver,
-        Err(why) => return told(why),
-    };
-    let mut settings = loaded.settings;
-    settings.run.clone_from(&id);
-    settings.journal = Some(run.folder.display().to_string());
     let without = args.without.clone();
-    let machine = start_takeover(loaded.project, settings, loaded.inventory, state, without);
-    let ended = driver.drive(machine).await;
-    driver.pool.close().await;
-    stage.told().await;
-    if ended.exit_code == exit::OK {
+    let code = play(&run_args, scene, Vec::new(), |loaded| {
+        let Loaded {
+            project,
+            settings,
+            inventory,
+            ..
+        } = loaded;
+        start_takeover(project, settings, inventory, state, without)
+    })
+    .await;
+    if code == exit::OK {
         tell(&format!("taken over; go on with `switchback resume {id}`"));
     }
-    ended.exit_code
+    code
 }

@@ -357,21 +357,29 @@ fn typed(terminal: &mut dyn Terminal, word: &str, answer: Answer) -> Answer {
     Answer::Pause
 }
 
+/// The word that ends what runs.
+const CANCEL: &str = "cancel";
+
 const PAUSE_HELP: &str = "\
-  y  go on                                R  choose a way back
+  y  go on, or wait for what runs         R  choose a way back
+  x  end what runs (typed): TERM, and KILL if that was not enough
   q  stop here; `switchback resume` goes on
   A  end the run as it is (typed)         Enter shows the screen again
 ";
 
 fn pause(terminal: &mut dyn Terminal, q: &PauseQuestion) -> Answer {
     let screen = |look: &Look| screen::pause(q, look);
-    let shown = [
+    let mut shown = vec![
         "[y]go on",
         "[R]oll back",
         "[q]uit resumable",
         "[A]bort",
         "[?]help",
     ];
+    if q.signal.is_some() {
+        shown[0] = "[y]wait";
+        shown.insert(1, "[x]cancel it");
+    }
     keys(
         terminal,
         &screen,
@@ -382,9 +390,22 @@ fn pause(terminal: &mut dyn Terminal, q: &PauseQuestion) -> Answer {
             // The second Ctrl-C detaches.
             Key::Interrupt => Next::Answer(Answer::Stop),
             Key::Char('p') => Next::Redraw,
+            Key::Char('x') if q.signal.is_some() => cancel(terminal, q),
             other => common(terminal, other, PAUSE_HELP),
         },
     )
+}
+
+/// What runs is ended only after a word was typed.
+fn cancel(terminal: &mut dyn Terminal, q: &PauseQuestion) -> Next {
+    let signal = q.signal.unwrap_or_default();
+    terminal.show(&format!(
+        "what runs is ended with {signal}, and the task fails; its undo stands\n"
+    ));
+    match terminal.word(&format!("type `{CANCEL}` to end it, Enter goes back: ")) {
+        Some(typed) if typed == CANCEL => Next::Answer(Answer::Cancel),
+        Some(_) | None => Next::Redraw,
+    }
 }
 
 fn ways(terminal: &mut dyn Terminal, q: &WaysQuestion) -> Answer {

@@ -339,6 +339,28 @@ fn a_point_of_no_return_whose_requirements_fail_cannot_be_passed() {
     );
 }
 
+/// What runs is ended by a key and a word, and where nothing runs the key does nothing.
+#[test]
+fn the_pause_screen_ends_what_runs_after_a_word() {
+    let paused = |signal| {
+        Question::Pause(Box::new(PauseQuestion {
+            why: "Ctrl-C".into(),
+            signal,
+            ..PauseQuestion::default()
+        }))
+    };
+    let typing = |word| [keys("x"), vec![Input::Line(word)]].concat();
+    let (answer, shown) = run(&paused(Some("KILL")), typing("cancel"));
+    assert_eq!(answer, Answer::Cancel);
+    assert!(shown.contains("with KILL"), "{shown}");
+    let nothing_typed = [typing(""), keys("y")].concat();
+    assert_eq!(
+        run(&paused(Some("TERM")), nothing_typed).0,
+        Answer::Continue
+    );
+    assert_eq!(run(&paused(None), keys("xy")).0, Answer::Continue);
+}
+
 #[test]
 fn the_pause_screen_goes_on_or_stops() {
     let pause = Question::Pause(Box::new(PauseQuestion {
@@ -457,6 +479,7 @@ fn hostile(text: &str) -> Vec<(Question, Vec<Input>)> {
     let pause = PauseQuestion {
         why: text(),
         running: vec![text()],
+        signal: Some("TERM"),
         next: text(),
         status: vec![text()],
     };

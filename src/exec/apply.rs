@@ -6,7 +6,9 @@
 use super::attempt::{Course, Ending, Tried};
 use super::controller::Problem;
 use super::effect::Live;
-use super::end::{ItemEnd, cancelled_end, failure_end, message, outcome_end, unreachable_end};
+use super::end::{
+    ItemEnd, cancelled_end, failure_end, late_end, lost_end, message, outcome_end, unreachable_end,
+};
 use super::ground::Ground;
 use super::guard::{MOVED, guarded, is_moved};
 use super::halt::{Flow, Halt};
@@ -231,11 +233,8 @@ impl Run {
                         source: None,
                         number: (attempt.unwrap_or(0), index),
                     };
-                    let issued = issued.take();
-                    match self
-                        .act_scripted(item, ready, &step, (attempt, issued), sent)
-                        .await?
-                    {
+                    let issued = (attempt, issued.take());
+                    match self.act_scripted(item, ready, &step, issued, sent).await? {
                         Ok(result) => result,
                         Err(applied) => return Ok(applied),
                     }
@@ -559,25 +558,6 @@ impl Ready {
 
 /// Replies of probes that are kept in the journal, in bytes.
 const PROBED_BYTES_MAX: usize = 4096;
-
-/// The end of an attempt of which nobody can say how it ended, with what it had said.
-pub(super) fn lost_end(why: &str, reply: &Reply) -> ItemEnd {
-    let mut result = message(format!("nobody can say how it ended: {why}"));
-    result.extend(crate::modules::output_of(reply));
-    result.insert("rc".into(), Value::Null);
-    ItemEnd::new(Status::Lost, result)
-}
-
-/// The end of a task whose time was over. Source: ansible-core 2.19,
-/// `_internal/_errors/_task_timeout.py`.
-pub(super) fn late_end(limit_s: u64, reply: &Reply) -> ItemEnd {
-    let mut result = message(format!("Task failed: Timed out after {limit_s} second(s)."));
-    result.extend(crate::modules::output_of(reply));
-    let period = Value::Int(i64::try_from(limit_s).unwrap_or(i64::MAX));
-    let timed_out = Map::from([("period".to_owned(), period)]);
-    result.insert("timedout".into(), Value::from(timed_out));
-    ItemEnd::new(Status::Failed, result)
-}
 
 fn apply_failed(failed: Failed, replies: &[Reply]) -> ItemEnd {
     match failed {

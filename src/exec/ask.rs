@@ -119,6 +119,8 @@ pub struct PauseQuestion {
     pub why: String,
     /// What goes on meanwhile, one line each.
     pub running: Vec<String>,
+    /// The signal that would end it, where somebody may want that.
+    pub signal: Option<&'static str>,
     /// What comes next.
     pub next: String,
     /// Lines about guards, window, handlers pending, undo depth.
@@ -200,6 +202,8 @@ pub enum Answer {
     Pause,
     /// Go on, from the pause screen.
     Continue,
+    /// End what runs, from the pause screen.
+    Cancel,
     /// Take the failed hosts out of the run.
     Exclude {
         /// Why.

@@ -348,6 +348,7 @@ impl Run {
         PauseQuestion {
             why: why.to_owned(),
             running: Vec::new(),
+            signal: None,
             next: next.to_owned(),
             status,
         }
@@ -455,6 +456,7 @@ fn answer_line(answer: &Answer) -> String {
         Answer::RestOfPlaybook => "run the rest of the playbook".to_owned(),
         Answer::Pause => "pause".to_owned(),
         Answer::Continue => "continue".to_owned(),
+        Answer::Cancel => "cancel what runs".to_owned(),
         Answer::Exclude { reason } => format!("exclude: {reason}"),
         Answer::RollBack => "roll back".to_owned(),
         Answer::Way(name) => format!("way back: {name}"),

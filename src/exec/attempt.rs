@@ -3,8 +3,11 @@
 //! Knows nothing of tasks. Invariants: an attempt is sent once, under an id that is on disk; that
 //! nobody can be reached decides nothing; only a host says what has become of an attempt.
 
+use std::cell::Cell;
+
 use futures_util::future::{Either, select};
 
+use super::ask::Answer;
 use super::effect::Live;
 use super::end::ItemEnd;
 use super::ground::plain;
@@ -84,6 +87,8 @@ pub(super) struct Course<'a> {
     /// How much of both streams was shown.
     shown: (u64, u64),
     so_far: Reply,
+    /// Whether somebody has ended it with TERM.
+    is_told: Cell<bool>,
     /// Looks in a row at which its process was stopped or waited for a device.
     stuck_looks: u32,
 }
@@ -104,6 +109,7 @@ impl<'a> Course<'a> {
             watcher: live.filter(|live| !live.is_hidden).map(Watcher::new),
             shown,
             so_far: Reply::default(),
+            is_told: Cell::new(false),
             stuck_looks: 0,
         }
     }
@@ -146,6 +152,12 @@ impl Run {
             match select(start, pause).await {
                 Either::Left((reply, _)) => break reply,
                 Either::Right(((), rest)) => start = rest,
+            }
+            // Who is at the terminal may not want to wait for the task.
+            if self.settings.asks
+                && let Some(why) = self.port.take_interrupt()
+            {
+                self.show_pause(&course, &why, "runs").await?;
             }
             let looked = self.port.trip(&target, plain(course.status()), None).await;
             if let Ok(Some(seen)) = looked.map(|reply| attempt::seen(&reply)) {
@@ -386,15 +398,32 @@ impl Run {
 
     /// Somebody who wants a pause gets it while a host is waited for.
     async fn pause_here(&self, course: &Course<'_>, what: &str) -> Flow<()> {
-        if let Some(why) = self.port.take_pause() {
-            let mut question = self.pause_question(&why, &course.name);
-            question
-                .running
-                .push(format!("{}: `{}` {what}", course.host, course.name));
-            self.ask(super::ask::Question::Pause(Box::new(question)))
-                .await?;
+        match self.port.take_pause() {
+            Some(why) => self.show_pause(course, &why, what).await,
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    /// The pause screen while an attempt runs: it goes on, is left alone, or is ended.
+    async fn show_pause(&self, course: &Course<'_>, why: &str, what: &str) -> Flow<()> {
+        loop {
+            let mut question = self.pause_question(why, &course.name);
+            let (host, name) = (&course.host, &course.name);
+            let line = format!("{host}: `{name}` {what}");
+            question.running.push(line);
+            // KILL is for what TERM did not end.
+            let signal = if course.is_told.get() { "KILL" } else { "TERM" };
+            question.signal = Some(signal);
+            let question = super::ask::Question::Pause(Box::new(question));
+            if self.ask(question).await? != Answer::Cancel {
+                return Ok(());
+            }
+            let (attempt, spot) = (course.issued.attempt, &course.issued.spot);
+            if self.end_here(course.target, attempt, spot, signal).await? {
+                course.is_told.set(true);
+                return Ok(());
+            }
+        }
     }
 }
 

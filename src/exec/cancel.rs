@@ -11,7 +11,7 @@ use super::look::Looked;
 use super::root::{Ended, code};
 use super::run::Run;
 use crate::journal::{Attempt, Issued, Record, RunState};
-use crate::script::attempt::{Fate, Refusal, seen};
+use crate::script::attempt::{Fate, Refusal, Spot, seen};
 use crate::transport::Target;
 
 /// Milliseconds that a command has to end after TERM, and after KILL.
@@ -107,6 +107,38 @@ impl Run {
         } else {
             code::FAILED
         })
+    }
+
+    /// Ends one attempt of this process from the pause screen; whether it was told to.
+    pub(super) async fn end_here(
+        &self,
+        target: &Target,
+        attempt: u64,
+        spot: &Spot,
+        signal: &str,
+    ) -> Flow<bool> {
+        let record = Record::Cancelled {
+            attempts: vec![attempt],
+            by: self.who().to_owned(),
+            at: self.port.now().wall,
+        };
+        self.record(vec![record], true).await?;
+        let tokens = self.own_tokens();
+        let script = spot.cancel(signal, self.who(), &self.settings.run, &tokens);
+        let reply = self.port.trip(target, plain(script), None).await;
+        let seen = reply.as_ref().map(seen);
+        let (is_told, text) = match &seen {
+            Ok(Some(seen)) if seen.is_signalled => (true, format!("{signal} was sent")),
+            Ok(Some(seen)) => match &seen.fate {
+                Fate::Running { .. } => (false, "it is just beginning; try again".to_owned()),
+                Fate::Refused(refusal) => (false, format!("it was not ended: {refusal:?}")),
+                _ => (true, "it has ended".to_owned()),
+            },
+            Ok(None) => (false, "the host does not understand".to_owned()),
+            Err(failed) => (false, failed.to_string()),
+        };
+        self.notice(!is_told, format!("{}: {text}", target.host));
+        Ok(is_told)
     }
 
     async fn ask_for(&self, word: &str, warning: &str) -> Flow<()> {

@@ -175,6 +175,9 @@ struct State {
     redactor: Redactor,
 }
 
+/// The reason of a pause that a person wants now, and not after the running task.
+pub const INTERRUPT: &str = "Ctrl-C";
+
 /// The core's end of the door.
 #[derive(Clone, Default)]
 pub(crate) struct Port(Rc<RefCell<State>>);
@@ -210,6 +213,12 @@ impl Port {
     /// Takes a request to pause, if there is one.
     pub(crate) fn take_pause(&self) -> Option<String> {
         self.0.borrow_mut().pause_wanted.take()
+    }
+
+    /// Takes a request to pause that does not wait for the running task ([`INTERRUPT`]).
+    pub(crate) fn take_interrupt(&self) -> Option<String> {
+        let wanted = &mut self.0.borrow_mut().pause_wanted;
+        wanted.take_if(|why| why == INTERRUPT)
     }
 
     /// Runs a script on a host.

@@ -35,6 +35,8 @@ pub(crate) struct ItemEnd {
 
 /// The field that says who ended an attempt.
 const CANCELLED: &str = "cancelled_by";
+/// The field that says that a task's time was over.
+const TIMED_OUT: &str = "timedout";
 
 impl ItemEnd {
     /// No try met `until`: failed after these retries, unless nobody knows how it ended. Where
@@ -101,9 +103,15 @@ impl ItemEnd {
         end
     }
 
-    /// Whether somebody ended it: then no `until` tries again.
-    pub(crate) fn is_cancelled(&self) -> bool {
-        self.result.contains_key(CANCELLED)
+    /// Whether somebody ended it, or its time was over: then no `until` tries again. Source of the
+    /// latter: ansible-core 2.19, `executor/task_executor.py`, where the time's end is no result.
+    pub(crate) fn is_cut_short(&self) -> bool {
+        self.result.contains_key(CANCELLED) || self.is_timed_out()
+    }
+
+    /// Whether its time was over: then nothing is asked of its result.
+    pub(crate) fn is_timed_out(&self) -> bool {
+        self.status == Status::Failed && self.result.contains_key(TIMED_OUT)
     }
 
     /// Makes all that `no_log` hides secret: what is made of it later is hidden too.
@@ -125,7 +133,12 @@ impl ItemEnd {
     pub(crate) fn skipped(condition: &str) -> Self {
         let mut result = Map::new();
         result.insert("skip_reason".into(), "Conditional result was False".into());
-        result.insert("false_condition".into(), condition.into());
+        // A YAML boolean stays one.
+        let shown = match condition {
+            "False" => Value::Bool(false),
+            text => text.into(),
+        };
+        result.insert("false_condition".into(), shown);
         Self::new(Status::Skipped, result)
     }
 
@@ -294,6 +307,25 @@ pub(crate) fn failure_end(failure: Failure) -> ItemEnd {
     let mut result = failure.result;
     result.insert("msg".into(), failure.msg.into());
     result.insert("changed".into(), failure.is_changed.into());
+    ItemEnd::new(Status::Failed, result)
+}
+
+/// The end of an attempt of which nobody can say how it ended, with what it had said.
+pub(crate) fn lost_end(why: &str, reply: &crate::script::Reply) -> ItemEnd {
+    let mut result = message(format!("nobody can say how it ended: {why}"));
+    result.extend(crate::modules::output_of(reply));
+    result.insert("rc".into(), Value::Null);
+    ItemEnd::new(Status::Lost, result)
+}
+
+/// The end of a task whose time was over. Source: ansible-core 2.19,
+/// `_internal/_errors/_task_timeout.py`.
+pub(crate) fn late_end(limit_s: u64, reply: &crate::script::Reply) -> ItemEnd {
+    let mut result = message(format!("Task failed: Timed out after {limit_s} second(s)."));
+    result.extend(crate::modules::output_of(reply));
+    let period = Value::Int(i64::try_from(limit_s).unwrap_or(i64::MAX));
+    let timed_out = Map::from([("period".to_owned(), period)]);
+    result.insert(TIMED_OUT.into(), Value::from(timed_out));
     ItemEnd::new(Status::Failed, result)
 }
 

@@ -58,6 +58,7 @@ pub(super) fn foretold(ready: &Ready) -> ItemEnd {
             let mut result = message(msg.clone());
             if matches!(ready.module.name(), "command" | "shell") {
                 result.extend(never_run(ready));
+                result.insert("failed".into(), Value::Bool(false));
             }
             result.insert("_switchback_unknown".into(), Value::Bool(true));
             ItemEnd::new(Status::Skipped, result)

@@ -38,6 +38,13 @@ impl Run {
     ) -> Flow<Failures> {
         let mut failures: Failures = Vec::new();
         let mut inclusions: Vec<Inclusion> = Vec::new();
+        // With `run_once` what is included is for the first host alone.
+        let is_once = hosts.first().is_some_and(|host| {
+            let view = self.task_view(host, &run.task, &run.frame);
+            let field = run.frame.keyword(|k| k.run_once.as_ref());
+            self.flag(field, &view, false).unwrap_or(false)
+        });
+        let hosts = if is_once { &hosts[..1] } else { hosts };
         self.announce(run, hosts, place.is_handler);
         for host in hosts {
             match self.inclusions_of(run, host) {
@@ -311,7 +318,7 @@ impl Run {
     }
 
     /// The hosts whose conditions hold for a `meta`; the others are told as skipped.
-    fn chosen_for_meta(&self, run: &TaskRun, what: &str, hosts: &[String]) -> Vec<String> {
+    fn chosen_for_meta(&self, run: &TaskRun, what: &str, hosts: &[String]) -> Flow<Vec<String>> {
         // These decide for the whole batch, by its first host (ansible-core 2.19,
         // `plugins/strategy/linear.py`).
         let is_once = matches!(
@@ -319,14 +326,16 @@ impl Run {
             "end_play" | "end_batch" | "clear_facts" | "clear_host_errors" | "refresh_inventory"
         );
         let asked = if is_once { &hosts[..1] } else { hosts };
-        let chosen: Vec<String> = asked
-            .iter()
-            .filter(|host| {
-                let view = self.task_view(host, &run.task, &run.frame);
-                matches!(self.first_false(run.frame.conditions(), &view), Ok(None))
-            })
-            .cloned()
-            .collect();
+        let mut chosen: Vec<String> = Vec::new();
+        for host in asked {
+            let view = self.task_view(host, &run.task, &run.frame);
+            match self.first_false(run.frame.conditions(), &view) {
+                Ok(None) => chosen.push(host.clone()),
+                Ok(Some(_)) => {}
+                // Ansible ends the run here as well.
+                Err(problem) => return Err(Halt::Broken(self.placed(run, &problem))),
+            }
+        }
         if chosen.len() < asked.len() {
             self.announce(run, asked, false);
             for host in asked.iter().filter(|host| !chosen.contains(host)) {
@@ -338,7 +347,7 @@ impl Run {
                 });
             }
         }
-        chosen
+        Ok(chosen)
     }
 
     /// Says what a `meta` does.
@@ -377,7 +386,7 @@ impl Run {
         hosts: &[String],
         place: &Place,
     ) -> Flow<Failures> {
-        let chosen = self.chosen_for_meta(run, what, hosts);
+        let chosen = self.chosen_for_meta(run, what, hosts)?;
         if chosen.is_empty() {
             return Ok(Failures::new());
         }

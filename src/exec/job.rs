@@ -205,7 +205,7 @@ impl Run {
             }
             Fared::Lost(why, reply) => {
                 self.note_over(job, &format!("lost: {why}"), true).await?;
-                let lost = super::apply::lost_end(&why, &reply);
+                let lost = super::end::lost_end(&why, &reply);
                 let verified = Box::pin(self.verify(&job.item, lost)).await?;
                 let mut end = verified.unwrap_or_else(|| {
                     ItemEnd::failed("`verify` of the job says that it did not happen")

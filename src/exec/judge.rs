@@ -28,7 +28,10 @@ impl Run {
             end.status,
             Status::Ok | Status::Changed | Status::Failed | Status::Lost
         );
-        if is_tried && (run.task.retries.is_some() || run.task.until.is_some()) {
+        if is_tried
+            && !end.is_timed_out()
+            && (run.task.retries.is_some() || run.task.until.is_some())
+        {
             let attempts = Value::Int(i64::from(end.attempts));
             end.result.insert("attempts".into(), attempts);
         }
@@ -79,7 +82,8 @@ impl Run {
         if item.is_hidden {
             end.hide();
         }
-        if !matches!(end.status, Status::Ok | Status::Changed | Status::Failed) {
+        let has_result = matches!(end.status, Status::Ok | Status::Changed | Status::Failed);
+        if !has_result || end.is_timed_out() {
             return;
         }
         if run.task.reads {

@@ -336,13 +336,16 @@ impl Run {
                 .flatten()
                 .or_else(|| field.value.as_str().map(str::to_owned))
         });
-        let name = own.unwrap_or_else(|| match &task.action {
+        let name = own.unwrap_or_default();
+        let name = match &task.action {
+            _ if task.keywords.name.is_some() => name,
+            // Ansible shows no role before this one.
             Action::IncludeRole { role, .. } => {
                 let role = super::run::plain_text(&role.name.value).unwrap_or_default();
-                format!("include_role : {role}")
+                return format!("include_role : {role}");
             }
             other => module_name(other).to_owned(),
-        });
+        };
         match &task.role {
             Some(role) => format!("{} : {name}", role.name),
             None => name,

@@ -64,7 +64,7 @@ mod world;
 pub use action::ACTIONS;
 pub use cancel::Cancel;
 pub use driver::{Driver, LocalFuture, Terminal};
-pub use effect::{Effect, Input, Live, Now, Ticket};
+pub use effect::{Effect, INTERRUPT, Input, Live, Now, Ticket};
 pub use fact_cache::FactCache;
 pub use inventory_expressions::InventoryExpressions;
 pub use machine::Machine;

@@ -66,6 +66,7 @@ impl Run {
         self.state.borrow_mut().play.name.clone_from(&name);
         let hosts = self.play_hosts(play, &view)?;
         self.take_hosts(&hosts);
+        let hosts = self.in_order(play, &view, hosts);
         if hosts.is_empty() {
             let why = "no hosts matched".to_owned();
             self.port.emit(Event::PlaySkipped { name, why });
@@ -197,14 +198,15 @@ impl Run {
         })?;
         let state = self.state.borrow();
         let limit = self.settings.limit.as_ref();
-        let mut hosts: Vec<String> = hosts
-            .into_iter()
-            .filter(|h| {
-                limit.is_none_or(|limit| limit.contains(h))
-                    || state.inventory.host(h).is_some_and(|h| h.is_implicit)
-            })
-            .collect();
-        drop(state);
+        let is_wanted = |h: &String| {
+            limit.is_none_or(|limit| limit.contains(h))
+                || state.inventory.host(h).is_some_and(|h| h.is_implicit)
+        };
+        Ok(hosts.into_iter().filter(is_wanted).collect())
+    }
+
+    /// The hosts as `order` wants them to take their turns.
+    fn in_order(&self, play: &Play, view: &View, mut hosts: Vec<String>) -> Vec<String> {
         match self
             .text(play.order.as_ref(), view)
             .ok()
@@ -216,7 +218,7 @@ impl Run {
             Some("reverse_inventory") => hosts.reverse(),
             _ => {}
         }
-        Ok(hosts)
+        hosts
     }
 
     /// The hosts of a pattern or list of patterns, in inventory order.

@@ -364,7 +364,6 @@ fn find_in(
 /// Delimiters and white space as the arguments of the `template` module change them.
 fn syntax_of(args: &Value) -> Syntax {
     let mut syntax = Syntax {
-        keep_trailing_newline: true,
         ..Syntax::default()
     };
     let text = |name: &str| args.get(name).and_then(Value::as_str).map(str::to_owned);

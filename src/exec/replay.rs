@@ -1,8 +1,7 @@
 //! Going on where an earlier process of the same run ended: what is done is not done again.
 
-use super::apply::{late_end, lost_end};
 use super::attempt::{Course, Ending, Tried};
-use super::end::{ItemEnd, cancelled_end, message};
+use super::end::{ItemEnd, cancelled_end, late_end, lost_end, message};
 use super::halt::Flow;
 use super::item::Item;
 use super::run::Run;
@@ -10,6 +9,7 @@ use crate::event::Status;
 use crate::journal::{Issued, Record};
 use crate::model::Action;
 use crate::script::Reply;
+use crate::transport::Target;
 use crate::value::Value;
 
 /// What has become of an item that an earlier process began.
@@ -74,14 +74,11 @@ impl Run {
         let may_repeat = open.converges || self.state.borrow().is_undoing;
         let again = open.attempt.map_or(TakenUp::Runs, TakenUp::RunsAgain);
         let Some(issued) = &open.issued else {
-            return Ok(if may_repeat || item.task.reads {
-                again
+            let is_lost = !may_repeat && !item.task.reads;
+            return Ok(if is_lost {
+                unknown_end(open.attempt)
             } else {
-                let why =
-                    "an earlier process of this run started it, and nobody can say how it ended";
-                let mut end = ItemEnd::new(Status::Lost, message(why));
-                end.attempt = open.attempt;
-                TakenUp::Ended(Box::new(end))
+                again
             });
         };
         let target = match self.where_and_how(item) {
@@ -107,6 +104,9 @@ impl Run {
             return Ok(TakenUp::Ended(end));
         }
         let tried = self.find_again(course, None).await?;
+        if !matches!(tried, Tried::Lost(..) | Tried::NotSent(_) | Tried::Begun) {
+            self.leave_files(item, &target, issued).await?;
+        }
         let attempt = Some(issued.attempt);
         match tried {
             Tried::Lost(why, reply) if !may_repeat => {
@@ -130,6 +130,18 @@ impl Run {
                 Ok(TakenUp::Runs)
             }
         }
+    }
+
+    /// Lets the files of an attempt of an earlier process go, once its end is in the journal.
+    async fn leave_files(&self, item: &Item, target: &Target, issued: &Issued) -> Flow<()> {
+        if let Ok(ground) = self.ground(target).await? {
+            let mut state = self.state.borrow_mut();
+            let unrecorded = (issued.attempt, item.instance.clone());
+            state.unrecorded.extend([unrecorded]);
+            let ended = (issued.attempt, issued.spot.id.clone());
+            ground.gone.borrow_mut().push(ended);
+        }
+        Ok(())
     }
 
     /// The end of an attempt whose reply came to a later process: the module makes it of what the
@@ -245,4 +257,12 @@ fn is_set_fact(item: &Item) -> bool {
 fn is_repeated(item: &Item) -> bool {
     matches!(&item.task.action, Action::Module { name, .. }
         if matches!(name.as_str(), "include_vars" | "add_host" | "group_by" | "set_stats"))
+}
+
+/// The end of what is not durable and began in an earlier process.
+fn unknown_end(attempt: Option<u64>) -> TakenUp {
+    let why = "an earlier process of this run started it, and nobody can say how it ended";
+    let mut end = ItemEnd::new(Status::Lost, message(why));
+    end.attempt = attempt;
+    TakenUp::Ended(Box::new(end))
 }

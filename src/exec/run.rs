@@ -200,10 +200,10 @@ impl Run {
         Ok(None)
     }
 
-    /// A view of a host outside any task, for patterns, play keywords and `hostvars`.
+    /// A view of a host outside any task, for patterns and play keywords.
     pub(crate) fn host_view(&self, host: &str) -> View {
         View {
-            scope: self.scope_of(host).unwrap_or_default(),
+            scope: self.host_scope(host).unwrap_or_default(),
             hosts: Rc::new(self.clone()),
             search: Rc::default(),
         }
@@ -245,7 +245,7 @@ impl Run {
 
 impl HostScopes for Run {
     fn scope_of(&self, host: &str) -> Option<TaskScope> {
-        self.host_scope(host)
+        self.hostvars_scope(host)
     }
 
     fn note_secret(&self, value: &Value) {

@@ -22,6 +22,41 @@ impl Run {
         known.then(|| TaskScope::new(self.layers(host, None, None)))
     }
 
+    /// What others see of a host through `hostvars`: what is its own, not what its play says.
+    pub(crate) fn hostvars_scope(&self, host: &str) -> Option<TaskScope> {
+        let magic = [self.shared_magic(), Arc::new(self.own_magic(host, None))];
+        let state = self.state.borrow();
+        state.inventory.host(host)?;
+        let nothing = HostVars::default();
+        let known = state.hosts.get(host).unwrap_or(&nothing);
+        let mut layers = Layers::default();
+        layers.push(self.settings.connection_defaults.clone());
+        let own = state.inventory.layers(host);
+        layers.extend(own.into_iter().map(|(_, vars)| vars));
+        self.add_learnt(host, known, &mut layers);
+        for vars in magic {
+            layers.push_learnt(vars);
+        }
+        if self.settings.defaults.merges_hashes {
+            layers.merge();
+        }
+        Some(TaskScope::new(layers))
+    }
+
+    /// Facts, what was included and set, and what goes before all of that.
+    fn add_learnt(&self, host: &str, known: &HostVars, layers: &mut Layers) {
+        if !self.settings.defaults.hides_facts {
+            layers.push_learnt(known.prefixed_facts.clone());
+        }
+        layers.push(known.included.clone());
+        layers.push_learnt(known.set.clone());
+        layers.push(self.settings.extra_vars.clone());
+        if layers.get("ansible_host").is_none() && layers.get("ansible_ssh_host").is_none() {
+            let own = Map::from([("ansible_host".to_owned(), host.into())]);
+            layers.push_learnt(Arc::new(own));
+        }
+    }
+
     /// What a task sees on a host.
     pub(crate) fn task_view(&self, host: &str, task: &Task, frame: &Frame) -> View {
         let search = Search {
@@ -126,7 +161,10 @@ impl Run {
             Value::from(hosts.map(|h| Value::from(h.as_str())).collect::<Vec<_>>())
         };
         let live = |hosts: &[String]| {
-            let is_live = |h: &&String| !play.gone.contains(*h) && !play.failing.contains(*h);
+            let is_out = |h: &String| {
+                play.gone.contains(h) || play.failing.contains(h) || play.forgiven.contains(h)
+            };
+            let is_live = |h: &&String| !is_out(h);
             list(&mut hosts.iter().filter(is_live))
         };
         let settings = &self.settings;
@@ -134,6 +172,7 @@ impl Run {
         let mut magic = Map::with_capacity(16);
         let mut set = |name: &str, value: Value| magic.insert(name.to_owned(), value);
         set("ansible_play_name", play.name.as_str().into());
+        set("ansible_verbosity", Value::Int(settings.verbosity.into()));
         set("ansible_play_hosts_all", list(&mut play.all_hosts.iter()));
         set("ansible_play_hosts", live(&play.all_hosts));
         set("ansible_play_batch", live(&play.batch));
@@ -199,12 +238,23 @@ impl Run {
             );
         }
         if let Some(role) = task.and_then(|t| t.role.as_ref()) {
-            set("role_name", role.name.as_str().into());
+            // A role of a collection has a full name; the short one is without the folders too.
+            let parts: Vec<&str> = role.name.split('.').collect();
+            let (short, collection) = match parts.as_slice() {
+                [namespace, collection, .., short] => {
+                    (*short, format!("{namespace}.{collection}").into())
+                }
+                _ => (role.name.as_str(), Value::Null),
+            };
+            set("role_name", short.into());
             set("ansible_role_name", role.name.as_str().into());
+            set("ansible_collection_name", collection);
             set("role_path", self.absolute(role.path.as_ref()));
-            if !role.parents.is_empty() {
-                let names = role.parents.iter().rev().map(|n| n.as_str().into());
-                let paths = role.parent_paths.iter().rev();
+            if !role.includers.is_empty() {
+                let includers = role.includers.iter().rev();
+                let names = includers.clone().filter_map(|i| role.parents.get(*i));
+                let names = names.map(|n| n.as_str().into());
+                let paths = includers.filter_map(|i| role.parent_paths.get(*i));
                 let paths = paths.map(|path| self.absolute(path.as_ref()));
                 set(
                     "ansible_parent_role_names",

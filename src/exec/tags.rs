@@ -29,7 +29,7 @@ pub fn is_selected(tags: &[String], wanted: &[String], skipped: &[String], is_me
     is_on
         && !(named(skipped)
             || skips("all") && !is_always
-            || skips("tagged") && !tags.is_empty() && !is_always
+            || skips("tagged") && !tags.is_empty()
             || skips("untagged") && tags.is_empty())
 }
 

@@ -66,8 +66,8 @@ impl Run {
         let mut ends: Vec<HostEnd> = Vec::new();
         let whole_batch = hosts.clone();
         // `add_host` has no host of its own (ansible-core 2.19, `BYPASS_HOST_LOOP`).
-        let is_once = run.module == "add_host" || self.is_run_once(run, &hosts);
-        if is_once {
+        let is_for_all = self.is_run_once(run, &hosts);
+        if is_for_all || run.module == "add_host" {
             hosts.truncate(1);
         }
         loop {
@@ -94,7 +94,7 @@ impl Run {
             }
         }
         for end in &ends {
-            self.settle(run, end, is_once.then_some(whole_batch.as_slice()))?;
+            self.settle(run, end, is_for_all.then_some(whole_batch.as_slice()))?;
         }
         Ok(ends)
     }
@@ -371,7 +371,7 @@ impl Run {
             Self::note_attempts(run, &mut end);
             self.judge(run, item, &mut end);
             let is_met = self.until_is_met(run, item, &mut end);
-            let is_final = end.status == Status::Lost || end.is_cancelled();
+            let is_final = end.status == Status::Lost || end.is_cut_short();
             if is_met || attempts > retries || is_final {
                 if !is_met && attempts > retries && retries > 0 {
                     end.give_up(attempts - 1);

@@ -106,6 +106,7 @@ impl World for ControllerWorld<'_> {
             &search.playbook,
         )
         .ok()
+        .map(|path| std::path::absolute(&path).unwrap_or(path))
     }
 
     fn glob(&self, pattern: &str) -> Vec<PathBuf> {

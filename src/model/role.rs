@@ -55,4 +55,7 @@ pub struct RoleScope {
     pub parents: Vec<String>,
     /// The folders of those roles, in the same order: files are searched there, nearest first.
     pub parent_paths: Vec<String>,
+    /// Which of them include or import it (`ansible_parent_role_names`), not merely depend on it.
+    #[serde(default)]
+    pub includers: Vec<usize>,
 }

@@ -51,6 +51,12 @@ pub(super) struct FetchArgs {
     inventory_hostname: String,
 }
 
+/// The MD5 of the file; null where the host cannot tell, as in Ansible under FIPS.
+fn md5sum(reply: &Reply) -> Value {
+    let md5 = reply.fields().get("md5").cloned();
+    md5.map_or(Value::Null, Value::from)
+}
+
 impl FetchArgs {
     /// Where the file is saved.
     fn local_path(&self) -> Result<String, String> {
@@ -89,8 +95,15 @@ impl FetchArgs {
                 ..Failure::new(msg)
             });
         }
-        let mut result = file;
-        result.insert("msg".into(), msg.into());
+        // Of a directory Ansible tells no more than that.
+        let is_told = msg.ends_with("ignored");
+        let mut result = if is_told { file } else { Map::new() };
+        let tail = if is_told {
+            ""
+        } else {
+            ", not transferring, ignored"
+        };
+        result.insert("msg".into(), format!("{msg}{tail}").into());
         Ok(Decision::Unchanged(Outcome::ok(result)))
     }
 }
@@ -123,7 +136,9 @@ impl Module for Fetch {
     fn probe(args: &FetchArgs, inputs: &[Resolved]) -> Option<Script> {
         let local = inputs.first().map_or("", |input| &input.sha1);
         Some(Script::new(format!(
-            "SB_p={}\nif [ ! -d \"$SB_p\" ]; then sb_sum f \"$SB_p\"; fi\n\
+            "SB_p={}\nif [ ! -d \"$SB_p\" ]; then\n\
+             sb_sum f \"$SB_p\"\n\
+             if [ -r \"$SB_p\" ]; then SB_md5=$(md5sum <\"$SB_p\" 2>/dev/null) && sb_kv md5 \"${{SB_md5%% *}}\"; fi\nfi\n\
              if [ -n \"${{SB_sum-}}\" ] && [ \"$SB_sum\" = '{local}' ]; then sb_kv path \"$SB_p\"\nelse\n{}fi\n",
             word(&args.src),
             slurp::READ
@@ -169,6 +184,7 @@ impl Module for Fetch {
                 ("dest".into(), dest.into()),
                 ("checksum".into(), remote.into()),
                 ("file".into(), path.clone().into()),
+                ("md5sum".into(), md5sum(reply)),
             ]))));
         }
         let arrived = sha1_hex(reply.body());
@@ -210,6 +226,7 @@ impl Module for Fetch {
                 "dest".into(),
                 inputs[0].path.to_string_lossy().as_ref().into(),
             ),
+            ("md5sum".into(), md5sum(&seen[0])),
             ("checksum".into(), checksum.into()),
             ("remote_checksum".into(), remote.into()),
             ("remote_md5sum".into(), Value::Null),

@@ -244,6 +244,12 @@ impl Module for Setup {
         if subset.is_virtual {
             found.extend(facts_hardware::virtualization(&sections));
         }
+        let names = args
+            .gather_subset
+            .clone()
+            .unwrap_or_else(|| vec!["all".into()]);
+        found.insert("gather_subset".into(), super::result::strings(names));
+        found.insert("module_setup".into(), true.into());
         if let Some(patterns) = args.filter.as_ref().filter(|patterns| !patterns.is_empty()) {
             let patterns = patterns
                 .iter()
@@ -257,12 +263,6 @@ impl Module for Setup {
                     .any(|p| p.is_match(name) || p.is_match(&full))
             });
         }
-        let names = args
-            .gather_subset
-            .clone()
-            .unwrap_or_else(|| vec!["all".into()]);
-        found.insert("gather_subset".into(), super::result::strings(names));
-        found.insert("module_setup".into(), true.into());
         Ok(Decision::Unchanged(Outcome {
             facts: found,
             ..Outcome::default()

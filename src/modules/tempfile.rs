@@ -4,11 +4,11 @@
 
 use std::fmt::Write as _;
 
-use super::path_state::{basename, word};
+use super::path_state::{Node, basename, word};
 use super::put::check_replies;
 use super::{Act, Change, Decision, Effect, Failure, Foretell, Module, Outcome, Resolved, Undo};
 use crate::script::{Reply, Script, quote};
-use crate::value::Map;
+use crate::value::{Map, Value};
 
 /// Makes a temporary file or directory.
 ///
@@ -98,7 +98,7 @@ impl Module for Tempfile {
             "SB_n=0\nuntil\nSB_r=$(mktemp -u XXXXXXXX) || exit 1\n\
              SB_p=$SB_dir/{}${{SB_r##*/}}{}\n{make} 2>/dev/null\ndo\nSB_n=$((SB_n + 1))\n\
              [ \"$SB_n\" -lt 20 ] || sb_fail \"cannot make a temporary {what} in \\`$SB_dir\\`\"\ndone\n\
-             sb_kv path \"$SB_p\"\n",
+             sb_kv path \"$SB_p\"\nsb_stat f \"$SB_p\"\n",
             quote(args.prefix.as_deref().unwrap_or("ansible.")),
             quote(&args.suffix),
         );
@@ -121,11 +121,14 @@ impl Module for Tempfile {
         replies: &[Reply],
     ) -> Result<Outcome, Failure> {
         check_replies("cannot make a temporary name", replies)?;
-        let path = replies
-            .last()
-            .and_then(|reply| reply.fields().get("path").cloned());
+        let fields = replies.last().map(Reply::fields).unwrap_or_default();
+        let path = fields.get("path");
         let path = path.ok_or_else(|| Failure::new("the host reported no path"))?;
-        Ok(Outcome::changed(Map::from([("path".into(), path.into())])))
+        let mut result = Map::from([("path".into(), Value::from(path.as_str()))]);
+        if let Some(node) = Node::read("f", &fields) {
+            node.add_path_info(&mut result);
+        }
+        Ok(Outcome::changed(result))
     }
 }
 

@@ -8,6 +8,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::command::last;
+use super::path_state::{Node, word};
 use super::result::fields;
 use super::words::{self, Expand};
 use super::{Act, Change, Decision, Effect, Failure, Foretell, Module, Outcome, Resolved, Undo};
@@ -180,6 +181,7 @@ SB_start=$SB_now
 sb_done() {
   sb_clock
   sb_kv elapsed $(((SB_now - SB_start) / 100))
+  if [ "$1" = 0 ] && [ -n "${SB_told-}" ]; then sb_see f "$SB_told"; fi
   exit "$1"
 }
 "#;
@@ -345,11 +347,18 @@ fn found(
         ("path", optional(&args.path)),
     ]);
     result.extend(elapsed);
+    // As every result that has a path.
+    if let Some(node) = Node::read("f", seen) {
+        node.add_path_info(&mut result);
+    }
     result
 }
 
 fn sh(args: &WaitForArgs, resolved: &str) -> Result<String, Failure> {
     let mut sh = CLOCK.to_owned();
+    if let Some(path) = &args.path {
+        sh.push_str(&format!("SB_told={}\n", word(path)));
+    }
     if args.delay > 0 {
         sh.push_str(&format!("sleep {}\n", args.delay));
     }

@@ -199,8 +199,6 @@ args! {
     /// # Returns
     /// * `user_input`: what was typed.
     /// * `delta`: seconds that it took.
-    /// * `start`: when it began.
-    /// * `stop`: when it ended.
     /// * `echo`: whether the typing was shown.
     ///
     /// # Example

@@ -100,6 +100,7 @@ mod tests {
             allows_duplicates: false,
             parents: vec![],
             parent_paths: vec![],
+            includers: vec![],
         };
         let find = || {
             find_file("files", "a", Some(&role), &at("roles/r/tasks"), root.path())

@@ -17,5 +17,5 @@ pub use actions::{ACTIONS, Action, action_name, action_names, manual};
 pub use find::find_file;
 pub use library::distrust;
 pub use lint::{lint, tags, unknown_tags};
-pub use load::{Included, Loader, Renderer};
+pub use load::{Included, Loader, Renderer, collection_playbooks};
 pub use schema::schema;

@@ -31,7 +31,9 @@ impl HostVars {
         for (name, value) in facts {
             let short = name.strip_prefix("ansible_").unwrap_or(name);
             own.insert(short.to_owned(), value.clone());
-            let long = if name.starts_with("ansible_") {
+            // `setup` gives these two without the prefix.
+            let is_bare = matches!(name.as_str(), "gather_subset" | "module_setup");
+            let long = if name.starts_with("ansible_") || is_bare {
                 name.clone()
             } else {
                 format!("ansible_{name}")

@@ -134,9 +134,10 @@ fn a_reader_that_is_blocked_stops_nothing() {
 fn few_open_files_are_enough() {
     let bare = "  changed_when: false\n";
     let shell = "- shell: echo ran >> $T/ran.{{ inventory_hostname }}\n";
-    for (count, tasks) in [
-        (200, [shell, bare, shell, bare].concat()),
-        (12, shell.repeat(2)),
+    for (count, times, tasks) in [
+        (200, 1, [shell, bare].concat()),
+        (20, 2, [shell, bare, shell, bare].concat()),
+        (12, 2, shell.repeat(2)),
     ] {
         let hosts: Vec<String> = (0..count).map(|n| format!("h{n}")).collect();
         let names: Vec<&str> = hosts.iter().map(String::as_str).collect();
@@ -148,7 +149,7 @@ fn few_open_files_are_enough() {
         let given = crate::world::given(&output);
         assert_eq!(given.code, 0, "{}", given.out);
         for host in names {
-            assert_eq!(world.lines(&format!("ran.{host}")), 2, "{host}");
+            assert_eq!(world.lines(&format!("ran.{host}")), times, "{host}");
         }
     }
 }

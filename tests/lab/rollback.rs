@@ -194,10 +194,10 @@ fn whole(stop: &Stop) {
 /// The report of the lab: the old major serves, its data is whole, and no row is lost where none
 /// may be.
 fn serves(way: &str, began: u64, stop: &Stop) {
-    let way = if stop.is_open { way } else { "undo" };
     let mut report = play("playbooks/lab_report.yml", &[]);
     report.args(["-e", &format!("rehearsal_began={began}")]);
     report.args(["-e", &format!("rehearsal_way={way}")]);
+    report.args(["-e", &format!("rehearsal_may_lose={}", stop.is_open)]);
     let (code, text) = run(&mut report, "report");
     assert_eq!(code, 0, "{stop:?}\n{}", end_of(&text));
 }

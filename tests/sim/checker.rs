@@ -112,7 +112,7 @@ impl Checker {
     }
 
     /// A script leaves for a host.
-    pub(crate) fn leaves(&mut self, host: &str, attempt: Option<u64>) {
+    pub(crate) fn leaves(&mut self, host: &str, attempt: Option<u64>, looks: bool) {
         if let Some(attempt) = attempt.filter(|_| !self.is_rollback)
             && !self.durable.contains(&attempt)
         {
@@ -134,7 +134,7 @@ impl Checker {
                 && Some(**number) != attempt
                 && open.instance.step != step
         });
-        if let Some((number, open)) = lost.filter(|_| !self.is_rollback) {
+        if let Some((number, open)) = lost.filter(|_| !self.is_rollback && !looks) {
             let text = format!(
                 "`{step}` began on {host}, where attempt {number} of `{}` is lost",
                 open.instance.step

@@ -222,6 +222,11 @@ fn delta(before: &Tree, after: &Tree) -> Delta {
     made.chain(gone.map(|path| (path.clone(), None))).collect()
 }
 
+/// Whether a script only asks what has become of an attempt: that is no step which begins.
+pub(crate) fn is_look(sh: &str) -> bool {
+    sh.starts_with("sb_status ")
+}
+
 /// The attempt that a script belongs to, by the id of a durable one or by the prefix that every act
 /// has; none for one that looks.
 pub(crate) fn attempt_of(sh: &str) -> Option<u64> {

@@ -22,7 +22,7 @@ use switchback::transport::{Failed, Job};
 use switchback::value::{Map, Value};
 
 use crate::checker::Checker;
-use crate::hosts::{Hosts, Image, attempt_of};
+use crate::hosts::{Hosts, Image, attempt_of, is_look};
 use crate::storage::{Content, Disk};
 
 /// What a process is started for.
@@ -380,7 +380,8 @@ impl Process<'_> {
             });
         } else {
             let checker = &mut self.world.checker;
-            checker.leaves(&flight.host, attempt);
+            let looks = is_look(&flight.job.script.sh);
+            checker.leaves(&flight.host, attempt, looks);
             if way != Way::IsLost {
                 let (reply, has_changed) = self.world.hosts.run(&flight.host, &flight.job);
                 self.world.checker.ran(&flight.host, attempt, has_changed);

@@ -18,7 +18,13 @@ impl Run {
         };
         let seconds = number("seconds").or_else(|| number("minutes").map(|m| m * 60.0));
         let prompt = args.get("prompt").and_then(plain_text);
-        let mut result = Map::new();
+        let is_hidden = args.get("echo").and_then(Value::to_bool) == Some(false);
+        let mut result = Map::from([
+            ("echo".to_owned(), Value::Bool(!is_hidden)),
+            ("rc".to_owned(), Value::Int(0)),
+            ("stderr".to_owned(), "".into()),
+        ]);
+        let began = self.port.now().millis;
         if let (Some(seconds), None) = (seconds, &prompt) {
             if !item.is_check {
                 #[expect(
@@ -32,6 +38,7 @@ impl Run {
                 "stdout".into(),
                 format!("Paused for {seconds} seconds").into(),
             );
+            result.insert("delta".into(), self.seconds_since(began));
             return Ok(ItemEnd::new(Status::Ok, result));
         }
         if item.is_check {
@@ -40,7 +47,6 @@ impl Run {
                 super::super::end::message("check mode does not pause"),
             ));
         }
-        let is_hidden = args.get("echo").and_then(Value::to_bool) == Some(false);
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -57,6 +63,13 @@ impl Run {
             _ => String::new(),
         };
         result.insert("user_input".into(), text.into());
+        result.insert("delta".into(), self.seconds_since(began));
         Ok(ItemEnd::new(Status::Ok, result))
+    }
+
+    /// Whole seconds, at least one, as Ansible counts a pause.
+    fn seconds_since(&self, began_ms: u64) -> Value {
+        let seconds = self.port.now().millis.saturating_sub(began_ms) / 1000;
+        Value::Int(i64::try_from(seconds.max(1)).unwrap_or(i64::MAX))
     }
 }

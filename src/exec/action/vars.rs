@@ -213,7 +213,12 @@ fn walk(dir: &Path, depth: usize) -> Result<Vec<PathBuf>, String> {
 
 /// `set_stats`: custom statistics are reported as a result.
 pub(super) fn set_stats(args: &Value) -> ItemEnd {
-    let result = Map::from([("ansible_stats".to_owned(), args.clone())]);
+    let mut stats = args.as_map().cloned().unwrap_or_default();
+    for (name, default) in [("per_host", false), ("aggregate", true)] {
+        let given = stats.get(name).and_then(Value::to_bool);
+        stats.insert(name.to_owned(), Value::Bool(given.unwrap_or(default)));
+    }
+    let result = Map::from([("ansible_stats".to_owned(), Value::from(stats))]);
     ItemEnd::new(Status::Ok, result)
 }
 

@@ -16,12 +16,8 @@ pub fn field(node: &Node) -> Field {
 
 /// Whether a variable may have this name (ansible-core 2.19, `utils/vars.py`).
 pub fn is_variable_name(name: &str) -> bool {
-    const RESERVED: &[&str] = &[
-        "False", "None", "True", "and", "as", "assert", "async", "await", "break", "class",
-        "continue", "def", "del", "elif", "else", "except", "finally", "for", "from", "global",
-        "if", "import", "in", "is", "lambda", "nonlocal", "not", "or", "pass", "raise", "return",
-        "try", "while", "with", "yield", "true", "false", "none",
-    ];
+    // What the grammar of templates reads as something else (ansible-core 2.19, `JINJA_KEYWORDS`).
+    const RESERVED: &[&str] = &["true", "false", "none", "True", "False", "None", "not"];
     name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
         && !RESERVED.contains(&name)

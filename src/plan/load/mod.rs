@@ -1,6 +1,7 @@
 //! Reads playbooks, roles, tasks and variables from files.
 
 mod argument_specs;
+mod collections;
 mod playbook;
 mod role;
 mod session;
@@ -9,6 +10,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use self::collections::collection_playbooks;
 use self::session::{Found, Session};
 use super::check;
 use super::library::Library;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::collections::{collection_of, collection_playbooks};
 use super::session::Session;
 use super::{folder_of, read_items};
 use crate::diag::{Diagnostic, Span};
@@ -226,20 +227,9 @@ impl Session<'_> {
             .unwrap_or(Path::new(""))
             .join(expand_home(name));
         let mut tried = vec![beside];
-        if let [namespace, collection, playbook] = name.split('.').collect::<Vec<_>>().as_slice()
-            && !name.contains('/')
-        {
-            let tail = Path::new("ansible_collections")
-                .join(namespace)
-                .join(collection)
-                .join("playbooks");
-            let beside = self.loader.root.join("collections");
-            for root in std::iter::once(&beside).chain(&self.loader.collections_path) {
-                tried.extend(
-                    ["yml", "yaml"].map(|ext| root.join(&tail).join(format!("{playbook}.{ext}"))),
-                );
-            }
-        }
+        let own = self.loader.root.join("collections");
+        let roots = std::iter::once(&own).chain(&self.loader.collections_path);
+        tried.extend(collection_playbooks(name, roots));
         let found = tried.iter().find(|path| path.is_file()).cloned();
         if found.is_none() {
             self.problems
@@ -255,6 +245,12 @@ impl Session<'_> {
         self.play_vars.clone_from(&play.keywords.vars);
         for import in imports {
             self.play_vars.extend(import.keywords.vars.clone());
+        }
+        // What a playbook of a collection names is first sought in that collection.
+        if let Some(own) = collection_of(path)
+            && !play.keywords.collections.contains(&own)
+        {
+            play.keywords.collections.insert(0, own);
         }
         self.play_collections.clone_from(&play.keywords.collections);
         self.scopes.clear();

@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::collections::{self, collection_in};
 use super::session::{Session, inherit, not_found};
 use super::{folder_of, read_items};
 use crate::diag::{Diagnostic, Span, suggest};
@@ -22,6 +23,7 @@ struct Around {
     params: Map,
     names: Vec<String>,
     paths: Vec<String>,
+    includers: Vec<usize>,
 }
 
 impl Around {
@@ -32,7 +34,9 @@ impl Around {
             params: (*scope.params).clone(),
             names: scope.parents.clone(),
             paths: scope.parent_paths.clone(),
+            includers: scope.includers.clone(),
         };
+        around.includers.push(around.names.len());
         around.names.push(scope.name.clone());
         around.paths.push(scope.path.clone());
         around
@@ -171,6 +175,7 @@ impl Session<'_> {
             allows_duplicates: role.allows_duplicates.unwrap_or(meta.allows_duplicates),
             parents: around.names.clone(),
             parent_paths: around.paths.clone(),
+            includers: around.includers.clone(),
         });
         let specs = self.argument_specs(path, meta.argument_specs);
         let mut tasks = Vec::from_iter(self.validation(role, specs.as_ref(), &scope, id));
@@ -331,39 +336,30 @@ impl Session<'_> {
         meta
     }
 
-    /// A role of a collection, by its full name or by one of the play's `collections`.
-    fn collection_role(&self, name: &str) -> Option<(String, PathBuf)> {
+    /// A role of a collection, by its full name, or as one of the collection that its user is in or
+    /// of the play's `collections`.
+    fn collection_role(&self, name: &str, around: &Around) -> Option<(String, PathBuf)> {
         let names: Vec<String> = match name.matches('.').count() {
-            2 => vec![name.to_owned()],
-            0 => self
-                .play_collections
-                .iter()
-                .map(|c| format!("{c}.{name}"))
-                .collect(),
-            _ => Vec::new(),
+            0 => {
+                let own = around.names.last().and_then(|name| collection_in(name));
+                let known = own.into_iter().chain(self.play_collections.iter().cloned());
+                known.map(|c| format!("{c}.{name}")).collect()
+            }
+            _ => vec![name.to_owned()],
         };
         let beside = self.loader.root.join("collections");
-        for name in names {
-            let parts: Vec<&str> = name.split('.').collect();
-            let [namespace, collection, role] = parts.as_slice() else {
-                continue;
-            };
-            let tail = Path::new("ansible_collections")
-                .join(namespace)
-                .join(collection);
-            let tail = tail.join("roles").join(role);
-            let mut roots = std::iter::once(&beside).chain(&self.loader.collections_path);
-            if let Some(path) = roots.find_map(|root| Some(root.join(&tail)).filter(|p| p.is_dir()))
-            {
-                return Some((name, path));
-            }
-        }
-        None
+        names.into_iter().find_map(|name| {
+            let roots = std::iter::once(&beside).chain(&self.loader.collections_path);
+            let path = collections::role(&name, roots)?;
+            // Folders between the collection and the role are no part of the name that is shown.
+            let short = name.rsplit('.').next().unwrap_or_default();
+            Some((format!("{}.{short}", collection_in(&name)?), path))
+        })
     }
 
     /// The shown name and the folder of a role.
     fn find_role(&mut self, name: &str, at: Span, around: &Around) -> Option<(String, PathBuf)> {
-        if let Some(found) = self.collection_role(name) {
+        if let Some(found) = self.collection_role(name, around) {
             return Some(found);
         }
         let mut roots = vec![

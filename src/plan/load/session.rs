@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use sha2::Digest as _;
+
 use super::{Loader, folder_of, read_items};
-use crate::diag::{Diagnostic, Span};
+use crate::diag::{Diagnostic, SourceMap, Span};
 use crate::model::read::{ImportTasks, Scope, Surroundings};
 use crate::model::{Block, Field, Item, Keywords, RoleScope, RoleUse, StepId, Task};
 use crate::modules::LIBRARY_MODULE;
@@ -196,6 +198,7 @@ impl Surroundings for Session<'_> {
             }
         };
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        note_program(&mut self.loader.sources, &path);
         let calling = serde_json::to_value(calling).unwrap_or_default();
         Map::from([
             ("_module".to_owned(), name.into()),
@@ -273,6 +276,22 @@ impl Surroundings for Session<'_> {
         };
         self.role(&role, id, scope.role.as_ref())
     }
+}
+
+/// Notes a program of the user among the files of the project, so that a run that is gone on with
+/// knows whether it is the same; of one that is no text, its hash.
+fn note_program(sources: &mut SourceMap, path: &Path) {
+    if sources.files().any(|(known, _)| known == path) {
+        return;
+    }
+    // One that cannot be read is told of when its task runs.
+    let bytes = std::fs::read(path).unwrap_or_default();
+    let text = String::from_utf8(bytes).unwrap_or_else(|error| {
+        let hash = sha2::Sha256::digest(error.as_bytes());
+        let hex: Vec<String> = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("program, SHA-256 {}\n", hex.concat())
+    });
+    sources.add(path, text);
 }
 
 /// Handlers have no blocks, so that what an import says is copied onto each.

@@ -139,11 +139,6 @@ fn ini(eval: &Eval<'_>, args: &Args) -> Result<Vec<Val>> {
                     out.extend(eval.items(default)?);
                 }
             }
-            None if args.option("default").is_some_and(Val::is_sequence) => {
-                if let Some(default) = args.option("default") {
-                    out.extend(eval.items(default)?);
-                }
-            }
             None if options.has("default") => out.push(Val::str(options.text("default", "")?)),
             None if !sections.iter().any(|(name, _)| *name == section) => {
                 return Err(Problem::other(format!("No section: '{section}'")));

@@ -134,16 +134,6 @@ fn ini(eval: &Eval<'_>, args: &Args) -> Result<Vec<Val>> {
         }
         match entries.iter().rev().find(|(name, _)| *name == wanted) {
             Some((_, value)) => out.push(Val::str(value.as_str())),
-            None if args.option("default").is_some_and(Val::is_sequence) => {
-                if let Some(default) = args.option("default") {
-                    out.extend(eval.items(default)?);
-                }
-            }
-            None if args.option("default").is_some_and(Val::is_sequence) => {
-                if let Some(default) = args.option("default") {
-                    out.extend(eval.items(default)?);
-                }
-            }
             None if options.has("default") => out.push(Val::str(options.text("default", "")?)),
             None if !sections.iter().any(|(name, _)| *name == section) => {
                 return Err(Problem::other(format!("No section: '{section}'")));
@@ -219,6 +209,11 @@ fn csvfile(eval: &Eval<'_>, args: &Args) -> Result<Vec<Val>> {
                 Some(cell) => out.push(Val::str(cell.as_str())),
                 None => return Err(Problem::other("list index out of range")),
             },
+            None if args.option("default").is_some_and(Val::is_sequence) => {
+                if let Some(default) = args.option("default") {
+                    out.extend(eval.items(default)?);
+                }
+            }
             None if options.has("default") => out.push(Val::str(options.text("default", "")?)),
             None => {}
         }

@@ -192,8 +192,11 @@ fn csvfile(eval: &Eval<'_>, args: &Args) -> Result<Vec<Val>> {
         };
         let column = |name: &str, default: &str| {
             let text = options.text(name, default)?;
-            text.parse::<usize>()
-                .map_err(|_| Problem::other(format!("`{name}` must be a number, not '{text}'")))
+            text.parse::<usize>().map_err(|_| {
+                Problem::other(format!(
+                    "`{name}` has an invalid value: '{text}' is no number"
+                ))
+            })
         };
         let (column, key_column) = (column("col", "1")?, column("keycol", "0")?);
         if key.is_empty() {

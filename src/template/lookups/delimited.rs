@@ -8,19 +8,42 @@ use crate::template::val::{Args, Val};
 
 pub(super) const LOOKUPS: &[Lookup] = &[row("ini", ini), row("csvfile", csvfile)];
 
-/// A term such as `key section=a file=b`: the bare words and the options.
+/// A term such as `key section=a file=b`: the bare words, quotes and all, and the options.
 fn parse_term(term: &str) -> (String, Vec<(String, String)>) {
-    let words =
-        shlex::split(term).unwrap_or_else(|| term.split_whitespace().map(str::to_owned).collect());
     let mut bare = Vec::new();
     let mut options = Vec::new();
-    for word in words {
+    for word in quoted_words(term) {
         match word.split_once('=') {
-            Some((key, value)) => options.push((key.to_owned(), value.to_owned())),
+            Some((key, value)) => {
+                let plain = shlex::split(value).map(|words| words.join(" "));
+                options.push((key.to_owned(), plain.unwrap_or_else(|| value.to_owned())));
+            }
             None => bare.push(word),
         }
     }
     (bare.join(" "), options)
+}
+
+/// Words, of which quotes are a part and may hold blanks.
+fn quoted_words(text: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut quote = None;
+    for c in text.chars() {
+        match (quote, c) {
+            (None, c) if c.is_whitespace() => {
+                words.push(String::new());
+                continue;
+            }
+            (None, '"' | '\'') => quote = Some(c),
+            (Some(open), c) if open == c => quote = None,
+            _ => {}
+        }
+        if let Some(word) = words.last_mut() {
+            word.push(c);
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
 }
 
 /// Options of a call, with those inside the term on top.
@@ -134,11 +157,6 @@ fn ini(eval: &Eval<'_>, args: &Args) -> Result<Vec<Val>> {
         }
         match entries.iter().rev().find(|(name, _)| *name == wanted) {
             Some((_, value)) => out.push(Val::str(value.as_str())),
-            None if args.option("default").is_some_and(Val::is_sequence) => {
-                if let Some(default) = args.option("default") {
-                    out.extend(eval.items(default)?);
-                }
-            }
             None if options.has("default") => out.push(Val::str(options.text("default", "")?)),
             None if !sections.iter().any(|(name, _)| *name == section) => {
                 return Err(Problem::other(format!("No section: '{section}'")));
@@ -197,8 +215,11 @@ fn csvfile(eval: &Eval<'_>, args: &Args) -> Result<Vec<Val>> {
         };
         let column = |name: &str, default: &str| {
             let text = options.text(name, default)?;
-            text.parse::<usize>()
-                .map_err(|_| Problem::other(format!("`{name}` must be a number, not '{text}'")))
+            text.parse::<usize>().map_err(|_| {
+                Problem::other(format!(
+                    "`{name}` has an invalid value: '{text}' is no number"
+                ))
+            })
         };
         let (column, key_column) = (column("col", "1")?, column("keycol", "0")?);
         if key.is_empty() {
@@ -214,6 +235,11 @@ fn csvfile(eval: &Eval<'_>, args: &Args) -> Result<Vec<Val>> {
                 Some(cell) => out.push(Val::str(cell.as_str())),
                 None => return Err(Problem::other("list index out of range")),
             },
+            None if args.option("default").is_some_and(Val::is_sequence) => {
+                if let Some(default) = args.option("default") {
+                    out.extend(eval.items(default)?);
+                }
+            }
             None if options.has("default") => out.push(Val::str(options.text("default", "")?)),
             None => {}
         }
